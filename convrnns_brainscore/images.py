@@ -1,0 +1,175 @@
+"""An image file → what the networks see: RGB, 224 × 224, ImageNet-normalised.
+
+One function, `load_image`, reads every image of this package, whatever the route.
+
+* A pixel's meaning follows the file's type: 8-bit samples are over 255, 16-bit samples over 65535.
+  Files of floating-point samples are refused, since their range is not written in them.
+* EXIF rotation is applied: the network sees what a person sees. ICC profiles are not applied.
+* Transparent pixels are shown on mid gray (128): what lies under transparency is not seen.
+* Of an animation, the first frame.
+* The whole image is resized to 224 × 224, without crop and without keeping the aspect ratio (as
+  Brain-Score's own models do), by an antialiased triangle filter (Pillow's ``BILINEAR``), each
+  channel in float32.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SIZE = 224
+"""Height and width of the input, in pixels."""
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+"""ImageNet's mean and standard deviation per channel (RGB), for pixels in [0, 1]."""
+
+GRAY = 128 / 255
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+"""File names that count as images when a folder is listed (upper or lower case)."""
+
+_LOWEST, _HIGHEST = (0 - MEAN) / STD, (1 - MEAN) / STD
+_ROUNDING = 1e-3
+
+
+def normalise(pixels: ArrayLike) -> NDArray[np.float32]:
+    """Pixels in 0–255 (RGB, last axis), 8 bit or float, to the networks' normalised space.
+
+    >>> normalise([0, 0, 0]).round(3)
+    array([-2.118, -2.036, -1.804], dtype=float32)
+    """
+    return (np.asarray(pixels, np.float32) / np.float32(255) - MEAN) / STD
+
+
+def check_normalised(images: Any) -> NDArray[np.float32]:
+    """``images`` as float32 [batch, 224, 224, 3], or an error that says what is wrong with them.
+
+    Raises
+    ------
+    ConvRNNError : wrong shape, not floating point, NaN, or values that no normalised pixel has.
+    """
+    images = np.asarray(images)
+    if images.shape[1:] != (SIZE, SIZE, 3) or images.ndim != 4 or len(images) == 0:
+        raise ConvRNNError(
+            f"images have shape {list(images.shape)}; expected [batch, {SIZE}, {SIZE}, 3], "
+            "channels last. convrnns_brainscore.images.load_images makes such arrays from files."
+        )
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ConvRNNError(
+            f"images are of type {images.dtype}; expected normalised float32. "
+            "Give convrnns_brainscore.images.normalise(images) for 8-bit RGB."
+        )
+    images = images.astype(np.float32, copy=False)
+    if not np.isfinite(images).all():
+        first = int(np.argwhere(~np.isfinite(images).all(axis=(1, 2, 3)))[0, 0])
+        raise ConvRNNError(f"image {first} of the batch contains NaN or infinite pixels.")
+    low, high = images.min(axis=(0, 1, 2)), images.max(axis=(0, 1, 2))
+    if (low < _LOWEST - _ROUNDING).any() or (high > _HIGHEST + _ROUNDING).any():
+        raise ConvRNNError(
+            f"pixels reach from {low.min():.4g} to {high.max():.4g}, outside what normalised "
+            f"images can hold ({_LOWEST.min():.3f} to {_HIGHEST.max():.3f}). Give "
+            "convrnns_brainscore.images.normalise(images) for pixels in 0–255."
+        )
+    return images
+
+
+def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
+    """One image file as float32 [224, 224, 3], normalised. The module's text says how.
+
+    Raises
+    ------
+    ConvRNNError : no such file, not an image, broken, or of floating-point samples.
+    """
+    from PIL import Image, ImageOps
+
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            _check_samples(image, path)
+            channels = _channels(ImageOps.exif_transpose(image))
+    except ConvRNNError:
+        raise
+    except FileNotFoundError:
+        raise ConvRNNError(f"no such image file: {path}") from None
+    # Pillow's decoders raise SyntaxError, struct.error, ValueError … besides OSError, and the
+    # guard against decompression bombs is none of these.
+    except Exception as error:
+        raise ConvRNNError(f"cannot read image {path}: {_first_line(error)}") from error
+    resized = [
+        np.asarray(channel.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for channel in channels
+    ]
+    return ((np.stack(resized, axis=-1) - MEAN) / STD).astype(np.float32)
+
+
+def load_images(paths: list[Path] | list[str]) -> NDArray[np.float32]:
+    """Image files as one float32 array [batch, 224, 224, 3], normalised."""
+    return np.stack([load_image(path) for path in paths])
+
+
+def list_images(paths: list[Path]) -> list[Path]:
+    """The image files that ``paths`` name: files as given, folders by what lies directly in them.
+
+    Files of a folder come sorted by name; hidden files, folders and files that are no images by
+    their suffix are left out.
+
+    Raises
+    ------
+    ConvRNNError : a path does not exist, or a folder has no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(
+                file
+                for file in path.iterdir()
+                if file.is_file()
+                and file.suffix.lower() in SUFFIXES
+                and not file.name.startswith(".")
+            )
+            if not inside:
+                raise ConvRNNError(f"no images in folder {path} ({', '.join(SUFFIXES)}).")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise ConvRNNError(f"no such image file or folder: {path}")
+    return found
+
+
+def _check_samples(image: Image.Image, path: Path) -> None:
+    """Refuse samples whose range the file does not state: floating point and 32-bit integers."""
+    # Pillow reads 16-bit PNG and PNM files as 32-bit "I"; of other formats, "I" is 32 bit.
+    sixteen_bit = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+    if image.mode == "F" or (image.mode.startswith("I") and not sixteen_bit):
+        kind = "floating-point" if image.mode == "F" else "32-bit"
+        raise ConvRNNError(
+            f"{path} holds {kind} samples, whose range is not stated. Save it as 8 or 16 bit."
+        )
+
+
+def _channels(image: Image.Image) -> list[Image.Image]:
+    """Red, green and blue in [0, 1] as three float images, transparency laid on gray."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        gray = Image.fromarray(np.asarray(image, np.float32) / np.float32(65535))
+        return [gray] * 3
+    rgba = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
+    alpha = rgba[..., 3:]
+    rgb = rgba[..., :3] * alpha + np.float32(GRAY) * (1 - alpha)
+    return [Image.fromarray(np.ascontiguousarray(rgb[..., c])) for c in range(3)]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,108 @@
+"""The network unrolled in time: what to compute when.
+
+*Biological unrolling*: at step t a layer reads the outputs that its predecessors had at t − 1 (zeros
+at t = 0); only the first layer reads the stimulus of step t itself (Nayebi et al. 2022).
+
+Nothing is computed twice and nothing that nobody asked for. This follows from three things:
+
+* a plan, made backwards from the outputs asked for, of the steps each layer must run;
+* a layer that is given the very same tensors again returns the very same result, so a feed-forward
+  layer runs once for as long as its input stays, and so does the part of a cell that depends on the
+  input alone;
+* what does not depend on the image (zeros, the off stimulus, and all that follows from these alone)
+  has a batch of one, and grows to the batch's size only where it meets the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from convrnns_brainscore.networks.backend import Tensor, compiled
+from convrnns_brainscore.networks.layers import Layer
+
+
+class Network:
+    """Layers in the order in which the image reaches them, each fed by the one before it."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self.layers = {layer.name: layer for layer in layers}
+        self._drive = {layer.name: compiled(layer.drive) for layer in layers}
+        self._step = {layer.name: compiled(layer.step) for layer in layers}
+        self._feedback = {
+            layer.name: compiled(layer.feedback.__call__) for layer in layers if layer.feedback
+        }
+
+    def first_step(self, layer: str) -> int:
+        """The first step at which the layer's output depends on the image."""
+        return list(self.layers).index(layer)
+
+    def plan(self, asked: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
+        """The steps that each layer must run, so that the outputs ``asked`` for can be given."""
+        needed: dict[str, set[int]] = {name: set() for name in self.layers}
+        pending = [(name, step) for name, steps in asked.items() for step in steps]
+        while pending:
+            name, step = pending.pop()
+            if step < 0 or step in needed[name]:
+                continue
+            needed[name].add(step)
+            layer = self.layers[name]
+            if layer.remembers:
+                pending.append((name, step - 1))
+            pending += [(source, step - 1) for source in self._sources(layer)]
+        return needed
+
+    def run(
+        self, stimulus: Callable[[int], Tensor], asked: Mapping[str, Iterable[int]]
+    ) -> Iterator[tuple[str, int, Tensor]]:
+        """Unroll, and give the outputs asked for as they are made.
+
+        Parameters
+        ----------
+        stimulus : the input [batch or 1, 224, 224, 3] at a step; the same tensor while it stays.
+        asked : layer → the steps whose output is wanted.
+
+        Yields
+        ------
+        layer, step, output [batch, …], or [1, …] where the output is the same for every image.
+        """
+        asked = {name: set(steps) for name, steps in asked.items()}
+        needed = self.plan(asked)
+        state = {name: layer.cell.initial_state() for name, layer in self.layers.items()}
+        before = {name: layer.silence() for name, layer in self.layers.items()}
+        once = _Once()
+        for step in range(1 + max((s for steps in needed.values() for s in steps), default=-1)):
+            now: dict[str, Tensor] = {}
+            for name, layer in self.layers.items():
+                if step not in needed[name]:
+                    continue
+                source = stimulus(step) if layer.source is None else before[layer.source]
+                arguments = [once((name, "drive"), self._drive[name], source), state[name]]
+                if layer.feedback:
+                    later = [before[source] for source in layer.feedback.sources]
+                    arguments.append(self._feedback[name](*later))
+                now[name], state[name] = once((name, "step"), self._step[name], *arguments)
+                if step in asked.get(name, ()):
+                    yield name, step, now[name]
+            before = now
+
+    @staticmethod
+    def _sources(layer: Layer) -> list[str]:
+        feedback = layer.feedback.sources if layer.feedback else []
+        return ([layer.source] if layer.source else []) + feedback
+
+
+class _Once:
+    """Calls functions, and gives the last result again for the very same arguments."""
+
+    def __init__(self) -> None:
+        self._last: dict[Any, tuple[tuple[Any, ...], Any]] = {}
+
+    def __call__(self, key: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+        if key in self._last:
+            before, result = self._last[key]
+            if all(a is b for a, b in zip(before, arguments, strict=True)):
+                return result
+        result = function(*arguments)
+        self._last[key] = arguments, result
+        return result

@@ -1,0 +1,152 @@
+"""What the eye sees at each step: the image, then (from ``image_off`` on) the off stimulus.
+
+One step is about 10 ms. The off stimulus that the weights were trained with is the constant 0.5 *in
+the normalised space*, not gray before normalising (Nayebi et al. 2022).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore import images
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.zoo import find_model
+
+MS_PER_STEP = 10
+"""Milliseconds that one step stands for (Nayebi et al. 2022, "biological unrolling")."""
+
+
+@dataclass(frozen=True, eq=False)
+class Presentation:
+    """The stimulus over time.
+
+    Parameters
+    ----------
+    name : ``"default"``, ``"neural"``, ``"constant"`` or ``"custom"``.
+    times : number of steps.
+    image_off : the step from which the off stimulus is shown; None: never.
+    off : the off stimulus: one number in the normalised space; or an RGB triple, 0–255; or an image
+        (a mask): a file, uint8 [224, 224, 3], or normalised float32 [224, 224, 3].
+
+    Raises
+    ------
+    ConvRNNError : fewer than one step, ``image_off`` outside 1…times, or an off stimulus that no
+        image could hold.
+    """
+
+    name: str
+    times: int
+    image_off: int | None
+    off: Any = 0.5
+
+    def __post_init__(self) -> None:
+        _check_whole("times", self.times)
+        if self.times < 1:
+            raise ConvRNNError(f"times={self.times}: a presentation has at least one step.")
+        if self.image_off is not None:
+            _check_whole("image_off", self.image_off)
+            if not 1 <= self.image_off <= self.times:
+                raise ConvRNNError(
+                    f"image_off={self.image_off}: the image goes off after step 1 at the earliest "
+                    f"and after the last of the {self.times} steps at the latest."
+                )
+        object.__setattr__(self, "_off_frame", _off_frame(self.off))
+
+    @classmethod
+    def default(cls, model: str) -> Presentation:
+        """As the model was trained: 12 of 16 or 17 steps, or constant for 22 or 30."""
+        row = find_model(model)
+        return cls("default", row.times, row.image_off)
+
+    @classmethod
+    def neural(cls) -> Presentation:
+        """As the monkeys of Nayebi et al. (2022) saw it: 260 ms, image off at 100 ms."""
+        return cls("neural", 26, 10)
+
+    @classmethod
+    def constant(cls, times: int) -> Presentation:
+        """The image at each of ``times`` steps."""
+        return cls("constant", times, None)
+
+    @classmethod
+    def custom(cls, times: int, image_off: int | None = None, off: Any = 0.5) -> Presentation:
+        """``times`` steps, the image until ``image_off``, then ``off``."""
+        return cls("custom", times, image_off, off)
+
+    @property
+    def off_frame(self) -> NDArray[np.float32]:
+        """The off stimulus, float32 [1, 224, 224, 3], normalised."""
+        return self._off_frame  # type: ignore[attr-defined, no-any-return]
+
+    def image_is_on(self, step: int) -> bool:
+        """Whether the image is shown at ``step``."""
+        return self.image_off is None or step < self.image_off
+
+    def describe(self) -> dict[str, str | int]:
+        """All that makes this presentation, as plain values for provenance and cache keys."""
+        off = np.asarray(self.off) if not isinstance(self.off, str | PathLike) else self.off_frame
+        if off.size > 3:
+            shown = "image sha256:" + hashlib.sha256(self.off_frame.tobytes()).hexdigest()
+        elif off.size == 3:
+            shown = "rgb " + ",".join(f"{value:g}" for value in off)
+        else:
+            shown = f"{float(off):g} (normalised)"
+        return {
+            "presentation": self.name,
+            "times": self.times,
+            "image_off": "never" if self.image_off is None else self.image_off,
+            "off": "none" if self.image_off is None else shown,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Presentation) and self.describe() == other.describe()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.describe().items()))
+
+
+def time_bins(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and end in ms of the steps ``first`` … ``last − 1``: step t is [10 t, 10 (t + 1)).
+
+    >>> time_bins(9, 11)
+    (array([90, 100]), array([100, 110]))
+    """
+    start = np.arange(first, last) * MS_PER_STEP
+    return start, start + MS_PER_STEP
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ConvRNNError(f"{name}={value!r}: expected a whole number of steps.")
+
+
+def _off_frame(off: Any) -> NDArray[np.float32]:
+    """The off stimulus as a frame [1, 224, 224, 3], whichever way it was given."""
+    shape = (1, images.SIZE, images.SIZE, 3)
+    if isinstance(off, str | PathLike):
+        return images.load_image(Path(off))[None]
+    values = np.asarray(off)
+    if values.dtype.kind not in "uif" or values.shape not in ((), (3,), shape[1:], shape):
+        raise ConvRNNError(
+            f"off={off!r}: expected one number (normalised), an RGB triple (0–255) or an image "
+            f"[{images.SIZE}, {images.SIZE}, 3]."
+        )
+    if values.shape == (3,):
+        if not ((values >= 0) & (values <= 255)).all():
+            raise ConvRNNError(f"off={off!r}: RGB values lie in 0–255.")
+        values = images.normalise(values)
+    elif values.ndim > 0 and values.dtype == np.uint8:
+        values = images.normalise(values)
+    frame = np.broadcast_to(values.astype(np.float32), shape)
+    try:
+        return images.check_normalised(frame)
+    except ConvRNNError as error:
+        hint = " For gray before normalising give an RGB triple such as (128, 128, 128)."
+        raise ConvRNNError(f"off: {error}{hint if values.ndim == 0 else ''}") from None
