@@ -1,0 +1,162 @@
+"""Representational geometry over time: dissimilarities between stimuli, layer × step.
+
+The dissimilarity of two stimuli is 1 − Pearson r between their patterns of activation
+(Kriegeskorte et al. 2008); dissimilarities are compared by Spearman's rank correlation. Comparing,
+resampling and noise ceilings are rsatoolbox's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rich.progress import Progress
+from rsatoolbox.inference import boot_noise_ceiling
+from rsatoolbox.rdm import RDMs, compare
+
+from convrnns_brainscore.activations import BATCH_SIZE
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.networks.backend import to_numpy
+from convrnns_brainscore.presentation import Presentation, time_bins
+
+METHOD = "spearman"
+"""How dissimilarities are compared (a method of `rsatoolbox.rdm.compare`)."""
+
+
+def dissimilarities(patterns: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 − Pearson r between all pairs of rows.
+
+    Parameters
+    ----------
+    patterns : [stimulus, unit].
+
+    Returns
+    -------
+    [pair], the upper triangle row by row; NaN where patterns do not differ between stimuli, or one
+    does not vary over units.
+    """
+    pairs = np.triu_indices(len(patterns), 1)
+    if (patterns == patterns[:1]).all():
+        return np.full(len(pairs[0]), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 1 - np.corrcoef(patterns)[pairs]
+
+
+def dissimilarity_movie(
+    network: ConvRNN,
+    images: NDArray[np.float32],
+    presentation: Presentation,
+    layers: Sequence[str] | None = None,
+    *,
+    keep: dict[str, Sequence[int]] | None = None,
+    progress: bool = False,
+) -> tuple[xr.DataArray, dict[tuple[str, int], NDArray[np.float32]]]:
+    """Dissimilarities between ``images`` in each layer at each step.
+
+    All images are unrolled side by side, one step after the other, so that memory holds the
+    activations of one step.
+
+    Parameters
+    ----------
+    network : the network.
+    images : float32 [stimulus, 224, 224, 3], normalised.
+    presentation : what is shown when.
+    layers : None: all.
+    keep : layer → steps whose activations are wanted too.
+    progress : show a progress bar.
+
+    Returns
+    -------
+    movie : layer × time_bin × pair. NaN before the image reaches the layer, and where every image
+        gives the same.
+    kept : (layer, step) → [stimulus, unit].
+    """
+    layers = list(layers or network.layers)
+    keep = keep or {}
+    steps = {layer: range(network.first_step(layer), presentation.times) for layer in layers}
+    batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
+    side_by_side = [network.stream(batch, steps, presentation) for batch in batches]
+    pairs = len(images) * (len(images) - 1) // 2
+    movie = np.full((len(layers), presentation.times, pairs), np.nan)
+    kept = {}
+    same: dict[str, tuple[list[object], NDArray[np.float64]]] = {}
+    with Progress(disable=not progress, transient=True) as bar:
+        task = bar.add_task(f"{network.name}: unrolling", total=presentation.times)
+        for outputs in zip(*side_by_side, strict=True):
+            layer, step, _ = outputs[0]
+            tensors = [output for _, _, output in outputs]
+            before = same.get(layer)
+            if before and all(a is b for a, b in zip(before[0], tensors, strict=True)):
+                result = before[1]  # a feed-forward layer that sees what it saw before
+            elif len(tensors[0]) == 1 < len(images):
+                result = np.full(pairs, np.nan)
+            else:
+                patterns = np.concatenate([to_numpy(tensor) for tensor in tensors])
+                patterns = patterns.reshape(len(images), -1)
+                result = dissimilarities(patterns)
+                if step in keep.get(layer, ()):
+                    kept[layer, step] = patterns
+            same[layer] = tensors, result
+            movie[layers.index(layer), step] = result
+            bar.update(task, completed=step + 1)
+    start, end = time_bins(0, presentation.times)
+    coords = {
+        "layer": layers,
+        "time_bin_start": ("time_bin", start),
+        "time_bin_end": ("time_bin", end),
+    }
+    return xr.DataArray(movie, coords, ("layer", "time_bin", "pair")), kept
+
+
+def similarity(
+    movie: xr.DataArray,
+    references: Mapping[str, NDArray[np.float64]],
+    *,
+    resamples: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """How similar the geometry of each layer and step is to each reference.
+
+    Parameters
+    ----------
+    movie : layer × time_bin × pair.
+    references : name → [pair] dissimilarities of the same stimuli, or [subject, pair]: the
+        similarity is then the mean over subjects.
+    resamples : bootstrap samples of the stimuli for the error.
+    seed : of the resampling.
+
+    Returns
+    -------
+    ``similarity`` and ``error`` (its standard deviation over resampled stimuli), reference × layer ×
+    time_bin; NaN where the movie is undefined.
+    """
+    subjects = [np.atleast_2d(reference) for reference in references.values()]
+    flat = movie.values.reshape(-1, movie.sizes["pair"])
+    defined = np.isfinite(flat).all(axis=1)
+    model, brain = RDMs(flat[defined]), RDMs(np.concatenate(subjects))
+    ends = np.cumsum([len(each) for each in subjects])[:-1]
+
+    def compared(model: RDMs, brain: RDMs) -> NDArray[np.float64]:
+        each = np.split(compare(model, brain, METHOD), ends, axis=1)
+        return np.stack([values.mean(axis=1) for values in each])
+
+    rng = np.random.default_rng(seed)
+    samples = np.empty((resamples, len(subjects), int(defined.sum())))
+    for index in range(resamples):
+        stimuli = rng.integers(0, model.n_cond, model.n_cond)
+        samples[index] = compared(*(r.subsample_pattern("index", stimuli) for r in (model, brain)))
+
+    full = np.full((2, len(subjects), len(flat)), np.nan)
+    full[:, :, defined] = compared(model, brain), samples.std(axis=0, ddof=1)
+    dims = ("reference", "layer", "time_bin")
+    estimate, error = full.reshape(2, len(subjects), *movie.shape[:2])
+    coords = {**movie.coords, "reference": list(references)}
+    return xr.Dataset({"similarity": (dims, estimate), "error": (dims, error)}, coords)
+
+
+def noise_ceiling(subjects: NDArray[np.float64]) -> tuple[float, float]:
+    """Lower and upper bound of the similarity that any model can reach with [subject, pair]."""
+    lower, upper = boot_noise_ceiling(RDMs(subjects), METHOD)
+    return float(lower), float(upper)
