@@ -88,7 +88,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     console.print(benchmark_table(networks, responses, objects, seed))
     console.print(
         "Brain-Score's NeuralBenchmark with its ridge and internal_consistency. The recording is "
-        f"simulated (30 Poisson neurons a region, 10 repetitions) from {TRUTH} itself, so that "
+        f"simulated (100 Poisson neurons a region, 10 repetitions) from {TRUTH} itself, so that "
         f"{TRUTH} should win.",
         style="dim",
     )
@@ -144,7 +144,7 @@ def benchmark_table(
             recorded[network.name] = neuroid_assembly(
                 mean[:, :, None], network, PRESENTATION, stimuli, region, layer, [time_bin]
             )
-        recording = simulate_recording(recorded[TRUTH], stimuli, seed=seed)
+        recording = simulate_recording(recorded[TRUTH], stimuli, neurons=100, seed=seed)
         benchmark = neural_benchmark(f"simulated-{TRUTH}", recording, "ridge")
         for network in networks:
             subject = PrecomputedFeatures(recorded[network.name], visual_degrees=VISUAL_DEGREES)

@@ -1,0 +1,85 @@
+"""All 20 models compute what the original code computed, to 2e-4 of a layer's std."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import recipe
+
+from convrnns_brainscore import Presentation, list_models, load_network
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.images import normalise
+from convrnns_brainscore.networks.backbones import variable_shapes
+from convrnns_brainscore.zoo import MODELS
+
+TOLERANCE = 2e-4
+
+
+def deterministic_network(name: str) -> ConvRNN:
+    model = MODELS[name]
+    return load_network(name, weights=recipe.weights(model, variable_shapes(model)))
+
+
+def assert_close(ours: np.ndarray, golden: np.ndarray, std: np.ndarray | float, what: str) -> None:
+    error = np.abs(ours - golden) / (std + 0.01)
+    assert error.max() <= TOLERANCE, f"{what}: off by {error.max():.1e} of its std"
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_equals_the_original(name: str) -> None:
+    """Neural presentation, every layer and step, and the decoded logits of the default one."""
+    net = deterministic_network(name)
+    image = normalise(recipe.images(2))[:1]
+    with np.load(Path(__file__).parent / "data" / "golden.npz") as golden:
+        outputs = net.unroll(image, net.layers, Presentation.neural(), all_times=True)
+        for layer, output in outputs.items():
+            flat = output[0].reshape(26, -1)
+            positions = recipe.sampled_positions(layer, flat.shape[1])[::4]
+            samples, std = (golden[f"{name}/{layer}/{what}"] for what in ("samples", "std"))
+            assert_close(flat[:, positions], samples, std[:, None], layer)
+        logits = golden[f"{name}/logits"]
+        assert_close(net.logits(image)[0], logits, logits.std(), "logits")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_equals_the_original_under_every_presentation(name: str, shared: Path) -> None:
+    net = deterministic_network(name)
+    images = normalise(recipe.images(2))
+    presentations = {
+        "default": Presentation.default(name),
+        "neural": Presentation.neural(),
+        "constant": Presentation.constant(times=10 if "shallow" in name else 15),
+        "custom": Presentation.custom(times=20, image_off=5),
+    }
+    golden = dict(np.load(shared / "reference" / "golden" / f"{name}.npz"))
+    for key, presentation in presentations.items():
+        outputs = net.unroll(images, net.layers, presentation, all_times=True)
+        for layer, output in outputs.items():
+            assert output.shape[2:] == tuple(golden[f"{key}/{layer}/shape"])
+            flat = output.reshape(*output.shape[:2], -1)
+            positions = recipe.sampled_positions(layer, flat.shape[-1])
+            std = golden[f"{key}/{layer}/std"]
+            what = f"{key}/{layer}"
+            assert_close(flat[..., positions], golden[f"{what}/samples"], std[..., None], what)
+            assert_close(flat.mean(axis=-1), golden[f"{what}/mean"], std, f"{what} mean")
+        logits = golden[f"{key}/logits"]
+        assert_close(net.logits(images, presentation), logits, logits.std(), f"{key} logits")
+
+
+def test_the_recipe_is_the_reference_recipe(shared: Path) -> None:
+    """Our own recipe gives the weights and images that the goldens were computed with."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("reference", shared / "reference" / "recipe.py")
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    np.testing.assert_array_equal(recipe.images(2), reference.images(0, 2))
+    for name in ("timedecay_shallow", "lstm_shallow", "rgc_intermediate_dthresh"):
+        model = MODELS[name]
+        for variable, value in recipe.weights(model, variable_shapes(model)).items():
+            trained = not variable.endswith("memory_decay") or value.any()
+            expected = reference.weight_value(0, variable, value.shape, trained)
+            np.testing.assert_array_equal(value, expected, err_msg=variable)
