@@ -47,8 +47,8 @@ def parse_time_bins(time_bins: Any) -> list[TimeBin]:
             raise ConvRNNError(f"time bin {time_bin!r}: expected (start, end) in ms.") from None
         if not 0 <= start < end < np.inf:
             raise ConvRNNError(
-                f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at image "
-                "onset (0 ms) at the earliest, since the network has no state before the image."
+                f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at "
+                "image onset (0 ms) at the earliest: the network has no state before the image."
             )
         pairs.append((start, end))
     if not pairs:
@@ -140,4 +140,5 @@ def as_stimulus_set(stimuli: StimulusSet | Iterable[str | Path]) -> tuple[Stimul
     if isinstance(stimuli, StimulusSet):
         return stimuli, [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
     paths = [Path(path) for path in stimuli]
-    return StimulusSet({"stimulus_id": [str(path) for path in paths]}), paths
+    names = [str(path) for path in paths]
+    return StimulusSet({"stimulus_id": names, "stimulus_path": names}), paths

@@ -112,9 +112,7 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             raise ConvRNNError("call start_recording(region, time_bins) before look_at(stimuli).")
         layer = region_layer(self.network.model, self._region)
         stimuli, paths = as_stimulus_set(stimuli)
-        values = binned_activations(
-            self.network, paths, layer, self._time_bins, self.presentation
-        )
+        values = binned_activations(self.network, paths, layer, self._time_bins, self.presentation)
         return neuroid_assembly(
             values, self.network, self.presentation, stimuli, self._region, layer, self._time_bins
         )

@@ -15,6 +15,15 @@ _DATA = ".data-00000-of-00001"
 _SLOT = "/Momentum"
 
 
+BASE_ADDRESS = "https://convrnnckpts.s3-us-west-1.amazonaws.com"
+"""Where the authors publish the checkpoints, as ``/<model>/model.ckpt.index`` and ``.data-…``."""
+
+
+def published_at(model: str) -> str:
+    """A sentence that says where ``model``'s checkpoint comes from."""
+    return f"The checkpoint's two files are {BASE_ADDRESS}/{model}/model.ckpt.index and {_DATA}."
+
+
 def checkpoint_path(folder: str | PathLike[str], model: str) -> Path:
     """Where ``model``'s checkpoint lies below ``folder`` in the published layout."""
     return Path(folder) / model / "model.ckpt"
@@ -36,7 +45,9 @@ def find_bundle(path: str | PathLike[str]) -> Path:
         indices = sorted(path.glob("*.index"))
         if len(indices) != 1:
             found = ", ".join(index.name for index in indices) or "none"
-            raise ConvRNNError(f"checkpoint folder {path}: expected one .index file, found {found}.")
+            raise ConvRNNError(
+                f"checkpoint folder {path}: expected one .index file, found {found}."
+            )
         path = indices[0]
     prefix = Path(re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(path)))
     for suffix in (".index", _DATA):
@@ -52,8 +63,8 @@ def read_checkpoint(
 ) -> dict[str, NDArray[np.float32]]:
     """The variables of a checkpoint, exactly those of ``shapes``.
 
-    The optimiser's slots and ``global_step`` are left out. TensorFlow's reader checks each
-    variable's bytes against the CRC32C that the bundle keeps.
+    The optimiser's slots and ``global_step`` are read too, since TensorFlow's reader checks what it
+    reads against the CRC32C that the bundle keeps for each variable, and then left out.
 
     Raises
     ------
@@ -67,19 +78,20 @@ def read_checkpoint(
         held = reader.get_variable_to_shape_map()
     except Exception as error:
         raise _damaged(prefix, "the index cannot be read") from error
-    held = {
+    trained = {
         name: tuple(shape)
         for name, shape in held.items()
         if name != "global_step" and not name.endswith(_SLOT)
     }
-    check_variables(held, shapes, f"checkpoint {prefix}")
+    check_variables(trained, shapes, f"checkpoint {prefix}")
     values = {}
-    for name in shapes:
+    for name in held:
         try:
             value = reader.get_tensor(name)
         except Exception as error:
             raise _damaged(prefix, f"variable {name} cannot be read") from error
-        values[name] = np.asarray(value, np.float32)
+        if name in shapes:
+            values[name] = np.asarray(value, np.float32)
     return values
 
 

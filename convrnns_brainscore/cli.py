@@ -86,8 +86,8 @@ def extract(
         str | None,
         typer.Option(
             "--off",
-            help="What is shown when the image is off: a number in the normalised space (0.5, as in "
-            "training), R,G,B in 0–255, or an image file.",
+            help="What is shown when the image is off: a number in the normalised space (0.5, as "
+            "in training), R,G,B in 0–255, or an image file.",
         ),
     ] = None,
     all_times: Annotated[
@@ -99,14 +99,18 @@ def extract(
 ) -> None:
     """Extract time-resolved features of images to a Zarr store."""
     from convrnns_brainscore import images as image_files
+    from convrnns_brainscore.networks.backbones import reported_steps
+    from convrnns_brainscore.zoo import find_model
 
+    # All that can be wrong with the request is found before TensorFlow takes seconds to start.
     paths = image_files.list_images(images)
     shown = _presentation(model, presentation, times, image_off, off)
+    names = [name.strip() for name in layers.split(",") if name.strip()]
+    reported_steps(find_model(model), names, shown.times, all_times)
     network = _network(model, weights, seed, checkpoints)
 
     from convrnns_brainscore.features import extract as write_features
 
-    names = [name.strip() for name in layers.split(",") if name.strip()]
     write_features(network, paths, names, out, shown, all_times=all_times, progress=True)
     typer.echo(f"{out}: {', '.join(names)} of {network!r} for {len(paths)} images")
 
@@ -119,6 +123,8 @@ def demo(
 ) -> None:
     """Compare two ConvRNNs with real macaque IT on 92 photographs (3 minutes at most)."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # Brain-Score's bars would cut up the tables
+    _start_quietly()
+
     from rich.console import Console
 
     from convrnns_brainscore import demo as demonstration
@@ -128,8 +134,6 @@ def demo(
 
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
-    # TensorFlow's C++ notes about absent GPUs would drown the one line that matters.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
     except ConvRNNError as error:
@@ -151,7 +155,9 @@ def _presentation(
         if times is None:
             raise ConvRNNError("--presentation constant needs --times, the number of steps.")
         if image_off is not None or off is not None:
-            raise ConvRNNError("--presentation constant never turns the image off; leave out --image-off and --off.")
+            raise ConvRNNError(
+                "--presentation constant never turns the image off: omit --image-off and --off."
+            )
         return Presentation.constant(times)
     base = Presentation.neural() if name is PresentationName.neural else Presentation.default(model)
     if times is None and image_off is None and off is None:
@@ -174,19 +180,44 @@ def _parse_off(text: str) -> Any:
 
 def _network(model: str, weights: str | None, seed: int, checkpoints: Path) -> ConvRNN:
     """The network with random weights or its checkpoint below ``checkpoints``."""
-    from convrnns_brainscore.checkpoints import checkpoint_path
-    from convrnns_brainscore.convrnn import load_network
-    from convrnns_brainscore.zoo import find_model
+    from convrnns_brainscore.checkpoints import checkpoint_path, published_at
 
-    find_model(model)
-    if weights == "random":
-        return load_network(model, weights="random", seed=seed)
-    if weights is not None:
+    if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
     checkpoint = checkpoint_path(checkpoints, model)
-    if not checkpoint.parent.exists():
-        return load_network(model)
+    if weights is None and not checkpoint.parent.is_dir():
+        raise ConvRNNError(
+            f"no weights for {model}: there is no folder {checkpoint.parent}. Name the folder of "
+            f"the checkpoints with --checkpoints, or give --weights random. {published_at(model)}"
+        )
+    _start_quietly()
+
+    from convrnns_brainscore.convrnn import load_network
+
+    if weights == "random":
+        return load_network(model, weights="random", seed=seed)
     return load_network(model, checkpoint=checkpoint)
+
+
+def _start_quietly() -> None:
+    """Start TensorFlow without its C++ notes about absent GPUs, which would bury what we say.
+
+    They are written before TensorFlow's own switch for them takes effect, so the file descriptor is
+    closed to them. Who sets ``TF_CPP_MIN_LOG_LEVEL`` sees what that asks for.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            from convrnns_brainscore.networks import backend
+
+            backend.start()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.networks.backend import Tensor, to_numpy
+from convrnns_brainscore.networks.build import build, variable_shapes
 from convrnns_brainscore.networks.decoders import Last, build_decoder
 from convrnns_brainscore.networks.unroll import Network
 from convrnns_brainscore.presentation import Presentation
@@ -46,7 +47,7 @@ def load_network(
     model = find_model(name)
     loaded = load_weights(
         model,
-        backbones.variable_shapes(model),
+        variable_shapes(model),
         checkpoint=checkpoint,
         weights=weights,
         seed=seed,
@@ -64,7 +65,7 @@ class ConvRNN:
         def variable(name: str, shape: tuple[int, ...]) -> Tensor:
             return ops.convert_to_tensor(weights.values[f"tnn_model/{name}"])
 
-        self._network = Network(backbones.build(model, variable))
+        self._network = Network(build(model, variable))
         self._decoder = build_decoder(model, variable)
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class ConvRNN:
 
     def output_shape(self, layer: str) -> tuple[int, ...]:
         """The shape of one step's output of ``layer``: (height, width, channel) or (class,)."""
-        self._check_layer(layer)
+        backbones.first_step(self.model, layer)
         return self._network.layers[layer].output_shape
 
     def first_step(self, layer: str) -> int:
@@ -91,8 +92,7 @@ class ConvRNN:
         >>> load_network("rgc_shallow", weights="random").first_step("conv5")
         4
         """
-        self._check_layer(layer)
-        return self._network.first_step(layer)
+        return backbones.first_step(self.model, layer)
 
     def first_reported_step(self, layer: str) -> int:
         """The step from which the published zoo reports ``layer``: one after `first_step`."""
@@ -125,7 +125,7 @@ class ConvRNN:
         """
         presentation = presentation or Presentation.default(self.name)
         layers = [layers] if isinstance(layers, str) else list(layers)
-        steps = self.reported_steps(layers, presentation, all_times)
+        steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         images = check_normalised(images)
         outputs = {
             layer: np.empty((len(images), len(steps[layer]), *self.output_shape(layer)), np.float32)
@@ -134,29 +134,6 @@ class ConvRNN:
         for layer, step, output in self.stream(images, steps, presentation):
             outputs[layer][:, step - steps[layer].start] = to_numpy(output)
         return outputs
-
-    def reported_steps(
-        self, layers: Sequence[str], presentation: Presentation, all_times: bool = False
-    ) -> dict[str, range]:
-        """The steps of each layer that `unroll` gives.
-
-        Raises
-        ------
-        ConvRNNError : no or unknown layer, or one that the image does not reach in time.
-        """
-        if not layers:
-            raise ConvRNNError(f"no layers asked for. {self.name} has {', '.join(self.layers)}.")
-        steps = {}
-        for layer in layers:
-            start = self.first_reported_step(layer)
-            needed = (self.first_step(layer) if all_times else start) + 1
-            if presentation.times < needed:
-                raise ConvRNNError(
-                    f"the image does not reach {layer} of {self.name} within "
-                    f"times={presentation.times}; give at least {needed} steps."
-                )
-            steps[layer] = range(0 if all_times else start, presentation.times)
-        return steps
 
     def stream(
         self,
@@ -196,9 +173,7 @@ class ConvRNN:
         presentation = presentation or Presentation.default(self.name)
         readout = backbones.READOUT
         only_last = isinstance(self._decoder, Last)
-        needed = (
-            self.first_step(readout) if only_last else self.first_reported_step(readout)
-        ) + 1
+        needed = (self.first_step(readout) if only_last else self.first_reported_step(readout)) + 1
         if presentation.times < needed:
             raise ConvRNNError(
                 f"the decoder of {self.name} ({self.model.decoder}) reads nothing within "
@@ -208,16 +183,11 @@ class ConvRNN:
         steps = {readout: range(first, presentation.times)}
         images = check_normalised(images)
         readouts = [output for _, _, output in self.stream(images, steps, presentation)]
-        readouts = [ops.broadcast_to(output, (len(images), output.shape[-1])) for output in readouts]
+        readouts = [
+            ops.broadcast_to(output, (len(images), output.shape[-1])) for output in readouts
+        ]
         return to_numpy(self._decoder(ops.stack(readouts, axis=1)))
 
     def describe(self) -> dict[str, Any]:
         """The model and its weights, for provenance."""
         return {"model": self.name, **self.weights.describe()}
-
-    def _check_layer(self, layer: str) -> None:
-        if layer not in self._network.layers:
-            hint = ""
-            if layer == "conv6" and self.model.depth == "shallow":
-                hint = "The published documentation lists a conv6 for the shallow models, which have five convolutional layers."
-            raise unknown(f"layer of {self.name}", layer, self.layers, hint)

@@ -156,5 +156,7 @@ def benchmark_table(
     for column in (*words, "r", "ceiling", "r²/ceiling"):
         table.add_column(column, justify="left" if column in words else "right")
     for region, network, *numbers in rows:
-        table.add_row(region, network.name, network.weights.label, *(f"{number:.2f}" for number in numbers))
+        table.add_row(
+            region, network.name, network.weights.label, *(f"{number:.2f}" for number in numbers)
+        )
     return table

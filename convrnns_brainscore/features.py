@@ -30,6 +30,7 @@ import convrnns_brainscore
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import load_image, load_images
+from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.presentation import Presentation, time_bins
 
 
@@ -66,7 +67,7 @@ def extract(
         read, or two have the same name. Nothing is written then.
     """
     presentation = presentation or Presentation.default(network.name)
-    steps = network.reported_steps(layers, presentation, all_times)
+    steps = reported_steps(network.model, list(layers), presentation.times, all_times)
     if out.suffix != ".zarr":
         raise ConvRNNError(f"--out {out}: features are written to a folder named ….zarr")
     if out.exists():
@@ -156,7 +157,9 @@ def _layer_group(
         array = _write(group, name, values, [dim])
         if dim == "time_bin":
             array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
-    group.attrs.update({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
+    group.attrs.update(
+        {**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)}
+    )
     sizes = (len(stimulus_ids), int(np.prod(shape)), len(steps))
     # Without a fill value: xarray would read a stored 0 as missing.
     array = group.create_dataset(

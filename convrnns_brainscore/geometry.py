@@ -25,7 +25,7 @@ METHOD = "spearman"
 """How dissimilarities are compared (a method of `rsatoolbox.rdm.compare`)."""
 
 
-def dissimilarities(patterns: NDArray[np.floating]) -> NDArray[np.float64]:
+def dissimilarities(patterns: NDArray[np.float32]) -> NDArray[np.float64]:
     """1 − Pearson r between all pairs of rows.
 
     Parameters
@@ -41,7 +41,7 @@ def dissimilarities(patterns: NDArray[np.floating]) -> NDArray[np.float64]:
     if (patterns == patterns[:1]).all():
         return np.full(len(pairs[0]), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 1 - np.corrcoef(patterns)[pairs]
+        return np.asarray(1 - np.corrcoef(patterns)[pairs], np.float64)
 
 
 def dissimilarity_movie(
@@ -50,7 +50,7 @@ def dissimilarity_movie(
     presentation: Presentation,
     layers: Sequence[str] | None = None,
     *,
-    keep: dict[str, Sequence[int]] | None = None,
+    keep: Mapping[str, Sequence[int]] | None = None,
     progress: bool = False,
 ) -> tuple[xr.DataArray, dict[tuple[str, int], NDArray[np.float32]]]:
     """Dissimilarities between ``images`` in each layer at each step.
@@ -129,8 +129,8 @@ def similarity(
 
     Returns
     -------
-    ``similarity`` and ``error`` (its standard deviation over resampled stimuli), reference × layer ×
-    time_bin; NaN where the movie is undefined.
+    ``similarity`` and ``error`` (its standard deviation over resampled stimuli), reference × layer
+    × time_bin; NaN where the movie is undefined.
     """
     subjects = [np.atleast_2d(reference) for reference in references.values()]
     flat = movie.values.reshape(-1, movie.sizes["pair"])

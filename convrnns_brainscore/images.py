@@ -14,6 +14,7 @@ One function, `load_image`, reads every image of this package, whatever the rout
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,8 @@ def normalise(pixels: ArrayLike) -> NDArray[np.float32]:
     >>> normalise([0, 0, 0]).round(3)
     array([-2.118, -2.036, -1.804], dtype=float32)
     """
-    return (np.asarray(pixels, np.float32) / np.float32(255) - MEAN) / STD
+    scaled = np.asarray(pixels, np.float32) / np.float32(255)
+    return np.asarray((scaled - MEAN) / STD, np.float32)
 
 
 def check_normalised(images: Any) -> NDArray[np.float32]:
@@ -69,7 +71,7 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
             f"images are of type {images.dtype}; expected normalised float32. "
             "Give convrnns_brainscore.images.normalise(images) for 8-bit RGB."
         )
-    images = images.astype(np.float32, copy=False)
+    images = np.asarray(images, np.float32)
     if not np.isfinite(images).all():
         first = int(np.argwhere(~np.isfinite(images).all(axis=(1, 2, 3)))[0, 0])
         raise ConvRNNError(f"image {first} of the batch contains NaN or infinite pixels.")
@@ -112,12 +114,12 @@ def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
     return ((np.stack(resized, axis=-1) - MEAN) / STD).astype(np.float32)
 
 
-def load_images(paths: list[Path] | list[str]) -> NDArray[np.float32]:
+def load_images(paths: Sequence[str | Path]) -> NDArray[np.float32]:
     """Image files as one float32 array [batch, 224, 224, 3], normalised."""
     return np.stack([load_image(path) for path in paths])
 
 
-def list_images(paths: list[Path]) -> list[Path]:
+def list_images(paths: Sequence[Path]) -> list[Path]:
     """The image files that ``paths`` name: files as given, folders by what lies directly in them.
 
     Files of a folder come sorted by name; hidden files, folders and files that are no images by

@@ -83,7 +83,7 @@ class Presentation:
     @property
     def off_frame(self) -> NDArray[np.float32]:
         """The off stimulus, float32 [1, 224, 224, 3], normalised."""
-        return self._off_frame  # type: ignore[attr-defined, no-any-return]
+        return self._off_frame  # type: ignore[attr-defined]
 
     def image_is_on(self, step: int) -> bool:
         """Whether the image is shown at ``step``."""

@@ -25,9 +25,9 @@ def neural_benchmark(
     ----------
     name : begins the benchmark's identifier. The identifier ends with a digest of the data, since
         Brain-Score stores ceilings by identifier alone.
-    recording : presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` (at least two) and
-        ``stratify_by`` on presentation, ``region`` (one value) on neuroid, and its ``stimulus_set``.
-        Stimuli are shown as they fill the model's 8°.
+    recording : presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` (at least
+        two) and ``stratify_by`` on presentation, ``region`` (one value) on neuroid, and its
+        ``stimulus_set``. Stimuli are shown as they fill the model's 8°.
     metric : ``"pls"`` or ``"ridge"`` for one time bin, ``"spantime_pls"`` or ``"spantime_ridge"``
         for several.
     stratify_by : the coordinate over whose values the train and test splits are balanced.

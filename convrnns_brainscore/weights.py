@@ -17,8 +17,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.checkpoints import check_variables, read_checkpoint
+from convrnns_brainscore.checkpoints import check_variables, published_at, read_checkpoint
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.networks.backbones import rows
 from convrnns_brainscore.zoo import Model
 
 
@@ -64,10 +65,8 @@ def load_weights(
         return _weights(read_checkpoint(checkpoint, shapes))
     if weights is None:
         raise ConvRNNError(
-            f"no weights for {model.name}. Give its checkpoint (checkpoint='…/{model.name}/"
-            "model.ckpt', published at https://convrnnckpts.s3-us-west-1.amazonaws.com/"
-            f"{model.name}/model.ckpt.index and .data-00000-of-00001), or weights='random' for an "
-            "untrained network."
+            f"no weights for {model.name}. Give checkpoint='…/{model.name}/model.ckpt', or "
+            f"weights='random' for an untrained network. {published_at(model.name)}"
         )
     if isinstance(weights, str):
         if weights != "random":
@@ -77,34 +76,41 @@ def load_weights(
             )
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ConvRNNError(f"seed={seed!r}: expected a whole number from 0 on.")
-        return _weights(random_values(shapes, int(seed)), int(seed))
+        return _weights(random_values(model, shapes, int(seed)), int(seed))
     arrays = {name: np.asarray(value, np.float32) for name, value in weights.items()}
     check_variables({name: a.shape for name, a in arrays.items()}, shapes, "weights")
     return _weights({name: arrays[name] for name in shapes})
 
 
 def random_values(
-    shapes: dict[str, tuple[int, ...]], seed: int
+    model: Model, shapes: dict[str, tuple[int, ...]], seed: int
 ) -> dict[str, NDArray[np.float32]]:
     """Random variables under which activity neither dies nor blows up over 30 steps.
 
     Kernels are normal with variance 1/fan-in, which keeps the activations' size through elu's
-    near-linear middle; the loops that could amplify (feedback, and what feeds the intermediate
-    reciprocal gated cell, whose gates hold T + G > 1 in sum) are turned down; layer norms are the
-    identity; time decay is .5. Each variable is drawn from its own stream, keyed by seed and name.
+    near-linear middle. The intermediate reciprocal gated cell could amplify what it keeps, so its
+    gates are biased to close a little and their convolutions, its input and the feedback are turned
+    down. Layer norms are the identity; the time decay cells' decay is .5. Each variable is drawn
+    from its own stream, keyed by seed and name.
     """
-    return {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+    values = {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+    if model.cell == "timedecay":
+        for row in rows(model.cell, model.depth):
+            if row.cell:
+                values[f"tnn_model/{row.name}/memory_decay"] = np.full((1,), 0.5, np.float32)
+    return values
 
 
 def _draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
-    leaf = name.rsplit("/", 1)[-1]
+    *_, parent, leaf = name.split("/")
     if leaf == "memory_decay":
-        remembering = not name.startswith(tuple(f"tnn_model/{n}/" for n in _FEED_FORWARD))
-        return np.full(shape, 0.5 if remembering else 0.0, np.float32)
+        return np.zeros(shape, np.float32)
     if leaf in ("gamma", "softmax_beta"):
         return np.ones(shape, np.float32)
     if leaf == "decoder_threshold":
         return np.full(shape, 0.9, np.float32)
+    if leaf == "bias" and parent in _GATES:
+        return np.full(shape, 0.3, np.float32)
     if leaf in ("bias", "beta") or leaf.endswith("_bias"):
         return np.zeros(shape, np.float32)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -118,8 +124,8 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
     return values * np.float32(_GAINS.get(leaf, 1.0))
 
 
-_FEED_FORWARD = ("conv1", "conv2", "conv3", "imnetds")
-_GAINS = {"feedback_to_out_weights": 0.1, "input_to_out_weights": 0.5}
+_GATES = ("tau", "gate", "out_to_cell")
+_GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_out_weights": 0.5}
 
 
 def _weights(values: dict[str, NDArray[np.float32]], seed: int | None = None) -> Weights:

@@ -1,6 +1,6 @@
 """Weights and images that any implementation can make again: each array has its own stream of
-numpy's legacy generator, seeded by the CRC-32 of its key. The goldens in ``tests/data`` are what the
-original code (TensorFlow 1.13.1) computed for these."""
+numpy's legacy generator, seeded by the CRC-32 of its key. The goldens in ``tests/data`` are what
+the original code (TensorFlow 1.13.1) computed for these."""
 
 from __future__ import annotations
 

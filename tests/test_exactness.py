@@ -11,7 +11,7 @@ import recipe
 from convrnns_brainscore import Presentation, list_models, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import normalise
-from convrnns_brainscore.networks.backbones import variable_shapes
+from convrnns_brainscore.networks.build import variable_shapes
 from convrnns_brainscore.zoo import MODELS
 
 TOLERANCE = 2e-4

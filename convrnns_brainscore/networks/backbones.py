@@ -1,27 +1,11 @@
-"""The backbones as data: the layers of the shallow and the intermediate networks, and their cells.
-
-`build` turns a row of the zoo into layers, asking for each variable by the name and shape that it
-has in the published checkpoints (below ``tnn_model/``).
-"""
+"""The backbones as data: the layers of the shallow and the intermediate networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-
-from convrnns_brainscore.networks import cells
-from convrnns_brainscore.networks.layers import (
-    ConvLayer,
-    ConvReadout,
-    DenseReadout,
-    Feedback,
-    Layer,
-    ResidualBlock,
-)
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.zoo import Model
 
 CLASSES = 1000
@@ -79,30 +63,13 @@ INTERMEDIATE_RGC = (
 )
 # fmt: on
 
-FEEDBACK = {
+INTERMEDIATE_RGC_FEEDBACK = {
     "conv5": ["conv8"],
     "conv6": ["conv7", "conv9"],
     "conv7": ["conv10"],
     "conv9": ["conv10"],
 }
-"""Intermediate rgc: layer ← the later layers that feed back into it, in the checkpoints' order."""
-
-CELLS: dict[tuple[str, str], Callable[..., cells.Cell]] = {
-    ("timedecay", "shallow"): cells.Memory,
-    ("timedecay", "intermediate"): cells.Memory,
-    ("simplernn", "shallow"): partial(cells.SimpleRNN, normalised=True),
-    ("simplernn", "intermediate"): cells.SimpleRNN,
-    ("gru", "shallow"): cells.GRU,
-    ("gru", "intermediate"): cells.GRU,
-    ("lstm", "shallow"): partial(cells.LSTM, normalised=True),
-    ("lstm", "intermediate"): cells.LSTM,
-    ("ugrnn", "shallow"): cells.UGRNN,
-    ("ugrnn", "intermediate"): cells.UGRNN,
-    ("intersectionrnn", "shallow"): cells.IntersectionRNN,
-    ("intersectionrnn", "intermediate"): cells.IntersectionRNN,
-    ("rgc", "shallow"): cells.ReciprocalGate,
-    ("rgc", "intermediate"): cells.ReciprocalGateFeedback,
-}
+"""Layer ← the later layers that feed back into it, in the checkpoints' order."""
 
 CELL_DEPTHS = {
     ("simplernn", "shallow"): {"conv3": 128, "conv4": 256, "conv5": 256},
@@ -127,87 +94,63 @@ def rows(cell: str, depth: str) -> tuple[Row, ...]:
     return INTERMEDIATE_RGC if cell == "rgc" else INTERMEDIATE
 
 
+def feedback(cell: str, depth: str) -> dict[str, list[str]]:
+    """Layer → the later layers that feed back into it."""
+    return INTERMEDIATE_RGC_FEEDBACK if (cell, depth) == ("rgc", "intermediate") else {}
+
+
 def layer_names(model: Model) -> list[str]:
     """The layers of ``model``, from the image on; the readout is the last."""
     return [row.name for row in rows(model.cell, model.depth)] + [READOUT]
 
 
-def build(model: Model, variable: cells.Variable) -> list[Layer]:
-    """The layers of ``model``, from the image on.
+def first_step(model: Model, layer: str) -> int:
+    """The first step at which ``layer`` depends on the image: 0 for conv1, one more a layer.
+
+    Raises
+    ------
+    ConvRNNError : the model has no such layer.
+    """
+    names = layer_names(model)
+    if layer not in names:
+        hint = ""
+        if layer == "conv6" and model.depth == "shallow":
+            hint = (
+                "The original documentation lists a conv6 for the shallow models, which have five "
+                "convolutional layers."
+            )
+        raise unknown(f"layer of {model.name}", layer, names, hint)
+    return names.index(layer)
+
+
+def reported_steps(
+    model: Model, layers: list[str], times: int, all_times: bool = False
+) -> dict[str, range]:
+    """The steps of each layer that the published zoo reports: from one after `first_step` on.
 
     Parameters
     ----------
     model : a row of the zoo.
-    variable : gives each variable's value, from its name (below ``tnn_model/``) and shape.
+    layers : the layers asked for.
+    times : the number of steps of the presentation.
+    all_times : every step from 0 instead.
+
+    Raises
+    ------
+    ConvRNNError : no or unknown layer, or one that the image does not reach in time.
     """
-    kind = (model.cell, model.depth)
-    layers: list[Layer] = []
-    source, depth_in = None, 3
-    for row in rows(*kind):
-        scope = cells.scoped(variable, row.name)
-        depth = CELL_DEPTHS.get(kind, {}).get(row.name, row.depth) if row.cell else row.depth
-        sizes = cells.Sizes(row.size, depth, x_depth=row.depth, r_depth=depth_in)
-        if row.cell:
-            cell = CELLS[kind](scope, sizes, **CELL_OPTIONS.get(kind, {}).get(row.name, {}))
-        else:
-            cell = cells.Memory(scope, sizes)
-        layer: Layer
-        if row.block == "residual":
-            assert source is not None
-            layer = ResidualBlock(
-                scope,
-                row.name,
-                source,
-                cell,
-                depth_in=depth_in,
-                depth=row.depth,
-                pooled=row.pool,
+    if not layers:
+        raise ConvRNNError(
+            f"no layers asked for. {model.name} has {', '.join(layer_names(model))}."
+        )
+    steps = {}
+    for layer in layers:
+        first = first_step(model, layer)
+        needed = first + (1 if all_times else 2)
+        if times < needed:
+            raise ConvRNNError(
+                f"the image does not reach {layer} of {model.name} within times={times}; give at "
+                f"least {needed} steps."
             )
-        else:
-            layer = ConvLayer(
-                scope,
-                row.name,
-                source,
-                cell,
-                kernel=row.kernel,
-                stride=row.stride,
-                depth_in=depth_in,
-                depth=row.depth,
-                elu_at=row.elu,
-                pooled=row.pool,
-            )
-        layers.append(layer)
-        source, depth_in = layer.name, layer.output_shape[-1]
-
-    if kind == ("rgc", "intermediate"):
-        by_name = {layer.name: layer for layer in layers}
-        for name, sources in FEEDBACK.items():
-            layer = by_name[name]
-            layer.feedback = Feedback(
-                cells.scoped(variable, name),
-                [by_name[later] for later in sources],
-                layer.cell.size,
-                layer.cell.depth,
-            )
-
-    assert source is not None
-    scope = cells.scoped(variable, READOUT)
-    readout, positions = (ConvReadout, 3) if model.depth == "shallow" else (DenseReadout, 1)
-    memory = cells.Memory(scope, cells.Sizes(positions, CLASSES, CLASSES, depth_in))
-    layers.append(readout(scope, READOUT, source, memory, depth_in=depth_in))
-    return layers
-
-
-def variable_shapes(model: Model) -> dict[str, tuple[int, ...]]:
-    """Each variable of the model's checkpoint and its shape."""
-    from convrnns_brainscore.networks.decoders import build_decoder
-
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def record(name: str, shape: tuple[int, ...]) -> Any:
-        shapes[f"tnn_model/{name}"] = shape
-        return np.broadcast_to(np.float32(0), shape)
-
-    build(model, record)
-    build_decoder(model, record)
-    return shapes
+        steps[layer] = range(0 if all_times else first + 1, times)
+    return steps

@@ -1,4 +1,4 @@
-"""All that differs between Keras' backends: how a function of tensors is compiled."""
+"""All that differs between Keras' backends: how they start, and how a function is compiled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tensor = Any
 """A tensor of the running backend: tf.Tensor or torch.Tensor."""
+
+
+def start() -> None:
+    """Have the backend find its devices now instead of at the first tensor."""
+    keras.ops.zeros(())
 
 
 def compiled(function: Function) -> Function:

@@ -224,8 +224,8 @@ class UGRNN(Cell):
 
 
 class IntersectionRNN(Cell):
-    """[g_h, h̃, g_y, ỹ] = W∗[x, h] + b; h' = σ(g_h + 1)·h + (1 − σ(g_h + 1))·tanh(h̃) goes on in time;
-    the output is y = σ(g_y + 1)·x + (1 − σ(g_y + 1))·relu(ỹ)."""
+    """[p, h̃, q, ỹ] = W∗[x, h] + b; h' = σ(p + 1)·h + (1 − σ(p + 1))·tanh(h̃) goes on in time;
+    the output is y = σ(q + 1)·x + (1 − σ(q + 1))·relu(ỹ)."""
 
     def __init__(self, variable: Variable, sizes: Sizes) -> None:
         super().__init__(variable, sizes)
@@ -243,10 +243,10 @@ class IntersectionRNN(Cell):
     ) -> tuple[Tensor, State]:
         (h,) = state
         x, gates = drive
-        g_h, h_new, g_y, y_new = ops.split(gates + conv(h, self.w_h), 4, axis=-1)
-        g_h, g_y = sigmoid(g_h + 1.0), sigmoid(g_y + 1.0)
-        h = g_h * h + (1.0 - g_h) * tanh(h_new)
-        y = g_y * x + (1.0 - g_y) * relu(y_new)
+        p, h_new, q, y_new = ops.split(gates + conv(h, self.w_h), 4, axis=-1)
+        p, q = sigmoid(p + 1.0), sigmoid(q + 1.0)
+        h = p * h + (1.0 - p) * tanh(h_new)
+        y = q * x + (1.0 - q) * relu(y_new)
         return y, (h,)
 
 

@@ -43,8 +43,8 @@ class MaxConfidence:
 
 
 class Threshold(MaxConfidence):
-    """The logits of the first step at which the largest probability reaches the threshold, or, where
-    none does, of the step at which it peaks."""
+    """The logits of the first step at which the largest probability reaches the threshold, or,
+    where none does, of the step at which it peaks."""
 
     def __init__(self, variable: Variable) -> None:
         super().__init__(variable)

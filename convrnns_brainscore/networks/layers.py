@@ -46,7 +46,9 @@ class Layer:
         """What depends on the predecessor's output alone."""
         raise NotImplementedError
 
-    def step(self, drive: Any, state: State, feedback: Tensor | None = None) -> tuple[Tensor, State]:
+    def step(
+        self, drive: Any, state: State, feedback: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """One step: the layer's output and its next state."""
         raise NotImplementedError
 
@@ -78,20 +80,22 @@ class ConvLayer(Layer):
         x = conv(source, self.kernel, self.stride) + self.bias
         return self.cell.drive(elu(x) if self.elu_at == "before cell" else x, source)
 
-    def step(self, drive: Any, state: State, feedback: Tensor | None = None) -> tuple[Tensor, State]:
+    def step(
+        self, drive: Any, state: State, feedback: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         y, state = self.cell(drive, state, feedback)
         y = elu(y) if self.elu_at == "after cell" else y
         return pool(y) if self.pooled else y, state
 
 
 class ResidualBlock(Layer):
-    """elu(post∗cell(elu(pre∗x + b)) + b' + x) → [pool]; x through a 1 × 1 conv where depths differ."""
+    """elu(post∗cell(elu(pre∗x + b)) + b' + x) → [pool]; x by a 1 × 1 conv where depths differ."""
 
     def __init__(
         self,
         variable: Variable,
         name: str,
-        source: str,
+        source: str | None,
         cell: Cell,
         *,
         depth_in: int,
@@ -127,7 +131,7 @@ class ConvReadout(Layer):
     """conv 2 × 2 VALID + bias → memory → mean over positions (shallow networks)."""
 
     def __init__(
-        self, variable: Variable, name: str, source: str, cell: Cell, *, depth_in: int
+        self, variable: Variable, name: str, source: str | None, cell: Cell, *, depth_in: int
     ) -> None:
         super().__init__(name, source, cell, (cell.depth,))
         self.kernel = variable("pre_1/weights", (2, 2, depth_in, cell.depth))
@@ -146,7 +150,7 @@ class DenseReadout(Layer):
     """mean over positions → dense + bias → memory (intermediate networks)."""
 
     def __init__(
-        self, variable: Variable, name: str, source: str, cell: Cell, *, depth_in: int
+        self, variable: Variable, name: str, source: str | None, cell: Cell, *, depth_in: int
     ) -> None:
         super().__init__(name, source, cell, (cell.depth,))
         self.kernel = variable("pre_3/weights", (depth_in, cell.depth))
@@ -190,8 +194,9 @@ class Feedback:
 
 def bilinear(size_in: int, size_out: int) -> NDArray[np.float32]:
     """The matrix [size_out, size_in] of a linear interpolation with aligned corners."""
-    position = np.arange(size_out) * (size_in - 1) / (size_out - 1)
-    distance = np.abs(position[:, None] - np.arange(size_in))
+    # In float32, as TensorFlow 1 places the positions.
+    position = np.arange(size_out, dtype=np.float32) * np.float32((size_in - 1) / (size_out - 1))
+    distance = np.abs(position[:, None] - np.arange(size_in, dtype=np.float32))
     return np.maximum(1 - distance, 0).astype(np.float32)
 
 

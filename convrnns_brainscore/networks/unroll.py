@@ -1,7 +1,7 @@
 """The network unrolled in time: what to compute when.
 
-*Biological unrolling*: at step t a layer reads the outputs that its predecessors had at t − 1 (zeros
-at t = 0); only the first layer reads the stimulus of step t itself (Nayebi et al. 2022).
+*Biological unrolling*: at step t a layer reads the outputs that its predecessors had at t − 1
+(zeros at t = 0); only the first layer reads the stimulus of step t itself (Nayebi et al. 2022).
 
 Nothing is computed twice and nothing that nobody asked for. This follows from three things:
 
@@ -32,10 +32,6 @@ class Network:
         self._feedback = {
             layer.name: compiled(layer.feedback.__call__) for layer in layers if layer.feedback
         }
-
-    def first_step(self, layer: str) -> int:
-        """The first step at which the layer's output depends on the image."""
-        return list(self.layers).index(layer)
 
     def plan(self, asked: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
         """The steps that each layer must run, so that the outputs ``asked`` for can be given."""

@@ -1,0 +1,151 @@
+"""The brain model against Brain-Score's own interface and time alignment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brainscore_vision.model_helpers.brain_transformation.temporal import assembly_time_align
+from brainscore_vision.model_interface import BrainModel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convrnns_brainscore import ConvRNNError, Presentation, load_brain_model
+from convrnns_brainscore.activations import bin_weights, neuroid_assembly, parse_time_bins
+from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.images import load_images
+from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.simulate import stimulus_set
+
+STIMULI = stimulus_set("five-objects", load_objects92().stimuli[::20])
+
+
+@pytest.fixture
+def brain(network: ConvRNN) -> TemporalBrainModel:
+    return TemporalBrainModel(network, Presentation.neural())
+
+
+def test_it_is_a_brain_model_and_says_that_it_is_untrained(brain: TemporalBrainModel) -> None:
+    assert isinstance(brain, BrainModel)
+    assert brain.identifier == "convrnn_timedecay_shallow-untrained-seed0"
+    assert brain.visual_degrees() == 8
+    loaded = load_brain_model("timedecay_shallow", weights="random", seed=2)
+    assert loaded.identifier.endswith("seed2")
+    assert loaded.presentation == Presentation.neural()
+
+
+def test_recordings_have_the_stimuli_the_neuroids_and_the_bins(brain: TemporalBrainModel) -> None:
+    brain.start_recording("IT", [(60, 70), (70, 80)])
+    recording = brain.look_at(STIMULI, number_of_trials=50)
+    assert recording.dims == ("presentation", "neuroid", "time_bin")
+    assert recording.shape == (5, 8192, 2)
+    assert recording.dtype == np.float32
+    assert recording["stimulus_id"].values.tolist() == STIMULI["stimulus_id"].tolist()
+    assert recording["object_name"].values.tolist() == STIMULI["object_name"].tolist()
+    assert set(recording["region"].values) == {"IT"}
+    assert len(set(recording["neuroid_id"].values)) == 8192
+    assert recording["time_bin_start"].values.tolist() == [60, 70]
+    assert recording.attrs["weights"] == "untrained, seed 0"
+
+
+def test_bins_are_those_of_brain_scores_own_alignment(
+    brain: TemporalBrainModel, network: ConvRNN
+) -> None:
+    """Wide, narrow, overlapping and unordered bins, over a bin that is longer than the
+    presentation, against Brain-Score's alignment of the full unrolling."""
+    bins = [(70, 170), (5, 15), (100, 130), (42, 45), (70, 80), (0, 260)]
+    brain.start_recording("V4", bins)
+    ours = brain.look_at(STIMULI)
+
+    paths = [Path(STIMULI.get_stimulus(key)) for key in STIMULI["stimulus_id"]]
+    full = network.unroll(load_images(paths), ["conv3"], Presentation.neural(), all_times=True)
+    steps = [(10 * step, 10 * (step + 1)) for step in range(26)]
+    values = np.moveaxis(full["conv3"].reshape(5, 26, -1), 1, 2)
+    assembly = neuroid_assembly(
+        values, network, Presentation.neural(), STIMULI, "V4", "conv3", steps
+    )
+    theirs = assembly_time_align(assembly, bins).transpose(*ours.dims)
+    np.testing.assert_allclose(ours.values, theirs.values, atol=1e-6)
+    assert ours["time_bin_start"].values.tolist() == [start for start, _ in bins]
+
+
+def test_bins_beyond_the_presentation_unroll_longer(brain: TemporalBrainModel) -> None:
+    brain.start_recording("IT", [(300, 310)])
+    late = brain.look_at(STIMULI)
+    longer = TemporalBrainModel(brain.network, Presentation.custom(31, 10))
+    longer.start_recording("IT", [(300, 310)])
+    np.testing.assert_array_equal(late.values, longer.look_at(STIMULI).values)
+
+
+def test_the_same_image_under_two_names_keeps_both_rows(
+    brain: TemporalBrainModel, photographs: list[Path]
+) -> None:
+    brain.start_recording("IT", [(50, 60)])
+    twice = brain.look_at([photographs[3], photographs[0], photographs[3]])
+    assert twice["stimulus_id"].values.tolist() == [str(photographs[i]) for i in (3, 0, 3)]
+    np.testing.assert_allclose(twice.values[0], twice.values[2], atol=1e-5)
+    assert (twice.values[0] != twice.values[1]).any()
+
+
+def test_every_region_can_be_recorded(brain: TemporalBrainModel) -> None:
+    for region in ("V1", "V2", "V4", "pIT", "cIT", "aIT", "IT"):
+        brain.start_recording(region, [(60, 70)])
+        assert set(brain.look_at(STIMULI)["region"].values) == {region}
+
+
+def test_brain_scores_forms_of_time_bins_are_understood() -> None:
+    pairs = np.empty(2, object)
+    pairs[:] = [(70, 170), (80, 90)]
+    zero_dimensional = np.empty((), object)
+    zero_dimensional[()] = (70, 170)
+    for form in (
+        [(70, 170), (80, 90)],
+        [[70, 170], [80, 90]],
+        pairs,
+        np.array([[70, 170], [80, 90]]),
+    ):
+        assert parse_time_bins(form) == [(70, 170), (80, 90)]
+    for form in (
+        (70, 170),
+        [zero_dimensional],
+        zero_dimensional,
+        [(np.int64(70), np.float32(170))],
+    ):
+        assert parse_time_bins(form) == [(70, 170)]
+
+
+@pytest.mark.parametrize(
+    ("bins", "message"),
+    [
+        ([], "no time bins"),
+        ([(70, 70)], "ends after it starts"),
+        ([(90, 70)], "ends after it starts"),
+        ([(-10, 10)], "image onset"),
+        ([(0, float("nan"))], "ends after it starts"),
+        ([70, 170], "expected .start, end. in ms"),
+        ([(1, 2, 3)], "expected .start, end. in ms"),
+    ],
+)
+def test_bins_that_cannot_be_recorded_are_refused(brain, bins: list, message: str) -> None:
+    with pytest.raises(ConvRNNError, match=message):
+        brain.start_recording("IT", bins)
+
+
+@given(start=st.floats(0, 300), width=st.floats(0.5, 200))
+def test_the_weights_of_a_bin_sum_to_one(start: float, width: float) -> None:
+    weights = bin_weights((start, start + width))
+    assert sum(weights.values()) == pytest.approx(1)
+    assert all(weight >= 0 for weight in weights.values())
+    mean = sum(weight * (10 * step + 5) for step, weight in weights.items())
+    assert mean == pytest.approx(start + width / 2, abs=5)
+
+
+def test_mistakes_are_named(brain: TemporalBrainModel) -> None:
+    with pytest.raises(ConvRNNError, match="call start_recording"):
+        brain.look_at(STIMULI)
+    with pytest.raises(ConvRNNError, match="unknown region"):
+        brain.start_recording("MT", [(70, 170)])
+    with pytest.raises(NotImplementedError, match="it has no task"):
+        brain.start_task(BrainModel.Task.label, "imagenet")

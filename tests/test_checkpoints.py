@@ -1,0 +1,117 @@
+"""Checkpoints in the published format, written here with the optimiser's slots."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from convrnns_brainscore import ConvRNNError, load_network
+from convrnns_brainscore.convrnn import ConvRNN
+
+
+def write_checkpoint(prefix: Path, values: dict[str, np.ndarray]) -> Path:
+    """A TensorFlow V2 bundle as training left it: each variable, its momentum, and the step."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    held = dict(values)
+    held |= {f"{name}/Momentum": np.zeros_like(value) for name, value in values.items()}
+    held["global_step"] = np.int64(500_000)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=list(held),
+        shape_and_slices=[""] * len(held),
+        tensors=[tf.constant(value) for value in held.values()],
+    )
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, network: ConvRNN) -> Path:
+    prefix = tmp_path_factory.mktemp("ckpts") / "timedecay_shallow" / "model.ckpt"
+    write_checkpoint(prefix, network.weights.values)
+    Path(f"{prefix}.meta").write_bytes(b"a graph that nobody needs")
+    (prefix.parent / "checkpoint").write_text('model_checkpoint_path: "/home/author/model.ckpt"\n')
+    return prefix
+
+
+@pytest.fixture
+def bundle(saved: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    shutil.copytree(saved.parent, tmp_path / "timedecay_shallow")
+    return tmp_path / "timedecay_shallow" / "model.ckpt"
+
+
+@pytest.mark.parametrize("suffix", ["", ".index", ".data-00000-of-00001", ".meta", "/.."])
+def test_a_checkpoint_loads_by_any_of_its_names(saved: Path, suffix: str, network: ConvRNN) -> None:
+    path = saved.parent if suffix == "/.." else f"{saved}{suffix}"
+    loaded = load_network("timedecay_shallow", checkpoint=path)
+    assert loaded.weights.sha256 == network.weights.sha256
+    assert "untrained" not in repr(loaded)
+
+
+def load(prefix: Path) -> ConvRNN:
+    return load_network("timedecay_shallow", checkpoint=prefix)
+
+
+def test_a_truncated_checkpoint_is_refused(bundle: Path) -> None:
+    data = Path(f"{bundle}.data-00000-of-00001")
+    data.write_bytes(data.read_bytes()[:-1])
+    with pytest.raises(ConvRNNError, match=r"model\.ckpt is damaged.*Download the model again"):
+        load(bundle)
+
+
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.6, 1.0])
+def test_a_flipped_bit_is_found(bundle: Path, where: float) -> None:
+    """Wherever it stands, in a trained variable or in an optimiser's slot."""
+    data = Path(f"{bundle}.data-00000-of-00001")
+    content = bytearray(data.read_bytes())
+    content[int(where * (len(content) - 1))] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(ConvRNNError, match=r"is damaged: variable .* cannot be read"):
+        load(bundle)
+
+
+def test_missing_and_empty_files_are_named(bundle: Path) -> None:
+    index = Path(f"{bundle}.index")
+    index.write_bytes(b"")
+    with pytest.raises(ConvRNNError, match=r"model\.ckpt\.index is empty"):
+        load(bundle)
+    index.unlink()
+    with pytest.raises(ConvRNNError, match=r"model\.ckpt\.index does not exist"):
+        load(bundle)
+    with pytest.raises(ConvRNNError, match=r"expected one \.index file, found none"):
+        load(bundle.parent)
+
+
+def test_another_models_checkpoint_is_refused(saved: Path) -> None:
+    with pytest.raises(ConvRNNError, match=r"variable tnn_model/conv3/.* is missing"):
+        load_network("ugrnn_shallow", checkpoint=saved)
+
+
+def test_an_index_with_another_models_data_is_refused(bundle: Path, tmp_path: Path) -> None:
+    other = load_network("simplernn_shallow", weights="random").weights.values
+    foreign = write_checkpoint(tmp_path / "foreign" / "model.ckpt", other)
+    shutil.copy(f"{foreign}.data-00000-of-00001", f"{bundle}.data-00000-of-00001")
+    with pytest.raises(ConvRNNError, match="is damaged"):
+        load(bundle)
+
+
+def test_transposed_missing_and_extra_variables_are_named(network: ConvRNN, tmp_path: Path) -> None:
+    kernel = "tnn_model/conv2/pre_0/weights_basenet"
+    values = network.weights.values
+    changed = {
+        "transposed": {**values, kernel: np.ascontiguousarray(values[kernel].swapaxes(2, 3))},
+        "without": {name: value for name, value in values.items() if name != kernel},
+        "extra": {**values, "tnn_model/conv9/bias": np.zeros(3, "f")},
+    }
+    messages = {
+        "transposed": rf"{kernel} has shape \[3, 3, 128, 64\], expected \[3, 3, 64, 128\]",
+        "without": rf"{kernel} \[3, 3, 64, 128\] is missing",
+        "extra": "tnn_model/conv9/bias is unknown",
+    }
+    for name, held in changed.items():
+        with pytest.raises(ConvRNNError, match=messages[name]):
+            load(write_checkpoint(tmp_path / name / "model.ckpt", held))

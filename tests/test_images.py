@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.images import (
+    check_normalised,
+    list_images,
+    load_image,
+    load_images,
+    normalise,
+)
+
+RNG = np.random.default_rng(0)
+SCENE = RNG.integers(0, 256, (224, 224, 3), dtype=np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def test_an_image_of_the_right_size_is_normalised_as_it_is(tmp_path: Path) -> None:
+    loaded = load_image(save(tmp_path / "a.png", SCENE))
+    assert loaded.dtype == np.float32
+    np.testing.assert_allclose(loaded, normalise(SCENE), atol=1e-6)
+
+
+def test_the_whole_image_is_resized_with_antialiasing(tmp_path: Path) -> None:
+    board = (np.indices((1792, 1792)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    gray = load_image(save(tmp_path / "board.png", board))
+    np.testing.assert_allclose(gray, np.broadcast_to(normalise([127.5] * 3), gray.shape), atol=0.01)
+    wide = np.zeros((100, 300, 3), np.uint8)
+    wide[:, 150:] = 255
+    halves = load_image(save(tmp_path / "wide.png", wide))
+    assert halves.shape == (224, 224, 3)
+    assert halves[:, :100].max() < 0 < halves[:, 124:].min()  # no crop: both halves are there
+
+
+def test_a_pixels_meaning_follows_the_files_type(tmp_path: Path) -> None:
+    """16-bit gray reads as its 8-bit twin, however bright the picture is."""
+    for brightest in (255, 3):
+        ramp = np.linspace(0, brightest, 224 * 224).round().reshape(224, 224)
+        eight = load_image(save(tmp_path / "8.png", ramp.astype(np.uint8)))
+        for suffix in ("png", "tif"):
+            path = save(tmp_path / f"16.{suffix}", (ramp * 257).astype(np.uint16))
+            np.testing.assert_allclose(load_image(path), eight, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [(np.float32, "floating-point"), (np.int32, "32-bit")])
+def test_samples_without_a_stated_range_are_refused(tmp_path: Path, dtype: type, kind: str) -> None:
+    path = save(tmp_path / "a.tif", np.ones((8, 8), dtype))
+    with pytest.raises(ConvRNNError, match=rf"a\.tif holds {kind} samples"):
+        load_image(path)
+
+
+def test_what_lies_under_transparency_is_not_seen(tmp_path: Path) -> None:
+    def with_hidden(colour: int) -> np.ndarray:
+        rgba = np.dstack([SCENE, np.full((224, 224), 255, np.uint8)])
+        rgba[:112] = (colour, colour, colour, 0)
+        return load_image(save(tmp_path / f"{colour}.png", rgba))
+
+    np.testing.assert_array_equal(with_hidden(0), with_hidden(255))
+    np.testing.assert_allclose(with_hidden(0)[0, 0], normalise([128] * 3), atol=1e-5)
+    np.testing.assert_allclose(with_hidden(0)[200], normalise(SCENE)[200], atol=1e-5)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(tmp_path: Path, orientation: int) -> None:
+    turned = Image.fromarray(SCENE)
+    undo = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }.get(orientation, [])
+    for operation in undo:
+        turned = turned.transpose(operation)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned.save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_allclose(load_image(tmp_path / "turned.png"), normalise(SCENE), atol=1e-5)
+
+
+def test_palette_gray_and_cmyk_are_read_as_rgb(tmp_path: Path) -> None:
+    rgb = load_image(save(tmp_path / "rgb.png", SCENE))
+    gray = Image.fromarray(SCENE).convert("L")
+    gray.save(tmp_path / "gray.png")
+    assert np.ptp(load_image(tmp_path / "gray.png") * 0.225, axis=-1).max() < 0.6
+    flat = np.zeros((64, 64, 3), np.uint8) + np.array([200, 30, 90], np.uint8)
+    expected = load_image(save(tmp_path / "flat.png", flat))
+    Image.fromarray(flat).convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "p.png")
+    Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    np.testing.assert_allclose(load_image(tmp_path / "p.png"), expected, atol=0.05)
+    np.testing.assert_allclose(load_image(tmp_path / "cmyk.jpg"), expected, atol=0.15)
+    assert rgb.shape == expected.shape
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    whole = save(tmp_path / "whole.jpg", SCENE)
+    broken = {
+        "cut.jpg": whole.read_bytes()[:5000],
+        "empty.png": b"",
+        "page.jpg": b"<html></html>",
+    }
+    for name, content in broken.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConvRNNError, match=f"cannot read image .*{name}"):
+            load_image(tmp_path / name)
+    with pytest.raises(ConvRNNError, match="no such image file"):
+        load_image(tmp_path / "absent.png")
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch) -> None:
+    path = save(tmp_path / "bomb.png", SCENE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ConvRNNError, match=r"cannot read image .*bomb\.png"):
+        load_image(path)
+
+
+def test_a_folder_gives_its_images_by_name_and_leaves_out_the_rest(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", ".hidden.png"):
+        save(tmp_path / name, SCENE, format="PNG")
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_images([tmp_path])] == ["a.JPG", "b.png"]
+
+
+def test_empty_folders_and_absent_paths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConvRNNError, match="no images in folder"):
+        list_images([tmp_path])
+    with pytest.raises(ConvRNNError, match="no such image file or folder"):
+        list_images([tmp_path / "absent"])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            np.zeros((1, 3, 224, 224), "f"),
+            r"shape \[1, 3, 224, 224\]; expected \[batch, 224, 224, 3\]",
+        ),
+        (np.zeros((224, 224, 3), "f"), "expected"),
+        (np.zeros((0, 224, 224, 3), "f"), "expected"),
+        (np.zeros((1, 224, 224, 3), np.uint8), "of type uint8; expected normalised float32"),
+        (np.full((1, 224, 224, 3), np.nan, "f"), "image 0 of the batch contains NaN"),
+        (np.full((1, 224, 224, 3), 255.0, "f"), "outside what normalised images can hold"),
+    ],
+)
+def test_arrays_that_are_no_normalised_images_are_refused(images: np.ndarray, message: str) -> None:
+    with pytest.raises(ConvRNNError, match=message):
+        check_normalised(images)
+
+
+def test_black_and_white_are_within_range() -> None:
+    extremes = normalise(np.stack([np.zeros((224, 224, 3)), np.full((224, 224, 3), 255)]))
+    assert check_normalised(extremes).shape == (2, 224, 224, 3)
+
+
+def test_images_stack_in_the_order_given(photographs: list[Path]) -> None:
+    batch = load_images(photographs[:3])
+    np.testing.assert_array_equal(batch[2], load_image(photographs[2]))
