@@ -4,10 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-# TensorFlow's notes about missing GPUs are no news to who runs this on a laptop.
-export TF_CPP_MIN_LOG_LEVEL ?= 3
-export PYTHONDONTWRITEBYTECODE ?= 1
-
 .PHONY: install demo test test-all check format wheel-check clean
 
 install: $(STAMP)

@@ -203,11 +203,10 @@ def _start_quietly() -> None:
     """Start TensorFlow without its C++ notes about absent GPUs, which would bury what we say.
 
     They are written before TensorFlow's own switch for them takes effect, so the file descriptor is
-    closed to them. Who sets ``TF_CPP_MIN_LOG_LEVEL`` sees what that asks for.
+    closed to them. ``TF_CPP_MIN_LOG_LEVEL=0`` shows them.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
