@@ -6,6 +6,7 @@ Each command imports what it needs when it runs, so that ``--help`` answers at o
 from __future__ import annotations
 
 import os
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,7 +123,9 @@ def demo(
     checkpoints: Checkpoints = Path("ckpts"),
 ) -> None:
     """Compare two ConvRNNs with real macaque IT on 92 photographs (3 minutes at most)."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # Brain-Score's bars would cut up the tables
+    # Brain-Score's progress bars and warnings about itself would cut up the tables.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="brainscore")
     _start_quietly()
 
     from rich.console import Console
