@@ -136,9 +136,16 @@ def neuroid_assembly(
 
 
 def as_stimulus_set(stimuli: StimulusSet | Iterable[str | Path]) -> tuple[StimulusSet, list[Path]]:
-    """A stimulus set and its files, from a stimulus set or from paths (which become the ids)."""
+    """A stimulus set and its files, from a stimulus set or from paths (which become the ids).
+
+    Raises
+    ------
+    ConvRNNError : no stimuli.
+    """
     if isinstance(stimuli, StimulusSet):
         return stimuli, [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
     paths = [Path(path) for path in stimuli]
+    if not paths:
+        raise ConvRNNError("no stimuli to look at.")
     names = [str(path) for path in paths]
     return StimulusSet({"stimulus_id": names, "stimulus_path": names}), paths

@@ -139,7 +139,7 @@ def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
     try:
         app()
-    except ConvRNNError as error:
+    except (ConvRNNError, OSError) as error:  # no space left, no permission …
         typer.echo(f"convrnns: {error}", err=True)
         raise SystemExit(2) from None
 
@@ -165,11 +165,10 @@ def _presentation(
     base = Presentation.neural() if name is PresentationName.neural else Presentation.default(model)
     if times is None and image_off is None and off is None:
         return base
-    return Presentation.custom(
-        base.times if times is None else times,
-        base.image_off if image_off is None else image_off,
-        0.5 if off is None else _parse_off(off),
-    )
+    times = base.times if times is None else times
+    if image_off is None and base.image_off is not None:
+        image_off = min(base.image_off, max(times, 1))  # a shorter presentation may end before
+    return Presentation.custom(times, image_off, 0.5 if off is None else _parse_off(off))
 
 
 def _parse_off(text: str) -> Any:

@@ -17,7 +17,7 @@ from convrnns_brainscore.networks.backend import Tensor, to_numpy
 from convrnns_brainscore.networks.build import build, variable_shapes
 from convrnns_brainscore.networks.decoders import Last, build_decoder
 from convrnns_brainscore.networks.unroll import Network
-from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.presentation import Presentation, check_presentation
 from convrnns_brainscore.weights import Weights, load_weights
 from convrnns_brainscore.zoo import Model, find_model
 
@@ -123,7 +123,7 @@ class ConvRNN:
         ConvRNNError : unknown layer; a layer that the image does not reach within the presentation;
             images of another shape or type, with NaN, or not normalised.
         """
-        presentation = presentation or Presentation.default(self.name)
+        presentation = self._presentation(presentation)
         layers = [layers] if isinstance(layers, str) else list(layers)
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         images = check_normalised(images)
@@ -170,7 +170,7 @@ class ConvRNN:
         ConvRNNError : the presentation ends before the image reaches the steps that the decoder
             reads.
         """
-        presentation = presentation or Presentation.default(self.name)
+        presentation = self._presentation(presentation)
         readout = backbones.READOUT
         only_last = isinstance(self._decoder, Last)
         needed = (self.first_step(readout) if only_last else self.first_reported_step(readout)) + 1
@@ -191,3 +191,8 @@ class ConvRNN:
     def describe(self) -> dict[str, Any]:
         """The model and its weights, for provenance."""
         return {"model": self.name, **self.weights.describe()}
+
+    def _presentation(self, presentation: Presentation | None) -> Presentation:
+        if presentation is None:
+            return Presentation.default(self.name)
+        return check_presentation(presentation)

@@ -67,7 +67,8 @@ def extract(
         read, or two have the same name. Nothing is written then.
     """
     presentation = presentation or Presentation.default(network.name)
-    steps = reported_steps(network.model, list(layers), presentation.times, all_times)
+    layers = list(dict.fromkeys(layers))
+    steps = reported_steps(network.model, layers, presentation.times, all_times)
     if out.suffix != ".zarr":
         raise ConvRNNError(f"--out {out}: features are written to a folder named ….zarr")
     if out.exists():

@@ -115,7 +115,14 @@ def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
 
 
 def load_images(paths: Sequence[str | Path]) -> NDArray[np.float32]:
-    """Image files as one float32 array [batch, 224, 224, 3], normalised."""
+    """Image files as one float32 array [batch, 224, 224, 3], normalised.
+
+    Raises
+    ------
+    ConvRNNError : no files, or as `load_image`.
+    """
+    if not paths:
+        raise ConvRNNError("no image files to load.")
     return np.stack([load_image(path) for path in paths])
 
 

@@ -112,6 +112,15 @@ class Presentation:
         return hash(tuple(self.describe().items()))
 
 
+def check_presentation(presentation: Any) -> Presentation:
+    """``presentation`` as it is, or an error where it is none (its name, say)."""
+    if not isinstance(presentation, Presentation):
+        raise ConvRNNError(
+            f"presentation={presentation!r}: expected a Presentation, e.g. Presentation.neural()."
+        )
+    return presentation
+
+
 def time_bins(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Start and end in ms of the steps ``first`` … ``last − 1``: step t is [10 t, 10 (t + 1)).
 

@@ -45,7 +45,7 @@ class Network:
             layer = self.layers[name]
             if layer.remembers:
                 pending.append((name, step - 1))
-            pending += [(source, step - 1) for source in self._sources(layer)]
+            pending += [(source, step - 1) for source in layer.sources]
         return needed
 
     def run(
@@ -81,11 +81,6 @@ class Network:
                 if step in asked.get(name, ()):
                     yield name, step, now[name]
             before = now
-
-    @staticmethod
-    def _sources(layer: Layer) -> list[str]:
-        feedback = layer.feedback.sources if layer.feedback else []
-        return ([layer.source] if layer.source else []) + feedback
 
 
 class _Once:

@@ -1,0 +1,35 @@
+"""The demo, as a stranger runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from convrnns_brainscore.demo import highest
+
+
+def test_the_table_says_where_the_similarity_is_highest() -> None:
+    coords = {
+        "time_bin_start": ("time_bin", [0, 10, 20]),
+        "time_bin_end": ("time_bin", [10, 20, 30]),
+    }
+    values = {"similarity": [np.nan, 0.31, 0.2], "error": [np.nan, 0.02, 0.03]}
+    over_time = xr.Dataset({name: ("time_bin", value) for name, value in values.items()}, coords)
+    assert highest(over_time) == ("0.31 ± 0.02", "10–20")
+    assert highest(over_time.isel(time_bin=[0])) == ("undefined", "–")
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_says_that_it_is_untrained(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "convrnns_brainscore.cli", "demo", "--out", "pictures"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.count("untrained, seed 0") >= 2 + 4  # tables of geometry and benchmark
+    assert "neither a selected layer nor a latency" in " ".join(result.stdout.split())
+    assert "The demo took" in result.stdout
+    assert (tmp_path / "pictures" / "geometry.png").stat().st_size > 10_000
+    assert not result.stderr.strip()
