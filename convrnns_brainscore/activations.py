@@ -7,13 +7,17 @@ computed, and steps are averaged into bins while they are made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from convrnns_brainscore.convrnn import ConvRNN
@@ -36,7 +40,10 @@ def parse_time_bins(time_bins: Any) -> list[TimeBin]:
     """
     if isinstance(time_bins, np.ndarray):
         time_bins = time_bins.tolist()
-    if isinstance(time_bins, tuple) and len(time_bins) == 2 and np.ndim(time_bins[0]) == 0:
+    if not isinstance(time_bins, Iterable) or isinstance(time_bins, str):
+        raise ConvRNNError(f"time bins {time_bins!r}: expected (start, end) pairs in ms.")
+    time_bins = list(time_bins)
+    if len(time_bins) == 2 and all(isinstance(value, Real) for value in time_bins):
         time_bins = [time_bins]
     pairs = []
     for time_bin in time_bins:
@@ -95,6 +102,7 @@ def binned_activations(
         f"{network.name}: {layer}",
         disable=len(paths) <= batch_size,
         transient=True,
+        console=Console(stderr=True),
     ):
         images = load_images([Path(path) for path in paths[start : start + batch_size]])
         for _, step, output in network.stream(images, {layer: steps}, presentation):
@@ -143,9 +151,24 @@ def as_stimulus_set(stimuli: StimulusSet | Iterable[str | Path]) -> tuple[Stimul
     ConvRNNError : no stimuli.
     """
     if isinstance(stimuli, StimulusSet):
-        return stimuli, [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
-    paths = [Path(path) for path in stimuli]
+        try:
+            paths = [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
+        except (AttributeError, KeyError) as error:
+            raise ConvRNNError(
+                f"the stimulus set does not say where its files are: {error}"
+            ) from error
+    else:
+        if isinstance(stimuli, str | Path):
+            stimuli = [stimuli]
+        if isinstance(stimuli, pd.DataFrame) or not isinstance(stimuli, Iterable):
+            raise ConvRNNError("expected a Brain-Score StimulusSet or a list of image files.")
+        stimuli = list(stimuli)
+        if not all(isinstance(path, str | PathLike) for path in stimuli):
+            raise ConvRNNError("expected a Brain-Score StimulusSet or a list of image files.")
+        paths = [Path(path) for path in stimuli]
     if not paths:
         raise ConvRNNError("no stimuli to look at.")
+    if isinstance(stimuli, StimulusSet):
+        return stimuli, paths
     names = [str(path) for path in paths]
     return StimulusSet({"stimulus_id": names, "stimulus_path": names}), paths

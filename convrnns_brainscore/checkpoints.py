@@ -40,6 +40,8 @@ def find_bundle(path: str | PathLike[str]) -> Path:
     ------
     ConvRNNError : a file of the bundle is missing or empty, or the folder holds none or several.
     """
+    if not isinstance(path, str | PathLike):
+        raise ConvRNNError(f"checkpoint={path!r}: expected a path.")
     path = Path(path)
     if path.is_dir():
         indices = sorted(path.glob("*.index"))
@@ -53,8 +55,8 @@ def find_bundle(path: str | PathLike[str]) -> Path:
     for suffix in (".index", _DATA):
         file = Path(f"{prefix}{suffix}")
         if not file.is_file() or file.stat().st_size == 0:
-            problem = "is empty" if file.is_file() else "does not exist"
-            raise ConvRNNError(f"checkpoint {prefix}: {file} {problem}. Download the model again.")
+            problem = "is empty; download it again" if file.is_file() else "does not exist"
+            raise ConvRNNError(f"checkpoint {prefix}: {file} {problem}.")
     return prefix
 
 

@@ -6,6 +6,8 @@ Each command imports what it needs when it runs, so that ``--help`` answers at o
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -103,7 +106,7 @@ def extract(
     from convrnns_brainscore.networks.backbones import reported_steps
     from convrnns_brainscore.zoo import find_model
 
-    # All that can be wrong with the request is found before TensorFlow takes seconds to start.
+    # Most of what can be wrong with a request is found before TensorFlow takes seconds to start.
     paths = image_files.list_images(images)
     shown = _presentation(model, presentation, times, image_off, off)
     names = [name.strip() for name in layers.split(",") if name.strip()]
@@ -137,11 +140,23 @@ def demo(
 
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
+    # As a cluster's scheduler ends a job: what is half written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        app()
-    except (ConvRNNError, OSError) as error:  # no space left, no permission …
-        typer.echo(f"convrnns: {error}", err=True)
-        raise SystemExit(2) from None
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
+        message = str(error)
+    except typer.Abort:
+        raise SystemExit(130) from None
+    except Exception as error:
+        # A usage error of typer's, whose class has moved between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+    else:
+        raise SystemExit(code)
+    typer.echo(f"convrnns: {message}", err=True)
+    raise SystemExit(2)
 
 
 def _presentation(
@@ -165,6 +180,10 @@ def _presentation(
     base = Presentation.neural() if name is PresentationName.neural else Presentation.default(model)
     if times is None and image_off is None and off is None:
         return base
+    if off is not None and image_off is None and base.image_off is None:
+        raise ConvRNNError(
+            f"--off needs --image-off: {model} was trained with the image always on."
+        )
     times = base.times if times is None else times
     if image_off is None and base.image_off is not None:
         image_off = min(base.image_off, max(times, 1))  # a shorter presentation may end before

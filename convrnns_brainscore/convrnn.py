@@ -124,7 +124,7 @@ class ConvRNN:
             images of another shape or type, with NaN, or not normalised.
         """
         presentation = self._presentation(presentation)
-        layers = [layers] if isinstance(layers, str) else list(layers)
+        layers = [layers] if isinstance(layers, str) else list(layers or [])
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         images = check_normalised(images)
         outputs = {

@@ -47,6 +47,7 @@ def load(name: str, checkpoints: Path, seed: int) -> ConvRNN:
 def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     """Run the demo: a figure into the folder ``out``, tables to the console."""
     began = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
     objects = load_objects92()
     images = load_images(list(objects.stimuli["filename"]))
     networks = [load(name, checkpoints, seed) for name in MODELS]
@@ -63,7 +64,6 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         similarities[network.name] = similarity(movie, references, seed=seed)
         responses[network.name] = kept
 
-    out.mkdir(parents=True, exist_ok=True)
     picture = out / "geometry.png"
     geometry_figure(
         {

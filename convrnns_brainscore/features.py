@@ -10,7 +10,7 @@ The store holds one group a layer, since layers start at different steps::
     time_bin_start  (time_bin) ms from image onset, and time_bin_end
 
 and at the root ``stimulus_id`` and ``filename`` (presentation), with what made the numbers in the
-attributes: model, weights, presentation, versions.
+attributes: model, weights, presentation, version.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
 from rich.progress import track
 
 import convrnns_brainscore
@@ -36,9 +37,9 @@ from convrnns_brainscore.presentation import Presentation, time_bins
 
 def extract(
     network: ConvRNN,
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     layers: Sequence[str],
-    out: Path,
+    out: str | Path,
     presentation: Presentation | None = None,
     *,
     all_times: bool = False,
@@ -53,7 +54,7 @@ def extract(
     ----------
     network : the network.
     paths : image files, in the order in which the store holds them; a file's stimulus id is its
-        name without suffix.
+        name without suffix, or with it (all of them) where two files differ in nothing else.
     layers : the layers to extract.
     out : a new folder, ``….zarr``.
     presentation : None: as the model was trained.
@@ -66,33 +67,45 @@ def extract(
     ConvRNNError : bad layers or presentation; ``out`` exists or is no ``.zarr``; an image cannot be
         read, or two have the same name. Nothing is written then.
     """
-    presentation = presentation or Presentation.default(network.name)
-    layers = list(dict.fromkeys(layers))
+    if presentation is None:
+        presentation = Presentation.default(network.name)
+    out, files = Path(out), [Path(path) for path in paths]
+    layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     if out.suffix != ".zarr":
-        raise ConvRNNError(f"--out {out}: features are written to a folder named ….zarr")
+        raise ConvRNNError(f"{out}: features are written to a folder named ….zarr")
+    if not files:
+        raise ConvRNNError("no images to extract features of.")
     if out.exists():
         raise ConvRNNError(f"{out} exists. Give another name, or remove it first.")
     if not out.absolute().parent.is_dir():
         raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
-    stimulus_ids = _stimulus_ids(paths)
-    for path in paths:  # a broken file is found before the network runs
+    stimulus_ids = _stimulus_ids(files)
+    for path in files:  # a broken file is found before the network runs
         load_image(path)
 
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
+        partial.mkdir()
+    except OSError as error:
+        raise ConvRNNError(f"cannot write {out}: {error.strerror}.") from error
+    try:
         root = zarr.open_group(str(partial), mode="w")
         root.attrs.update(describe(network, presentation))
         _write(root, "stimulus_id", stimulus_ids, ["presentation"])
-        _write(root, "filename", [str(path) for path in paths], ["presentation"])
+        _write(root, "filename", [str(path.absolute()) for path in files], ["presentation"])
         arrays = {
             layer: _layer_group(root, network, layer, steps[layer], stimulus_ids, batch_size)
             for layer in layers
         }
-        starts = range(0, len(paths), batch_size)
-        for start in track(starts, f"{network.name}: extracting", disable=not progress):
+        for start in track(
+            range(0, len(files), batch_size),
+            f"{network.name}: extracting",
+            console=Console(stderr=True),
+            disable=not progress,
+        ):
             batch = slice(start, start + batch_size)
-            outputs = network.unroll(load_images(paths[batch]), layers, presentation, all_times)
+            outputs = network.unroll(load_images(files[batch]), layers, presentation, all_times)
             for layer, output in outputs.items():
                 flat = output.reshape(*output.shape[:2], -1)
                 arrays[layer][batch] = np.moveaxis(flat, 1, 2)
@@ -131,7 +144,10 @@ def _stimulus_ids(paths: Sequence[Path]) -> list[str]:
     seen: dict[str, Path] = {}
     for stimulus_id, path in zip(ids, paths, strict=True):
         if stimulus_id in seen:
-            raise ConvRNNError(f"{seen[stimulus_id]} and {path} have the same name; rename one.")
+            problem = (
+                "have the same name; rename one" if seen[stimulus_id] != path else "are one file"
+            )
+            raise ConvRNNError(f"{seen[stimulus_id]} and {path} {problem}.")
         seen[stimulus_id] = path
     return ids
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import Progress
 from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs, compare
 
 from convrnns_brainscore.activations import BATCH_SIZE
 from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.presentation import Presentation, time_bins
 
@@ -73,6 +75,7 @@ def dissimilarity_movie(
         gives the same.
     kept : (layer, step) → [stimulus, unit].
     """
+    images = check_normalised(images)
     layers = list(layers or network.layers)
     keep = keep or {}
     steps = {layer: range(network.first_step(layer), presentation.times) for layer in layers}
@@ -82,7 +85,7 @@ def dissimilarity_movie(
     movie = np.full((len(layers), presentation.times, pairs), np.nan)
     kept = {}
     same: dict[str, tuple[list[object], NDArray[np.float64]]] = {}
-    with Progress(disable=not progress, transient=True) as bar:
+    with Progress(disable=not progress, transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(f"{network.name}: unrolling", total=presentation.times)
         for outputs in zip(*side_by_side, strict=True):
             layer, step, _ = outputs[0]

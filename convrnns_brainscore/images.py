@@ -60,7 +60,10 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
     ------
     ConvRNNError : wrong shape, not floating point, NaN, or values that no normalised pixel has.
     """
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise ConvRNNError("images are of different shapes; expected one array.") from None
     if images.shape[1:] != (SIZE, SIZE, 3) or images.ndim != 4 or len(images) == 0:
         raise ConvRNNError(
             f"images have shape {list(images.shape)}; expected [batch, {SIZE}, {SIZE}, 3], "
@@ -114,13 +117,14 @@ def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
     return ((np.stack(resized, axis=-1) - MEAN) / STD).astype(np.float32)
 
 
-def load_images(paths: Sequence[str | Path]) -> NDArray[np.float32]:
-    """Image files as one float32 array [batch, 224, 224, 3], normalised.
+def load_images(paths: str | Path | Sequence[str | Path]) -> NDArray[np.float32]:
+    """One or more image files as one float32 array [batch, 224, 224, 3], normalised.
 
     Raises
     ------
     ConvRNNError : no files, or as `load_image`.
     """
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:
         raise ConvRNNError("no image files to load.")
     return np.stack([load_image(path) for path in paths])

@@ -54,10 +54,11 @@ class Presentation:
             _check_whole("image_off", self.image_off)
             if not 1 <= self.image_off <= self.times:
                 raise ConvRNNError(
-                    f"image_off={self.image_off}: the image goes off after step 1 at the earliest "
-                    f"and after the last of the {self.times} steps at the latest."
+                    f"image_off={self.image_off}: the image is on for 1 step at least and for all "
+                    f"{self.times} steps at most."
                 )
         object.__setattr__(self, "_off_frame", _off_frame(self.off))
+        object.__setattr__(self, "_off_label", _off_label(self.off, self.off_frame))
 
     @classmethod
     def default(cls, model: str) -> Presentation:
@@ -91,25 +92,22 @@ class Presentation:
 
     def describe(self) -> dict[str, str | int]:
         """All that makes this presentation, as plain values for provenance and cache keys."""
-        off = np.asarray(self.off) if not isinstance(self.off, str | PathLike) else self.off_frame
-        if off.size > 3:
-            shown = "image sha256:" + hashlib.sha256(self.off_frame.tobytes()).hexdigest()
-        elif off.size == 3:
-            shown = "rgb " + ",".join(f"{value:g}" for value in off)
-        else:
-            shown = f"{float(off):g} (normalised)"
         return {
             "presentation": self.name,
             "times": self.times,
             "image_off": "never" if self.image_off is None else self.image_off,
-            "off": "none" if self.image_off is None else shown,
+            "off": "none" if self.image_off is None else self._off_label,  # type: ignore[attr-defined]
         }
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Presentation) and self.describe() == other.describe()
+        return isinstance(other, Presentation) and self._shown() == other._shown()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.describe().items()))
+        return hash(self._shown())
+
+    def _shown(self) -> tuple[int, int | None, bytes]:
+        off = b"" if self.image_off is None else self.off_frame.tobytes()
+        return self.times, self.image_off, off
 
 
 def check_presentation(presentation: Any) -> Presentation:
@@ -141,11 +139,19 @@ def _off_frame(off: Any) -> NDArray[np.float32]:
     shape = (1, images.SIZE, images.SIZE, 3)
     if isinstance(off, str | PathLike):
         return images.load_image(Path(off))[None]
-    values = np.asarray(off)
-    if values.dtype.kind not in "uif" or values.shape not in ((), (3,), shape[1:], shape):
+    try:
+        values = np.asarray(off)
+    except ValueError:
+        values = np.asarray(None)
+    number_or_colour, image = values.shape in ((), (3,)), values.shape in (shape[1:], shape)
+    kind = values.dtype
+    if not (
+        (number_or_colour and kind.kind in "uif")
+        or (image and (kind.kind == "f" or kind == np.uint8))
+    ):
         raise ConvRNNError(
-            f"off={off!r}: expected one number (normalised), an RGB triple (0–255) or an image "
-            f"[{images.SIZE}, {images.SIZE}, 3]."
+            f"off={_in_short(off)}: expected one number (normalised), an RGB triple (0–255) or an "
+            f"image [{images.SIZE}, {images.SIZE}, 3], uint8 or normalised float32."
         )
     if values.shape == (3,):
         if not ((values >= 0) & (values <= 255)).all():
@@ -159,3 +165,17 @@ def _off_frame(off: Any) -> NDArray[np.float32]:
     except ConvRNNError as error:
         hint = " For gray before normalising give an RGB triple such as (128, 128, 128)."
         raise ConvRNNError(f"off: {error}{hint if values.ndim == 0 else ''}") from None
+
+
+def _off_label(off: Any, frame: NDArray[np.float32]) -> str:
+    """The off stimulus in words, exact enough to tell any two apart."""
+    values = np.asarray(None if isinstance(off, str | PathLike) else off)
+    if values.dtype.kind in "uif" and values.size == 1:
+        return f"{float(values):.9g} (normalised)"
+    if values.dtype.kind in "uif" and values.size == 3:
+        return "rgb " + ",".join(f"{value:.9g}" for value in values)
+    return "image sha256:" + hashlib.sha256(frame.tobytes()).hexdigest()
+
+
+def _in_short(off: Any) -> str:
+    return f"array {list(off.shape)} of {off.dtype}" if isinstance(off, np.ndarray) else repr(off)

@@ -42,6 +42,6 @@ def region_layer(model: Model, region: str) -> str:
     ConvRNNError : the model has no such region.
     """
     layers = REGION_LAYERS[model.depth]
-    if region not in layers:
+    if not isinstance(region, str) or region not in layers:
         raise unknown(f"region of {model.name}", region, layers)
     return layers[region]

@@ -10,7 +10,10 @@ from brainscore_vision import load_ceiling, load_metric
 from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark, average_repetition
 
 from convrnns_brainscore.brain_model import VISUAL_DEGREES
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, unknown
+
+METRICS = ("pls", "ridge", "spantime_pls", "spantime_ridge")
+"""Brain-Score's regression metrics: for one time bin, and for several."""
 
 
 def neural_benchmark(
@@ -36,6 +39,11 @@ def neural_benchmark(
     ------
     ConvRNNError : the metric does not fit the number of bins, or no repetitions.
     """
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    for coordinate in ("stimulus_id", "repetition", "region", stratify_by):
+        if not hasattr(recording, coordinate):
+            raise ConvRNNError(f"the recording has no coordinate {coordinate!r}.")
     temporal = metric.startswith("spantime_")
     bins = recording.sizes.get("time_bin", 1)
     if temporal != (bins > 1):

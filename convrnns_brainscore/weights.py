@@ -77,7 +77,11 @@ def load_weights(
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ConvRNNError(f"seed={seed!r}: expected a whole number from 0 on.")
         return _weights(random_values(model, shapes, int(seed)), int(seed))
-    arrays = {name: np.asarray(value, np.float32) for name, value in weights.items()}
+    if not isinstance(weights, Mapping):
+        raise ConvRNNError(
+            f"weights of type {type(weights).__name__}: expected a mapping or 'random'."
+        )
+    arrays = {name: _as_array(name, value) for name, value in weights.items()}
     check_variables({name: a.shape for name, a in arrays.items()}, shapes, "weights")
     return _weights({name: arrays[name] for name in shapes})
 
@@ -128,9 +132,22 @@ _GATES = ("tau", "gate", "out_to_cell")
 _GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_out_weights": 0.5}
 
 
+def _as_array(name: str, value: ArrayLike) -> NDArray[np.float32]:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiu":
+        raise ConvRNNError(f"weights: variable {name} is no array of real numbers.")
+    return array.astype(np.float32)
+
+
 def _weights(values: dict[str, NDArray[np.float32]], seed: int | None = None) -> Weights:
     digest = hashlib.sha256()
     for name in sorted(values):
+        # Max pooling would turn NaN into large finite numbers that look like activations.
+        if not np.isfinite(values[name]).all():
+            raise ConvRNNError(f"weights: variable {name} contains NaN or infinite values.")
         digest.update(f"{name} {list(values[name].shape)}\n".encode())
         digest.update(np.ascontiguousarray(values[name], "<f4").tobytes())
     return Weights(values, digest.hexdigest(), seed)

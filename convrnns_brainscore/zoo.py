@@ -71,6 +71,6 @@ def find_model(name: str) -> Model:
     ------
     ConvRNNError : no published model has that name.
     """
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise unknown("model", name, MODELS)
     return MODELS[name]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.model_helpers.brain_transformation.temporal import assembly_time_align
 from brainscore_vision.model_interface import BrainModel
 from hypothesis import given
@@ -124,7 +125,8 @@ def test_brain_scores_forms_of_time_bins_are_understood() -> None:
         ([(90, 70)], "ends after it starts"),
         ([(-10, 10)], "image onset"),
         ([(0, float("nan"))], "ends after it starts"),
-        ([70, 170], "expected .start, end. in ms"),
+        ([70, 170, 240], "expected .start, end. in ms"),
+        (None, "expected .start, end. pairs in ms"),
         ([(1, 2, 3)], "expected .start, end. in ms"),
     ],
 )
@@ -147,5 +149,13 @@ def test_mistakes_are_named(brain: TemporalBrainModel) -> None:
         brain.look_at(STIMULI)
     with pytest.raises(ConvRNNError, match="unknown region"):
         brain.start_recording("MT", [(70, 170)])
+    brain.start_recording("IT", [(70, 170)])
+    with pytest.raises(ConvRNNError, match="no stimuli"):
+        brain.look_at([])
+    for stimuli in (None, 5, [1, 2], STIMULI.drop(columns=["object_name"]).to_dict, [None]):
+        with pytest.raises(ConvRNNError, match="expected a Brain-Score StimulusSet or a list"):
+            brain.look_at(stimuli)
+    with pytest.raises(ConvRNNError, match="does not say where its files are"):
+        brain.look_at(StimulusSet({"stimulus_id": ["a", "b"]}))
     with pytest.raises(NotImplementedError, match="it has no task"):
         brain.start_task(BrainModel.Task.label, "imagenet")

@@ -117,6 +117,11 @@ def test_weights_must_be_the_models(network: ConvRNN) -> None:
         load_network("timedecay_shallow", weights={k: v for k, v in values.items() if k != kernel})
     with pytest.raises(ConvRNNError, match=rf"{kernel} has shape \[3, 3, 128, 64\], expected"):
         load_network("timedecay_shallow", weights={**values, kernel: values[kernel].swapaxes(2, 3)})
+    with pytest.raises(ConvRNNError, match=rf"variable {kernel} contains NaN"):
+        load_network("timedecay_shallow", weights={**values, kernel: values[kernel] * np.nan})
+    for nothing in (None, "text", [1, [2]], 1j):
+        with pytest.raises(ConvRNNError, match=rf"variable {kernel} is no array of real numbers"):
+            load_network("timedecay_shallow", weights={**values, kernel: nothing})
     with pytest.raises(ConvRNNError, match="variable extra is unknown to this model"):
         load_network("timedecay_shallow", weights={**values, "extra": np.zeros(1)})
 
@@ -127,8 +132,15 @@ def test_mistakes_are_named(network: ConvRNN, noise: np.ndarray) -> None:
         network.unroll(noise, ["conv6"], neural)
     with pytest.raises(ConvRNNError, match=r"unknown layer .*Did you mean 'imnetds'"):
         network.unroll(noise, ["imnets"], neural)
-    with pytest.raises(ConvRNNError, match="no layers asked for"):
-        network.unroll(noise, [], neural)
+    for nothing in ([], None):
+        with pytest.raises(ConvRNNError, match="no layers asked for"):
+            network.unroll(noise, nothing, neural)
+    for name in ("neural", 8, 0):
+        with pytest.raises(ConvRNNError, match="expected a Presentation"):
+            network.unroll(noise, ["conv5"], name)
+    for name in (["rgc_shallow"], None):
+        with pytest.raises(ConvRNNError, match="unknown model"):
+            load_network(name, weights="random")
     with pytest.raises(ConvRNNError, match=r"does not reach conv5 .* at least 6 steps"):
         network.unroll(noise, ["conv5"], Presentation.constant(5))
     with pytest.raises(ConvRNNError, match=r"decoder .* reads nothing .* at least 6 steps"):

@@ -83,10 +83,12 @@ def test_nothing_half_written_is_left(
     out = tmp_path / "out.zarr"
     with pytest.raises(ConvRNNError, match=r"broken\.png"):
         extract(network, [*photographs[:2], tmp_path / "broken.png"], ["conv5"], out)
-    with pytest.raises(ConvRNNError, match="have the same name"):
+    with pytest.raises(ConvRNNError, match="are one file"):
         extract(network, [photographs[0], photographs[0]], ["conv5"], out)
     with pytest.raises(ConvRNNError, match=r"folder named ….zarr"):
         extract(network, photographs[:1], ["conv5"], tmp_path / "out.csv")
+    with pytest.raises(ConvRNNError, match="no images to extract"):
+        extract(network, [], ["conv5"], out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.png"]
     out.mkdir()
     with pytest.raises(ConvRNNError, match="exists"):
@@ -150,6 +152,16 @@ def test_the_command_extracts_a_folder(photographs: list[Path], tmp_path: Path) 
 
 
 BAD = {
+    "usage": (["timedecay_shallow", "IMAGE", "--times", "2.5"], "Invalid value for '--times'"),
+    "unknown option": (["timedecay_shallow", "IMAGE", "--bogus"], "--bogus"),
+    "folder": (
+        ["timedecay_shallow", "IMAGE", "--out", "/proc/out.zarr", *["--weights", "random"]],
+        "cannot write /proc/out.zarr",
+    ),
+    "off": (
+        ["ugrnn_intermediate_t30", "IMAGE", "--layers", "conv5", "--off", "0,0,0"],
+        "--off needs --image-off",
+    ),
     "model": (["ugrn_shallow", "IMAGE"], "Did you mean 'ugrnn_shallow'?"),
     "layer": (["rgc_shallow", "IMAGE", "--layers", "conv6"], "five convolutional layers"),
     "weights": (["rgc_shallow", "IMAGE"], "no weights for rgc_shallow"),
@@ -163,7 +175,7 @@ BAD = {
         "image_off=99",
     ),
     "constant": (["rgc_shallow", "IMAGE", "--presentation", "constant"], "needs --times"),
-    "off": (["rgc_shallow", "IMAGE", "--off", "nothing"], "no such image file: nothing"),
+    "mask": (["rgc_shallow", "IMAGE", "--off", "nothing"], "no such image file: nothing"),
     "image": (["rgc_shallow", "absent.png"], "no such image file or folder: absent.png"),
     "value of a flag": (
         ["timedecay_shallow", "IMAGE", "--all-times", "False"],
@@ -179,7 +191,8 @@ def test_mistakes_are_one_line_and_exit_code_2(
     arguments, message = BAD[case]
     arguments = [photographs[0] if a == "IMAGE" else a for a in arguments]
     layers = [] if "--layers" in arguments else ["--layers", "conv5"]
-    said = run("extract", *arguments, *layers, "--out", tmp_path / "out.zarr", code=2)
+    out = [] if "--out" in arguments else ["--out", tmp_path / "out.zarr"]
+    said = run("extract", *arguments, *layers, *out, code=2)
     assert message in said
     assert len(said.strip().splitlines()) == 1, said
     assert not list(tmp_path.iterdir())
@@ -191,3 +204,17 @@ def test_models_are_listed_with_their_published_accuracy() -> None:
     listed = CliRunner().invoke(app, ["models"]).stdout
     assert listed.count("_shallow") == 7
     assert "66.97" in listed
+
+
+def test_a_terminated_extraction_leaves_nothing_behind(
+    photographs: list[Path], tmp_path: Path
+) -> None:
+    """As a cluster's scheduler ends a job."""
+    command = [sys.executable, "-m", "convrnns_brainscore.cli", "extract", "simplernn_shallow"]
+    command += [*map(str, photographs), "--layers", "conv5", "--weights", "random"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "out.zarr")])
+    while process.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=60) == 143
+    assert not list(tmp_path.iterdir())

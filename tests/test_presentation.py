@@ -40,14 +40,16 @@ def test_the_image_is_on_until_it_goes_off(times: int, image_off: int) -> None:
         ({"times": -3}, "at least one step"),
         ({"times": 2.5}, "whole number"),
         ({"times": True}, "whole number"),
-        ({"times": 5, "image_off": 0}, "after step 1 at the earliest"),
-        ({"times": 5, "image_off": 6}, "after the last of the 5 steps"),
+        ({"times": 5, "image_off": 0}, "for 1 step at least"),
+        ({"times": 5, "image_off": 6}, "for all 5 steps at most"),
         ({"times": 5, "image_off": 2, "off": 128}, r"give an RGB triple such as \(128, 128, 128\)"),
         ({"times": 5, "image_off": 2, "off": (0, 0, 256)}, "RGB values lie in 0–255"),
         ({"times": 5, "image_off": 2, "off": (1, 2)}, "one number"),
         ({"times": 5, "image_off": 2, "off": float("nan")}, "NaN"),
         ({"times": 5, "image_off": 2, "off": "nowhere.png"}, "no such image file: nowhere.png"),
         ({"times": 5, "image_off": 2, "off": np.zeros((9, 9, 3))}, "expected one number"),
+        ({"times": 5, "image_off": 2, "off": [(1, 2), 3]}, "expected one number"),
+        ({"times": 5, "image_off": 2, "off": np.ones((224, 224, 3), int)}, "uint8 or normalised"),
     ],
 )
 def test_impossible_presentations_are_refused(arguments: dict, message: str) -> None:
@@ -70,6 +72,8 @@ def test_the_off_stimulus_may_be_a_number_a_colour_or_an_image(photographs) -> N
 def test_presentations_are_equal_where_they_show_the_same() -> None:
     assert Presentation.custom(20, 5, 0.5) == Presentation.custom(20, 5)
     assert Presentation.custom(20, 5, (0, 0, 0)) != Presentation.custom(20, 5)
+    assert Presentation.custom(20, 5, 0.1234567) != Presentation.custom(20, 5, 0.1234568)
+    assert Presentation.custom(26, 10) == Presentation.neural()
     assert len({Presentation.neural(), Presentation.neural(), Presentation.constant(26)}) == 2
 
 

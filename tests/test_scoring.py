@@ -65,6 +65,10 @@ def test_metrics_and_recordings_must_fit(subjects) -> None:
     one = simulated(subjects[OTHER], "IT", [(70, 110)])
     with pytest.raises(ConvRNNError, match="spantime_pls wants several time bins"):
         neural_benchmark("simulated", one, "spantime_pls")
+    with pytest.raises(ConvRNNError, match=r"unknown metric 'plss'.*Did you mean 'pls'"):
+        neural_benchmark("simulated", one, "plss")
+    with pytest.raises(ConvRNNError, match="no coordinate 'scene'"):
+        neural_benchmark("simulated", one, "pls", stratify_by="scene")
     with pytest.raises(ConvRNNError, match="no repetitions"):
         neural_benchmark("simulated", one[one["repetition"] == 0], "pls")
 

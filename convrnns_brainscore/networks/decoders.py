@@ -57,7 +57,7 @@ class Threshold(MaxConfidence):
 
 
 def build_decoder(model: Model, variable: Variable) -> Last | MaxConfidence | Threshold:
-    """The decoder of ``model``; ``variable`` as in `backbones.build`."""
+    """The decoder of ``model``; ``variable`` as in `build.build`."""
     if model.decoder == "last":
         return Last()
     return {"tmaxconf": MaxConfidence, "dthresh": Threshold}[model.decoder](variable)
