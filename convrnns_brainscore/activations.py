@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import describe, neuroid_coordinates
 from convrnns_brainscore.images import load_images
@@ -28,7 +28,6 @@ from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
 
 TimeBin = tuple[float, float]
-BATCH_SIZE = 16
 
 
 def parse_time_bins(time_bins: Any) -> list[TimeBin]:

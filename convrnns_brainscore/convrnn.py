@@ -21,6 +21,9 @@ from convrnns_brainscore.presentation import Presentation, check_presentation
 from convrnns_brainscore.weights import Weights, load_weights
 from convrnns_brainscore.zoo import Model, find_model
 
+BATCH_SIZE = 16
+"""Images that go through a network at a time, where nobody says otherwise."""
+
 
 def load_network(
     name: str,

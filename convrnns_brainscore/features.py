@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 
 import convrnns_brainscore
-from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
@@ -43,7 +43,7 @@ def extract(
     presentation: Presentation | None = None,
     *,
     all_times: bool = False,
-    batch_size: int = 8,
+    batch_size: int = BATCH_SIZE,
     progress: bool = False,
 ) -> None:
     """Write the features of the image files ``paths`` to the Zarr store ``out``.

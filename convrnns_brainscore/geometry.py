@@ -17,8 +17,7 @@ from rich.progress import Progress
 from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs, compare
 
-from convrnns_brainscore.activations import BATCH_SIZE
-from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.presentation import Presentation, time_bins
