@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from test_checkpoints import write_checkpoint
 
-from convrnns_brainscore.demo import highest
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.demo import highest, load
 
 
 def test_the_table_says_where_the_similarity_is_highest() -> None:
@@ -22,6 +24,13 @@ def test_the_table_says_where_the_similarity_is_highest() -> None:
     over_time = xr.Dataset({name: ("time_bin", value) for name, value in values.items()}, coords)
     assert highest(over_time) == ("0.31 ± 0.02", "10–20")
     assert highest(over_time.isel(time_bin=[0])) == ("undefined", "–")
+
+
+def test_checkpoints_are_taken_where_there_are_any(tmp_path: Path, network: ConvRNN) -> None:
+    assert load("timedecay_shallow", tmp_path, seed=5).weights.label == "untrained, seed 5"
+    prefix = tmp_path / "timedecay_shallow" / "model.ckpt"
+    write_checkpoint(prefix, network.weights.values)
+    assert load("timedecay_shallow", tmp_path, seed=5).weights.label.startswith("sha256 ")
 
 
 @pytest.mark.slow
