@@ -10,7 +10,7 @@ The store holds one group a layer, since layers start at different steps::
     time_bin_start  (time_bin) ms from image onset, and time_bin_end
 
 and at the root ``stimulus_id`` and ``filename`` (presentation), with what made the numbers in the
-attributes: model, weights, presentation, version.
+attributes: model, weights, presentation, versions.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
+from convrnns_brainscore.networks.backend import version
 from convrnns_brainscore.presentation import Presentation, time_bins
 
 
@@ -116,10 +117,11 @@ def extract(
 
 
 def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
-    """All that made a number, as plain values: model, weights, presentation, package version."""
+    """All that made a number, as plain values: model, weights, presentation, versions."""
     return {
         **network.describe(),
         **presentation.describe(),
+        "backend": version(),
         "convrnns_brainscore": convrnns_brainscore.__version__,
     }
 

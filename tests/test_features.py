@@ -65,6 +65,7 @@ def test_the_root_says_what_made_the_numbers(store: Path) -> None:
     }
     assert made_by.items() <= root.attrs.items()
     assert len(root.attrs["weights_sha256"]) == 64
+    assert root.attrs["backend"].split()[0] in ("tensorflow", "torch")
     assert made_by.items() <= xr.open_zarr(store, group="conv5").attrs.items()
 
 

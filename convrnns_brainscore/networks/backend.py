@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 import keras
@@ -18,6 +19,12 @@ Tensor = Any
 def start() -> None:
     """Have the backend find its devices now instead of at the first tensor."""
     keras.ops.zeros(())
+
+
+def version() -> str:
+    """The backend and its version, for provenance: ``tensorflow 2.21.0``."""
+    name = keras.backend.backend()
+    return f"{name} {import_module(name).__version__}"
 
 
 def compiled(function: Function) -> Function:
