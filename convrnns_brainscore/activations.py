@@ -147,27 +147,25 @@ def as_stimulus_set(stimuli: StimulusSet | Iterable[str | Path]) -> tuple[Stimul
 
     Raises
     ------
-    ConvRNNError : no stimuli.
+    ConvRNNError : no stimuli, or something else than files.
     """
-    if isinstance(stimuli, StimulusSet):
-        try:
-            paths = [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
-        except (AttributeError, KeyError) as error:
-            raise ConvRNNError(
-                f"the stimulus set does not say where its files are: {error}"
-            ) from error
-    else:
-        if isinstance(stimuli, str | Path):
-            stimuli = [stimuli]
-        if isinstance(stimuli, pd.DataFrame) or not isinstance(stimuli, Iterable):
-            raise ConvRNNError("expected a Brain-Score StimulusSet or a list of image files.")
-        stimuli = list(stimuli)
-        if not all(isinstance(path, str | PathLike) for path in stimuli):
-            raise ConvRNNError("expected a Brain-Score StimulusSet or a list of image files.")
-        paths = [Path(path) for path in stimuli]
+    if not isinstance(stimuli, StimulusSet):
+        stimuli = _stimulus_set_of_files(stimuli)
+    try:
+        paths = [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
+    except (AttributeError, KeyError) as error:
+        raise ConvRNNError(f"the stimulus set does not say where its files are: {error}") from error
     if not paths:
         raise ConvRNNError("no stimuli to look at.")
-    if isinstance(stimuli, StimulusSet):
-        return stimuli, paths
-    names = [str(path) for path in paths]
-    return StimulusSet({"stimulus_id": names, "stimulus_path": names}), paths
+    return stimuli, paths
+
+
+def _stimulus_set_of_files(paths: Any) -> StimulusSet:
+    paths = [paths] if isinstance(paths, str | PathLike) else paths
+    names = list(paths) if isinstance(paths, Iterable) else [paths]
+    if isinstance(paths, pd.DataFrame) or not all(isinstance(n, str | PathLike) for n in names):
+        raise ConvRNNError("expected a Brain-Score StimulusSet or a list of image files.")
+    names = [str(name) for name in names]
+    stimuli = StimulusSet({"stimulus_id": names, "stimulus_path": names})
+    stimuli.stimulus_paths = {name: name for name in names}
+    return stimuli
