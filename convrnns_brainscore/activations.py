@@ -103,7 +103,7 @@ def binned_activations(
         transient=True,
         console=Console(stderr=True),
     ):
-        images = load_images([Path(path) for path in paths[start : start + batch_size]])
+        images = load_images(paths[start : start + batch_size])
         for _, step, output in network.stream(images, {layer: steps}, presentation):
             flat = to_numpy(output).reshape(len(output), -1)
             for index, weight in enumerate(weights):

@@ -21,7 +21,7 @@ from convrnns_brainscore.activations import (
 )
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.presentation import Presentation, check_presentation
+from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.regions import region_layer
 
 VISUAL_DEGREES = 8
@@ -48,8 +48,7 @@ def load_brain_model(
     ConvRNNError : as `load_network`.
     """
     network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed)
-    shown = Presentation.neural() if presentation is None else check_presentation(presentation)
-    return TemporalBrainModel(network, shown)
+    return TemporalBrainModel(network, as_presentation(presentation, Presentation.neural()))
 
 
 class TemporalBrainModel(BrainModel):  # type: ignore[misc]

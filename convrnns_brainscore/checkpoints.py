@@ -14,7 +14,6 @@ from convrnns_brainscore.errors import ConvRNNError
 _DATA = ".data-00000-of-00001"
 _SLOT = "/Momentum"
 
-
 BASE_ADDRESS = "https://convrnnckpts.s3-us-west-1.amazonaws.com"
 """Where the authors publish the checkpoints, as ``/<model>/model.ckpt.index`` and ``.data-…``."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from convrnns_brainscore.networks.backend import Tensor, to_numpy
 from convrnns_brainscore.networks.build import build, variable_shapes
 from convrnns_brainscore.networks.decoders import Last, build_decoder
 from convrnns_brainscore.networks.unroll import Network
-from convrnns_brainscore.presentation import Presentation, check_presentation
+from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.weights import Weights, load_weights
 from convrnns_brainscore.zoo import Model, find_model
 
@@ -104,7 +104,7 @@ class ConvRNN:
     def unroll(
         self,
         images: ArrayLike,
-        layers: Sequence[str],
+        layers: str | Iterable[str],
         presentation: Presentation | None = None,
         all_times: bool = False,
     ) -> dict[str, NDArray[np.float32]]:
@@ -126,13 +126,12 @@ class ConvRNN:
         ConvRNNError : unknown layer; a layer that the image does not reach within the presentation;
             images of another shape or type, with NaN, or not normalised.
         """
-        presentation = self._presentation(presentation)
-        layers = [layers] if isinstance(layers, str) else list(layers or [])
+        presentation = as_presentation(presentation, Presentation.default(self.name))
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         images = check_normalised(images)
         outputs = {
-            layer: np.empty((len(images), len(steps[layer]), *self.output_shape(layer)), np.float32)
-            for layer in layers
+            layer: np.empty((len(images), len(asked), *self.output_shape(layer)), np.float32)
+            for layer, asked in steps.items()
         }
         for layer, step, output in self.stream(images, steps, presentation):
             outputs[layer][:, step - steps[layer].start] = to_numpy(output)
@@ -173,7 +172,7 @@ class ConvRNN:
         ConvRNNError : the presentation ends before the image reaches the steps that the decoder
             reads.
         """
-        presentation = self._presentation(presentation)
+        presentation = as_presentation(presentation, Presentation.default(self.name))
         readout = backbones.READOUT
         only_last = isinstance(self._decoder, Last)
         needed = (self.first_step(readout) if only_last else self.first_reported_step(readout)) + 1
@@ -194,8 +193,3 @@ class ConvRNN:
     def describe(self) -> dict[str, Any]:
         """The model and its weights, for provenance."""
         return {"model": self.name, **self.weights.describe()}
-
-    def _presentation(self, presentation: Presentation | None) -> Presentation:
-        if presentation is None:
-            return Presentation.default(self.name)
-        return check_presentation(presentation)

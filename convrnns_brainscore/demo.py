@@ -99,9 +99,8 @@ def geometry_table(
     networks: list[ConvRNN], similarities: dict[str, xr.Dataset], ceiling: tuple[float, float]
 ) -> Table:
     """Each layer's highest similarity and its step; ``ceiling`` is the human noise ceiling."""
-    table = Table(title="Highest similarity (Spearman) of each layer over time")
-    for column in ("model", "layer", "macaque IT", "at (ms)", "human IT", "at (ms)"):
-        table.add_column(column, justify="left" if column in ("model", "layer") else "right")
+    title = "Highest similarity (Spearman) of each layer over time"
+    table = empty_table(title, ("model", "layer"), ("macaque IT", "at (ms)", "human IT", "at (ms)"))
     for network in networks:
         for layer in network.layers:
             of_layer = similarities[network.name].sel(layer=layer)
@@ -114,6 +113,16 @@ def geometry_table(
             table.add_row(name, layer, *cells)
         table.add_section()
     table.add_row("noise ceiling", "", "–", "", f"{ceiling[0]:.2f} … {ceiling[1]:.2f}", "")
+    return table
+
+
+def empty_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    """A table with columns of words, to the left, and of numbers, to the right."""
+    table = Table(title=title)
+    for column in words:
+        table.add_column(column)
+    for column in numbers:
+        table.add_column(column, justify="right")
     return table
 
 
@@ -151,10 +160,8 @@ def benchmark_table(
             score = benchmark(subject)
             raw, ceiling = float(score.attrs["raw"]), float(score.attrs["ceiling"])
             rows.append((region, network, raw, ceiling, float(score)))
-    table = Table(title=f"Simulated benchmark (truth: {TRUTH})")
-    words = ("region", "model", "weights")
-    for column in (*words, "r", "ceiling", "r²/ceiling"):
-        table.add_column(column, justify="left" if column in words else "right")
+    title = f"Simulated benchmark (truth: {TRUTH})"
+    table = empty_table(title, ("region", "model", "weights"), ("r", "ceiling", "r²/ceiling"))
     for region, network, *numbers in rows:
         table.add_row(
             region, network.name, network.weights.label, *(f"{number:.2f}" for number in numbers)

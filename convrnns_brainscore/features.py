@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,13 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.networks.backend import version
-from convrnns_brainscore.presentation import Presentation, time_bins
+from convrnns_brainscore.presentation import Presentation, as_presentation, time_bins
 
 
 def extract(
     network: ConvRNN,
     paths: Sequence[str | Path],
-    layers: Sequence[str],
+    layers: str | Iterable[str],
     out: str | Path,
     presentation: Presentation | None = None,
     *,
@@ -68,10 +68,8 @@ def extract(
     ConvRNNError : bad layers or presentation; ``out`` exists or is no ``.zarr``; an image cannot be
         read, or two have the same name. Nothing is written then.
     """
-    if presentation is None:
-        presentation = Presentation.default(network.name)
+    presentation = as_presentation(presentation, Presentation.default(network.name))
     out, files = Path(out), [Path(path) for path in paths]
-    layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     if out.suffix != ".zarr":
         raise ConvRNNError(f"{out}: features are written to a folder named ….zarr")
@@ -97,7 +95,7 @@ def extract(
         _write(root, "filename", [str(path.absolute()) for path in files], ["presentation"])
         arrays = {
             layer: _layer_group(root, network, layer, steps[layer], stimulus_ids, batch_size)
-            for layer in layers
+            for layer in steps
         }
         for start in track(
             range(0, len(files), batch_size),
@@ -106,7 +104,7 @@ def extract(
             disable=not progress,
         ):
             batch = slice(start, start + batch_size)
-            outputs = network.unroll(load_images(files[batch]), layers, presentation, all_times)
+            outputs = network.unroll(load_images(files[batch]), steps, presentation, all_times)
             for layer, output in outputs.items():
                 flat = output.reshape(*output.shape[:2], -1)
                 arrays[layer][batch] = np.moveaxis(flat, 1, 2)

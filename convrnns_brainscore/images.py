@@ -49,8 +49,7 @@ def normalise(pixels: ArrayLike) -> NDArray[np.float32]:
     >>> normalise([0, 0, 0]).round(3)
     array([-2.118, -2.036, -1.804], dtype=float32)
     """
-    scaled = np.asarray(pixels, np.float32) / np.float32(255)
-    return np.asarray((scaled - MEAN) / STD, np.float32)
+    return _standardised(np.asarray(pixels, np.float32) / np.float32(255))
 
 
 def check_normalised(images: Any) -> NDArray[np.float32]:
@@ -114,7 +113,7 @@ def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
     resized = [
         np.asarray(channel.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for channel in channels
     ]
-    return ((np.stack(resized, axis=-1) - MEAN) / STD).astype(np.float32)
+    return _standardised(np.stack(resized, axis=-1))
 
 
 def load_images(paths: str | Path | Sequence[str | Path]) -> NDArray[np.float32]:
@@ -158,6 +157,11 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
         else:
             raise ConvRNNError(f"no such image file or folder: {path}")
     return found
+
+
+def _standardised(unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pixels in [0, 1] to the networks' normalised space."""
+    return np.asarray((unit - MEAN) / STD, np.float32)
 
 
 def _check_samples(image: Image.Image, path: Path) -> None:

@@ -7,7 +7,7 @@ the normalised space*, not gray before normalising (Nayebi et al. 2022).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,11 @@ class Presentation:
     off : the off stimulus: one number in the normalised space; or an RGB triple, 0–255; or an image
         (a mask): a file, uint8 [224, 224, 3], or normalised float32 [224, 224, 3].
 
+    Attributes
+    ----------
+    off_frame : the off stimulus, float32 [1, 224, 224, 3], normalised.
+    off_label : the off stimulus in words, exact enough to tell any two apart.
+
     Raises
     ------
     ConvRNNError : fewer than one step, ``image_off`` outside 1…times, or an off stimulus that no
@@ -45,6 +50,8 @@ class Presentation:
     times: int
     image_off: int | None
     off: Any = 0.5
+    off_frame: NDArray[np.float32] = field(init=False, repr=False)
+    off_label: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_whole("times", self.times)
@@ -57,8 +64,9 @@ class Presentation:
                     f"image_off={self.image_off}: the image is on for 1 step at least and for all "
                     f"{self.times} steps at most."
                 )
-        object.__setattr__(self, "_off_frame", _off_frame(self.off))
-        object.__setattr__(self, "_off_label", _off_label(self.off, self.off_frame))
+        off_frame, off_label = _understand(self.off)
+        object.__setattr__(self, "off_frame", off_frame)
+        object.__setattr__(self, "off_label", off_label)
 
     @classmethod
     def default(cls, model: str) -> Presentation:
@@ -81,11 +89,6 @@ class Presentation:
         """``times`` steps, the image until ``image_off``, then ``off``."""
         return cls("custom", times, image_off, off)
 
-    @property
-    def off_frame(self) -> NDArray[np.float32]:
-        """The off stimulus, float32 [1, 224, 224, 3], normalised."""
-        return self._off_frame  # type: ignore[attr-defined]
-
     def image_is_on(self, step: int) -> bool:
         """Whether the image is shown at ``step``."""
         return self.image_off is None or step < self.image_off
@@ -96,7 +99,7 @@ class Presentation:
             "presentation": self.name,
             "times": self.times,
             "image_off": "never" if self.image_off is None else self.image_off,
-            "off": "none" if self.image_off is None else self._off_label,  # type: ignore[attr-defined]
+            "off": "none" if self.image_off is None else self.off_label,
         }
 
     def __eq__(self, other: object) -> bool:
@@ -110,8 +113,10 @@ class Presentation:
         return self.times, self.image_off, off
 
 
-def check_presentation(presentation: Any) -> Presentation:
-    """``presentation`` as it is, or an error where it is none (its name, say)."""
+def as_presentation(presentation: Any, default: Presentation) -> Presentation:
+    """``presentation``, or ``default`` for None; an error where it is none (its name, say)."""
+    if presentation is None:
+        return default
     if not isinstance(presentation, Presentation):
         raise ConvRNNError(
             f"presentation={presentation!r}: expected a Presentation, e.g. Presentation.neural()."
@@ -134,11 +139,12 @@ def _check_whole(name: str, value: Any) -> None:
         raise ConvRNNError(f"{name}={value!r}: expected a whole number of steps.")
 
 
-def _off_frame(off: Any) -> NDArray[np.float32]:
-    """The off stimulus as a frame [1, 224, 224, 3], whichever way it was given."""
+def _understand(off: Any) -> tuple[NDArray[np.float32], str]:
+    """The off stimulus as a frame [1, 224, 224, 3] and in words, whichever way it was given."""
     shape = (1, images.SIZE, images.SIZE, 3)
     if isinstance(off, str | PathLike):
-        return images.load_image(Path(off))[None]
+        frame = images.load_image(Path(off))[None]
+        return frame, _image_label(frame)
     try:
         values = np.asarray(off)
     except ValueError:
@@ -153,27 +159,25 @@ def _off_frame(off: Any) -> NDArray[np.float32]:
             f"off={_in_short(off)}: expected one number (normalised), an RGB triple (0–255) or an "
             f"image [{images.SIZE}, {images.SIZE}, 3], uint8 or normalised float32."
         )
-    if values.shape == (3,):
+    label = None
+    if values.ndim == 0:
+        label = f"{float(values):.9g} (normalised)"
+    elif values.shape == (3,):
         if not ((values >= 0) & (values <= 255)).all():
             raise ConvRNNError(f"off={off!r}: RGB values lie in 0–255.")
-        values = images.normalise(values)
-    elif values.ndim > 0 and values.dtype == np.uint8:
+        label = "rgb " + ",".join(f"{value:.9g}" for value in values)
+    if values.shape == (3,) or (image and kind == np.uint8):
         values = images.normalise(values)
     frame = np.broadcast_to(values.astype(np.float32), shape)
     try:
-        return images.check_normalised(frame)
+        frame = images.check_normalised(frame)
     except ConvRNNError as error:
         hint = " For gray before normalising give an RGB triple such as (128, 128, 128)."
         raise ConvRNNError(f"off: {error}{hint if values.ndim == 0 else ''}") from None
+    return frame, label or _image_label(frame)
 
 
-def _off_label(off: Any, frame: NDArray[np.float32]) -> str:
-    """The off stimulus in words, exact enough to tell any two apart."""
-    values = np.asarray(None if isinstance(off, str | PathLike) else off)
-    if values.dtype.kind in "uif" and values.size == 1:
-        return f"{float(values):.9g} (normalised)"
-    if values.dtype.kind in "uif" and values.size == 3:
-        return "rgb " + ",".join(f"{value:.9g}" for value in values)
+def _image_label(frame: NDArray[np.float32]) -> str:
     return "image sha256:" + hashlib.sha256(frame.tobytes()).hexdigest()
 
 

@@ -22,6 +22,9 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backbones import rows
 from convrnns_brainscore.zoo import Model
 
+_GATES = ("tau", "gate", "out_to_cell")
+_GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_out_weights": 0.5}
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -126,10 +129,6 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
         fan_in = math.prod(shape[:-1])
     values = rng.standard_normal(shape, np.float32) / np.float32(math.sqrt(fan_in))
     return values * np.float32(_GAINS.get(leaf, 1.0))
-
-
-_GATES = ("tau", "gate", "out_to_cell")
-_GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_out_weights": 0.5}
 
 
 def _as_array(name: str, value: ArrayLike) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,14 +125,14 @@ def first_step(model: Model, layer: str) -> int:
 
 
 def reported_steps(
-    model: Model, layers: list[str], times: int, all_times: bool = False
+    model: Model, layers: str | Iterable[str] | None, times: int, all_times: bool = False
 ) -> dict[str, range]:
     """The steps of each layer that the published zoo reports: from one after `first_step` on.
 
     Parameters
     ----------
     model : a row of the zoo.
-    layers : the layers asked for.
+    layers : the layer or layers asked for; each counts once.
     times : the number of steps of the presentation.
     all_times : every step from 0 instead.
 
@@ -139,6 +140,7 @@ def reported_steps(
     ------
     ConvRNNError : no or unknown layer, or one that the image does not reach in time.
     """
+    layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers or ()))
     if not layers:
         raise ConvRNNError(
             f"no layers asked for. {model.name} has {', '.join(layer_names(model))}."
