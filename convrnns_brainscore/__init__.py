@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from convrnns_brainscore.brain_model import load_brain_model
     from convrnns_brainscore.convrnn import ConvRNN, load_network
     from convrnns_brainscore.errors import ConvRNNError
+    from convrnns_brainscore.networks.lesions import Lesion
     from convrnns_brainscore.presentation import Presentation
     from convrnns_brainscore.zoo import list_models
 
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvRNN",
     "ConvRNNError",
+    "Lesion",
     "Presentation",
     "list_models",
     "load_brain_model",
@@ -25,6 +27,7 @@ __all__ = [
 _HOMES = {
     "ConvRNN": "convrnn",
     "ConvRNNError": "errors",
+    "Lesion": "networks.lesions",
     "Presentation": "presentation",
     "list_models": "zoo",
     "load_brain_model": "brain_model",

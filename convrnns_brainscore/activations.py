@@ -24,7 +24,6 @@ from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import describe, neuroid_coordinates
 from convrnns_brainscore.images import load_images
-from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
 
 TimeBin = tuple[float, float]
@@ -92,10 +91,9 @@ def binned_activations(
     -------
     float32 [stimulus, neuroid, time_bin], C-contiguous.
     """
-    weights = [bin_weights(time_bin) for time_bin in time_bins]
-    steps = sorted(set().union(*weights))
+    averages = [tuple(bin_weights(time_bin).items()) for time_bin in time_bins]
     size = int(np.prod(network.output_shape(layer)))
-    result = np.zeros((len(paths), size, len(time_bins)), np.float32)
+    result = np.empty((len(paths), size, len(time_bins)), np.float32)
     for start in track(
         range(0, len(paths), batch_size),
         f"{network.name}: {layer}",
@@ -103,12 +101,9 @@ def binned_activations(
         transient=True,
         console=Console(stderr=True),
     ):
-        images = load_images(paths[start : start + batch_size])
-        for _, step, output in network.stream(images, {layer: steps}, presentation):
-            flat = to_numpy(output).reshape(len(output), -1)
-            for index, weight in enumerate(weights):
-                if step in weight:
-                    result[start : start + batch_size, :, index] += np.float32(weight[step]) * flat
+        batch = slice(start, start + batch_size)
+        values = network.averages(load_images(paths[batch]), {layer: averages}, presentation)[layer]
+        result[batch] = np.moveaxis(values.reshape(*values.shape[:2], -1), 1, 2)
     return result
 
 

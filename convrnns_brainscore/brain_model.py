@@ -21,6 +21,7 @@ from convrnns_brainscore.activations import (
 )
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.regions import region_layer
 
@@ -35,19 +36,20 @@ def load_brain_model(
     weights: Mapping[str, ArrayLike] | Literal["random"] | None = None,
     seed: int = 0,
     presentation: Presentation | None = None,
+    lesion: Lesion | str | None = None,
 ) -> TemporalBrainModel:
     """A published ConvRNN as a `brainscore_vision.model_interface.BrainModel`.
 
     Parameters
     ----------
-    name, checkpoint, weights, seed : as in `load_network`.
+    name, checkpoint, weights, seed, lesion : as in `load_network`.
     presentation : what the subject sees when; None: `Presentation.neural`, the image for 100 ms.
 
     Raises
     ------
     ConvRNNError : as `load_network`.
     """
-    network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed)
+    network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed, lesion=lesion)
     return TemporalBrainModel(network, as_presentation(presentation, Presentation.neural()))
 
 
@@ -62,9 +64,11 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
     @property
     def identifier(self) -> str:
-        """``convrnn_<model>``, and for random weights ``…-untrained-seed<n>``."""
-        seed = self.network.weights.seed
+        """``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where there is one."""
+        seed, lesion = self.network.weights.seed, self.network.lesion
         label = "" if seed is None else f"-untrained-seed{seed}"
+        if lesion:
+            label += f"-without-{lesion}".replace(", ", "-").replace(" ", "-")
         return f"convrnn_{self.network.name}{label}"
 
     def visual_degrees(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from os import PathLike
 from typing import Any, Literal
 
@@ -11,11 +12,12 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.images import check_normalised
-from convrnns_brainscore.networks import backbones
+from convrnns_brainscore.images import check_normalised, check_shape
+from convrnns_brainscore.networks import backbones, backend
 from convrnns_brainscore.networks.backend import Tensor, to_numpy
 from convrnns_brainscore.networks.build import build, variable_shapes
 from convrnns_brainscore.networks.decoders import Last, build_decoder
+from convrnns_brainscore.networks.lesions import Lesion, lesion_of
 from convrnns_brainscore.networks.unroll import Network
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.weights import Weights, load_weights
@@ -24,6 +26,12 @@ from convrnns_brainscore.zoo import Model, find_model
 BATCH_SIZE = 16
 """Images that go through a network at a time, where nobody says otherwise."""
 
+GRAPHS = 8
+"""Graphs that a network keeps for what it was last asked for."""
+
+Average = tuple[tuple[int, float], ...]
+"""Steps and their weights."""
+
 
 def load_network(
     name: str,
@@ -31,6 +39,7 @@ def load_network(
     checkpoint: str | PathLike[str] | None = None,
     weights: Mapping[str, ArrayLike] | Literal["random"] | None = None,
     seed: int = 0,
+    lesion: Lesion | str | None = None,
 ) -> ConvRNN:
     """A published ConvRNN.
 
@@ -42,12 +51,17 @@ def load_network(
     weights : instead of a checkpoint, each variable's value by its name in the checkpoint, or
         ``"random"`` for an untrained network.
     seed : of the random weights.
+    lesion : ``"feedback"`` (no long-range feedback) or ``"recurrence"`` (cell states zero at every
+        step) in all layers that have it; a `Lesion` names layers and a step to begin at.
 
     Raises
     ------
-    ConvRNNError : unknown model; no weights; weights that are damaged or not this model's.
+    ConvRNNError : unknown model; no weights; weights that are damaged or not this model's; a lesion
+        of what the model does not have.
     """
     model = find_model(name)
+    lesioned = lesion_of(model, lesion)
+    backend.start()
     loaded = load_weights(
         model,
         variable_shapes(model),
@@ -55,24 +69,31 @@ def load_network(
         weights=weights,
         seed=seed,
     )
-    return ConvRNN(model, loaded)
+    return ConvRNN(model, loaded, lesioned)
 
 
 class ConvRNN:
     """A published network with its weights. Made by `load_network`."""
 
-    def __init__(self, model: Model, weights: Weights) -> None:
+    def __init__(self, model: Model, weights: Weights, lesion: Lesion | None = None) -> None:
         self.model = model
         self.weights = weights
+        self.lesion = lesion
 
         def variable(name: str, shape: tuple[int, ...]) -> Tensor:
             return ops.convert_to_tensor(weights.values[f"tnn_model/{name}"])
 
         self._network = Network(build(model, variable))
         self._decoder = build_decoder(model, variable)
+        self._graph = lru_cache(maxsize=GRAPHS)(self._trace)
 
     def __repr__(self) -> str:
-        return f"<ConvRNN {self.name} ({self.weights.label})>"
+        return f"<ConvRNN {self.name} ({self.label})>"
+
+    @property
+    def label(self) -> str:
+        """Its weights and its lesion in short, for titles and tables: ``untrained, seed 0``."""
+        return self.weights.label + (f", without {self.lesion}" if self.lesion else "")
 
     @property
     def name(self) -> str:
@@ -128,14 +149,116 @@ class ConvRNN:
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
-        images = check_normalised(images)
-        outputs = {
-            layer: np.empty((len(images), len(asked), *self.output_shape(layer)), np.float32)
-            for layer, asked in steps.items()
+        return self.averages(
+            images, {layer: single(asked) for layer, asked in steps.items()}, presentation
+        )
+
+    def __call__(
+        self,
+        images: Any,
+        layers: str | Iterable[str] | None = None,
+        presentation: Presentation | None = None,
+        all_times: bool = False,
+    ) -> dict[str, Tensor]:
+        """As `unroll`, on the backend's own tensors: differentiable with respect to ``images``.
+
+        Parameters
+        ----------
+        images : tensor [batch, 224, 224, 3], normalised.
+        layers : None: all.
+        presentation, all_times : as in `unroll`.
+
+        Returns
+        -------
+        dict : layer → tensor [batch, step, …].
+
+        Raises
+        ------
+        ConvRNNError : as `unroll`, except that the pixels' values are not looked at.
+        """
+        presentation = as_presentation(presentation, Presentation.default(self.name))
+        layers = self.layers if layers is None else layers
+        steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
+        images = ops.convert_to_tensor(images, "float32")
+        check_shape(images.shape)
+        outputs = self._run(images, {layer: single(steps[layer]) for layer in steps}, presentation)
+        batch = ops.shape(images)[0]
+
+        def all_alike(output: Tensor) -> Tensor:
+            return ops.broadcast_to(output, (batch, *output.shape[1:]))
+
+        return {
+            layer: ops.stack([all_alike(output) for output in outputs[layer]], axis=1)
+            for layer in steps
         }
-        for layer, step, output in self.stream(images, steps, presentation):
-            outputs[layer][:, step - steps[layer].start] = to_numpy(output)
-        return outputs
+
+    def averages(
+        self,
+        images: ArrayLike,
+        asked: Mapping[str, Sequence[Average]],
+        presentation: Presentation,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Weighted averages over steps of the outputs of layers.
+
+        All is one graph, which is made at the first call for the same ``asked`` and the same times
+        of ``presentation``, and serves every batch size.
+
+        Parameters
+        ----------
+        images : float32 [batch, 224, 224, 3], normalised.
+        asked : layer → averages, each a tuple of (step, weight).
+        presentation : what is shown when.
+
+        Returns
+        -------
+        dict : layer → float32 [batch, average, …].
+
+        Raises
+        ------
+        ConvRNNError : as `unroll`.
+        """
+        images = check_normalised(images)
+        outputs = self._run(ops.convert_to_tensor(images), asked, presentation)
+        arrays = {}
+        for layer in asked:
+            shape = len(images), len(outputs[layer]), *self.output_shape(layer)
+            arrays[layer] = np.empty(shape, np.float32)
+            for index, output in enumerate(outputs[layer]):
+                arrays[layer][:, index] = to_numpy(output)
+        return arrays
+
+    def _run(
+        self, images: Tensor, asked: Mapping[str, Sequence[Average]], presentation: Presentation
+    ) -> dict[str, list[Tensor]]:
+        """The averages of each layer, [batch, …], or [1, …] where all images give the same."""
+        key = tuple((layer, tuple(averages)) for layer, averages in asked.items())
+        graph = self._graph(key, presentation.image_off)
+        return graph(images, ops.convert_to_tensor(presentation.off_frame))
+
+    def _trace(
+        self, asked: tuple[tuple[str, tuple[Average, ...]], ...], image_off: int | None
+    ) -> Callable[[Tensor, Tensor], dict[str, list[Tensor]]]:
+        """Images and off stimulus → each layer's averages."""
+        steps = {
+            layer: {step for average in averages for step, _ in average}
+            for layer, averages in asked
+        }
+
+        def graph(shown: Tensor, off: Tensor) -> dict[str, list[Tensor]]:
+            def stimulus(step: int) -> Tensor:
+                return shown if image_off is None or step < image_off else off
+
+            terms: dict[str, list[list[Tensor]]] = {
+                layer: [[] for _ in averages] for layer, averages in asked
+            }
+            for layer, step, output in self._network.run(stimulus, steps, self.lesion):
+                for index, average in enumerate(dict(asked)[layer]):
+                    weight = dict(average).get(step)
+                    if weight is not None:
+                        terms[layer][index].append(output if weight == 1 else weight * output)
+            return {layer: [sum(each[1:], each[0]) for each in terms[layer]] for layer in terms}
+
+        return backend.compiled(graph)
 
     def stream(
         self,
@@ -155,7 +278,7 @@ class ConvRNN:
         def stimulus(step: int) -> Tensor:
             return shown if presentation.image_is_on(step) else off
 
-        return self._network.run(stimulus, steps)
+        return self._network.run(stimulus, steps, self.lesion)
 
     def logits(
         self, images: ArrayLike, presentation: Presentation | None = None
@@ -182,14 +305,16 @@ class ConvRNN:
                 f"times={presentation.times}; give at least {needed} steps."
             )
         first = presentation.times - 1 if only_last else self.first_reported_step(readout)
-        steps = {readout: range(first, presentation.times)}
-        images = check_normalised(images)
-        readouts = [output for _, _, output in self.stream(images, steps, presentation)]
-        readouts = [
-            ops.broadcast_to(output, (len(images), output.shape[-1])) for output in readouts
-        ]
-        return to_numpy(self._decoder(ops.stack(readouts, axis=1)))
+        steps = single(range(first, presentation.times))
+        readouts = self.averages(images, {readout: steps}, presentation)[readout]
+        return to_numpy(self._decoder(ops.convert_to_tensor(readouts)))
 
     def describe(self) -> dict[str, Any]:
-        """The model and its weights, for provenance."""
-        return {"model": self.name, **self.weights.describe()}
+        """The model, its weights and its lesion, for provenance."""
+        lesion = "none" if self.lesion is None else str(self.lesion)
+        return {"model": self.name, **self.weights.describe(), "lesion": lesion}
+
+
+def single(steps: Iterable[int]) -> tuple[Average, ...]:
+    """Each step by itself, as an average over one."""
+    return tuple(((step, 1.0),) for step in steps)

@@ -67,7 +67,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     picture = out / "geometry.png"
     geometry_figure(
         {
-            f"{network.name} ({network.weights.label})": similarities[network.name].similarity.sel(
+            f"{network.name} ({network.label})": similarities[network.name].similarity.sel(
                 reference="macaque IT"
             )
             for network in networks
@@ -109,7 +109,7 @@ def geometry_table(
                 for reference in ("macaque IT", "human IT")
                 for cell in highest(of_layer.sel(reference=reference))
             ]
-            name = f"{network.name}\n{network.weights.label}" if layer == "conv1" else ""
+            name = f"{network.name}\n{network.label}" if layer == "conv1" else ""
             table.add_row(name, layer, *cells)
         table.add_section()
     table.add_row("noise ceiling", "", "–", "", f"{ceiling[0]:.2f} … {ceiling[1]:.2f}", "")
@@ -163,7 +163,5 @@ def benchmark_table(
     title = f"Simulated benchmark (truth: {TRUTH})"
     table = empty_table(title, ("region", "model", "weights"), ("r", "ceiling", "r²/ceiling"))
     for region, network, *numbers in rows:
-        table.add_row(
-            region, network.name, network.weights.label, *(f"{number:.2f}" for number in numbers)
-        )
+        table.add_row(region, network.name, network.label, *(f"{number:.2f}" for number in numbers))
     return table

@@ -63,11 +63,7 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
         images = np.asarray(images)
     except ValueError:
         raise ConvRNNError("images are of different shapes; expected one array.") from None
-    if images.shape[1:] != (SIZE, SIZE, 3) or images.ndim != 4 or len(images) == 0:
-        raise ConvRNNError(
-            f"images have shape {list(images.shape)}; expected [batch, {SIZE}, {SIZE}, 3], "
-            "channels last. convrnns_brainscore.images.load_images makes such arrays from files."
-        )
+    check_shape(images.shape)
     if not np.issubdtype(images.dtype, np.floating):
         raise ConvRNNError(
             f"images are of type {images.dtype}; expected normalised float32. "
@@ -85,6 +81,15 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
             "convrnns_brainscore.images.normalise(images) for pixels in 0–255."
         )
     return images
+
+
+def check_shape(shape: Sequence[int | None]) -> None:
+    """Raise unless ``shape`` is that of a batch of images."""
+    if len(shape) != 4 or tuple(shape[1:]) != (SIZE, SIZE, 3) or shape[0] == 0:
+        raise ConvRNNError(
+            f"images have shape {list(shape)}; expected [batch, {SIZE}, {SIZE}, 3], "
+            "channels last. convrnns_brainscore.images.load_images makes such arrays from files."
+        )
 
 
 def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:

@@ -36,6 +36,7 @@ NETWORKS = [
     "cells",
     "layers",
     "decoders",
+    "lesions",
     "build",
     "unroll",
 ]

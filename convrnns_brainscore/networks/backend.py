@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib import import_module
 from typing import Any, TypeVar
@@ -17,7 +19,17 @@ Tensor = Any
 
 
 def start() -> None:
-    """Have the backend find its devices now instead of at the first tensor."""
+    """Have the backend find its devices now instead of at the first tensor.
+
+    TensorFlow would take all of a GPU's memory at its first touch; it is told to take what it
+    needs, so that PyTorch, which Brain-Score loads, finds some left.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with suppress(RuntimeError):  # the user has started the GPUs, as it pleased them
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
     keras.ops.zeros(())
 
 
@@ -27,15 +39,69 @@ def version() -> str:
     return f"{name} {import_module(name).__version__}"
 
 
+def threads() -> int:
+    """The number of threads that one operation on the CPU uses.
+
+    TensorFlow's is set by ``TF_NUM_INTRAOP_THREADS``, PyTorch's by ``OMP_NUM_THREADS``.
+    """
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.get_num_threads()
+    import tensorflow as tf
+
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return (
+        tf.config.threading.get_intra_op_parallelism_threads()
+        or (int(asked) if asked.isdigit() else 0)
+        or len(os.sched_getaffinity(0))
+    )
+
+
+@contextmanager
+def float32_is_float32() -> Iterator[None]:
+    """No TF32 on GPUs, whose products and convolutions err by 3e-4; then as it was before."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+        before = [setting.fp32_precision for setting in settings]
+        try:
+            for setting in settings:
+                setting.fp32_precision = "ieee"
+            yield
+        finally:
+            for setting, value in zip(settings, before, strict=True):
+                setting.fp32_precision = value
+    else:
+        import tensorflow as tf
+
+        allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+        try:
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+
 def compiled(function: Function) -> Function:
-    """``function`` of tensors as one graph where the backend gains from it (TensorFlow).
+    """``function`` of tensors, as one graph where the backend gains from it (TensorFlow).
 
     The graph is made at the first call and serves every batch size. Tensors that the function
     closes over become the graph's inputs, so weights are not copied into it, and nothing lives in
     TensorFlow's default graph.
     """
-    if keras.backend.backend() != "tensorflow":
-        return function
+    call = _graph(function) if keras.backend.backend() == "tensorflow" else function
+
+    @wraps(function)
+    def exact(*arguments: Any) -> Any:
+        with float32_is_float32():
+            return call(*arguments)
+
+    return exact  # type: ignore[return-value]
+
+
+def _graph(function: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
     def any_batch(tensor: Tensor) -> tf.TensorSpec:
@@ -43,18 +109,18 @@ def compiled(function: Function) -> Function:
 
     graph = None
 
-    @wraps(function)
     def call(*arguments: Any) -> Any:
         nonlocal graph
-        tensors = tf.nest.flatten(arguments)
         if graph is None:
             signature = tf.nest.map_structure(any_batch, arguments)
-            graph = tf.function(
-                lambda *flat: function(*tf.nest.pack_sequence_as(signature, flat)), autograph=False
-            ).get_concrete_function(*tf.nest.flatten(signature))
-        return graph(*tensors)
+            with tf.init_scope():  # of its own, even where another graph is being made
+                graph = tf.function(
+                    lambda *flat: function(*tf.nest.pack_sequence_as(signature, flat)),
+                    autograph=False,
+                ).get_concrete_function(*tf.nest.flatten(signature))
+        return graph(*tf.nest.flatten(arguments))
 
-    return call  # type: ignore[return-value]
+    return call
 
 
 def to_numpy(tensor: Tensor) -> NDArray[np.float32]:

@@ -38,12 +38,6 @@ class Layer:
         """Whether a step depends on the step before."""
         return self.cell.state_count > 0
 
-    @property
-    def sources(self) -> list[str]:
-        """The layers whose outputs of the step before this layer reads."""
-        later = self.feedback.sources if self.feedback else []
-        return ([self.source] if self.source else []) + later
-
     def silence(self) -> Tensor:
         """The output before the first step: zeros, one image standing for all."""
         return ops.zeros((1, *self.output_shape), "float32")

@@ -20,6 +20,7 @@ from typing import Any
 
 from convrnns_brainscore.networks.backend import Tensor, compiled
 from convrnns_brainscore.networks.layers import Layer
+from convrnns_brainscore.networks.lesions import Lesion
 
 
 class Network:
@@ -33,7 +34,9 @@ class Network:
             layer.name: compiled(layer.feedback.__call__) for layer in layers if layer.feedback
         }
 
-    def plan(self, asked: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
+    def plan(
+        self, asked: Mapping[str, Iterable[int]], lesion: Lesion | None = None
+    ) -> dict[str, set[int]]:
         """The steps that each layer must run, so that the outputs ``asked`` for can be given."""
         needed: dict[str, set[int]] = {name: set() for name in self.layers}
         pending = [(name, step) for name, steps in asked.items() for step in steps]
@@ -43,13 +46,19 @@ class Network:
                 continue
             needed[name].add(step)
             layer = self.layers[name]
-            if layer.remembers:
+            if layer.remembers and not (lesion and lesion.silences("recurrence", name, step)):
                 pending.append((name, step - 1))
-            pending += [(source, step - 1) for source in layer.sources]
+            if layer.source:
+                pending.append((layer.source, step - 1))
+            if layer.feedback and not (lesion and lesion.silences("feedback", name, step)):
+                pending += [(source, step - 1) for source in layer.feedback.sources]
         return needed
 
     def run(
-        self, stimulus: Callable[[int], Tensor], asked: Mapping[str, Iterable[int]]
+        self,
+        stimulus: Callable[[int], Tensor],
+        asked: Mapping[str, Iterable[int]],
+        lesion: Lesion | None = None,
     ) -> Iterator[tuple[str, int, Tensor]]:
         """Unroll, and give the outputs asked for as they are made.
 
@@ -57,14 +66,16 @@ class Network:
         ----------
         stimulus : the input [batch or 1, 224, 224, 3] at a step; the same tensor while it stays.
         asked : layer → the steps whose output is wanted.
+        lesion : what is silenced, its layers by name.
 
         Yields
         ------
         layer, step, output [batch, …], or [1, …] where the output is the same for every image.
         """
         asked = {name: set(steps) for name, steps in asked.items()}
-        needed = self.plan(asked)
-        state = {name: layer.cell.initial_state() for name, layer in self.layers.items()}
+        needed = self.plan(asked, lesion)
+        zero = {name: layer.cell.initial_state() for name, layer in self.layers.items()}
+        state = dict(zero)
         before = {name: layer.silence() for name, layer in self.layers.items()}
         once = _Once()
         for step in range(1 + max((s for steps in needed.values() for s in steps), default=-1)):
@@ -73,8 +84,12 @@ class Network:
                 if step not in needed[name]:
                     continue
                 source = stimulus(step) if layer.source is None else before[layer.source]
-                arguments = [once((name, "drive"), self._drive[name], source), state[name]]
-                if layer.feedback:
+                forgets = lesion and lesion.silences("recurrence", name, step)
+                arguments = [
+                    once((name, "drive"), self._drive[name], source),
+                    zero[name] if forgets else state[name],
+                ]
+                if layer.feedback and not (lesion and lesion.silences("feedback", name, step)):
                     later = [before[source] for source in layer.feedback.sources]
                     arguments.append(self._feedback[name](*later))
                 now[name], state[name] = once((name, "step"), self._step[name], *arguments)
