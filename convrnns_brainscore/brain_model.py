@@ -21,12 +21,10 @@ from convrnns_brainscore.activations import (
 )
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.regions import region_layer
-
-VISUAL_DEGREES = 8
-"""The field of view that the 224 × 224 input stands for, in degrees."""
 
 
 def load_brain_model(

@@ -1,8 +1,20 @@
-"""Read the published checkpoints: TensorFlow V2 bundles, ``<model>/model.ckpt.{index,data-…}``."""
+"""Read checkpoints, and convert them.
+
+Two formats, both checked down to the bit when they are read:
+
+* the published one, a TensorFlow V2 bundle ``<model>/model.ckpt.{index,data-00000-of-00001}`` with
+  the optimiser's slots, which keeps a CRC32C for each variable;
+* ``<model>/model.safetensors``, half the size and read without TensorFlow, whose header keeps the
+  variables' SHA-256.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -11,21 +23,38 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 
-_DATA = ".data-00000-of-00001"
+DATA = ".data-00000-of-00001"
+RECORD = "downloaded.json"
+"""Beside a downloaded bundle: the size and SHA-256 of its files when they first came."""
+
 _SLOT = "/Momentum"
 
-BASE_ADDRESS = "https://convrnnckpts.s3-us-west-1.amazonaws.com"
-"""Where the authors publish the checkpoints, as ``/<model>/model.ckpt.index`` and ``.data-…``."""
 
+def checkpoint_folder() -> Path:
+    """Where downloaded checkpoints lie: ``$CONVRNNS_CHECKPOINTS``, or the user's cache folder."""
+    import pooch
 
-def published_at(model: str) -> str:
-    """A sentence that says where ``model``'s checkpoint comes from."""
-    return f"The checkpoint's two files are {BASE_ADDRESS}/{model}/model.ckpt.index and {_DATA}."
+    named = os.environ.get("CONVRNNS_CHECKPOINTS")
+    return Path(named).expanduser() if named else Path(pooch.os_cache("convrnns_brainscore"))
 
 
 def checkpoint_path(folder: str | PathLike[str], model: str) -> Path:
-    """Where ``model``'s checkpoint lies below ``folder`` in the published layout."""
+    """Where ``model``'s bundle lies below ``folder`` in the published layout."""
     return Path(folder) / model / "model.ckpt"
+
+
+def find_checkpoint(folder: str | PathLike[str], model: str) -> Path | None:
+    """``model``'s checkpoint below ``folder``: its bundle, or its ``.safetensors``, or None."""
+    bundle = checkpoint_path(folder, model)
+    converted = bundle.with_suffix(".safetensors")
+    if any(Path(f"{bundle}{suffix}").exists() for suffix in (".index", DATA)):
+        return bundle
+    return converted if converted.exists() else None
+
+
+def how_to_get(model: str) -> str:
+    """A sentence that says how to come by ``model``'s checkpoint."""
+    return f"`convrnns download {model}` fetches the published checkpoint."
 
 
 def find_bundle(path: str | PathLike[str]) -> Path:
@@ -51,7 +80,7 @@ def find_bundle(path: str | PathLike[str]) -> Path:
             )
         path = indices[0]
     prefix = Path(re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(path)))
-    for suffix in (".index", _DATA):
+    for suffix in (".index", DATA):
         file = Path(f"{prefix}{suffix}")
         if not file.is_file() or file.stat().st_size == 0:
             problem = "is empty; download it again" if file.is_file() else "does not exist"
@@ -62,18 +91,24 @@ def find_bundle(path: str | PathLike[str]) -> Path:
 def read_checkpoint(
     path: str | PathLike[str], shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:
-    """The variables of a checkpoint, exactly those of ``shapes``.
+    """The variables of a checkpoint in either format, exactly those of ``shapes``.
 
-    The optimiser's slots and ``global_step`` are read too, since TensorFlow's reader checks what it
-    reads against the CRC32C that the bundle keeps for each variable, and then left out.
+    Of a bundle, the files' size and SHA-256 are compared with what was recorded when they were
+    downloaded, where they were. The optimiser's slots and ``global_step`` are read too, since
+    TensorFlow's reader checks what it reads against the CRC32C that the bundle keeps for each
+    variable, and then left out.
 
     Raises
     ------
     ConvRNNError : a file is missing or damaged; a variable is missing, unknown or of another shape.
     """
+    if str(path).endswith(".safetensors"):
+        return _read_safetensors(Path(path), shapes)
+    prefix = find_bundle(path)
+    check_record(prefix)
+
     import tensorflow as tf
 
-    prefix = find_bundle(path)
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         held = reader.get_variable_to_shape_map()
@@ -96,20 +131,107 @@ def read_checkpoint(
     return values
 
 
+def check_record(prefix: Path) -> None:
+    """Raise if a file of the bundle is not what its download's record says; none: say nothing."""
+    for file, recorded in read_record(prefix).items():
+        what = None
+        if file.stat().st_size != recorded["size"]:
+            what = f"{file.name} has {file.stat().st_size} bytes, {recorded['size']} were recorded"
+        elif sha256_of(file) != recorded["sha256"]:
+            what = f"{file.name} is not what was downloaded (its SHA-256 differs)"
+        if what:
+            raise _damaged(prefix, what)
+
+
+def read_record(prefix: Path) -> dict[Path, dict[str, int | str]]:
+    """File → size and sha256, as recorded at the first download; empty if there is no record."""
+    path = prefix.parent / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            prefix.parent / name: {"size": int(of["size"]), "sha256": str(of["sha256"])}
+            for name, of in record.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConvRNNError(
+            f"{path} is damaged. Remove it to trust the files beside it as they are."
+        ) from error
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def values_sha256(values: Mapping[str, NDArray[np.float32]]) -> str:
+    """The SHA-256 over names, shapes and values, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(values):
+        digest.update(f"{name} {list(values[name].shape)}\n".encode())
+        digest.update(np.ascontiguousarray(values[name], "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def write_safetensors(path: Path, model: str, values: Mapping[str, NDArray[np.float32]]) -> None:
+    """``values`` to the file ``path``, which appears when it is whole."""
+    from safetensors.numpy import save_file
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(
+            {name: np.ascontiguousarray(value) for name, value in values.items()},
+            partial,
+            {"model": model, "sha256": values_sha256(values)},
+        )
+        partial.replace(path)
+    except Exception as error:
+        raise ConvRNNError(f"cannot write {path}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read_safetensors(
+    path: Path, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float32]]:
+    from safetensors import safe_open
+
+    if not path.is_file():
+        raise ConvRNNError(f"no such checkpoint: {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            recorded = (file.metadata() or {}).get("sha256")
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise ConvRNNError(f"{path} is damaged: {error}. Convert the checkpoint again.") from error
+    if recorded is None:
+        raise ConvRNNError(f"{path} was not written by `convrnns convert`: it has no SHA-256.")
+    check_variables({name: value.shape for name, value in values.items()}, shapes, str(path))
+    if values_sha256(values) != recorded:
+        raise ConvRNNError(f"{path} is damaged: its SHA-256 differs. Convert the checkpoint again.")
+    return {name: values[name].astype(np.float32, copy=False) for name in shapes}
+
+
 def check_variables(
     held: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]], where: str
 ) -> None:
     """Raise for the first variable that is missing, of another shape, or unknown."""
     for name, shape in expected.items():
         if name not in held:
-            raise ConvRNNError(f"{where}: variable {name} {list(shape)} is missing.")
+            raise ConvRNNError(
+                f"{where}: variable {name} {list(shape)} is missing. Is it another model's?"
+            )
         if held[name] != shape:
             raise ConvRNNError(
                 f"{where}: variable {name} has shape {list(held[name])}, expected {list(shape)}."
             )
     for name in held:
         if name not in expected:
-            raise ConvRNNError(f"{where}: variable {name} is unknown to this model.")
+            raise ConvRNNError(
+                f"{where}: variable {name} is unknown to this model. Is it another model's?"
+            )
 
 
 def _damaged(prefix: Path, what: str) -> ConvRNNError:

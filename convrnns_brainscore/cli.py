@@ -19,6 +19,7 @@ from convrnns_brainscore.errors import ConvRNNError
 
 if TYPE_CHECKING:
     from convrnns_brainscore.convrnn import ConvRNN
+    from convrnns_brainscore.networks.lesions import Lesion
     from convrnns_brainscore.presentation import Presentation
 
 app = typer.Typer(
@@ -40,11 +41,19 @@ class PresentationName(StrEnum):
 
 
 Checkpoints = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        "--checkpoints", help="Folder of the published checkpoints, <model>/model.ckpt.index …"
+        "--checkpoints",
+        help="Folder of the checkpoints, <model>/model.ckpt.… or <model>/model.safetensors. "
+        "[default: $CONVRNNS_CHECKPOINTS, or the user's cache folder]",
+        show_default=False,
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(help="Models; `convrnns models` lists them.", show_default=False),
+]
+All = Annotated[bool, typer.Option("--all", help="All 20 models.")]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -71,10 +80,80 @@ def models() -> None:
 
 
 @app.command()
+def download(
+    models: Models = None,
+    all_models: All = False,
+    checkpoints: Checkpoints = None,
+    base_address: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Address of a mirror, instead of the authors'.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Download published checkpoints, and check every variable in them."""
+    names = _names(models, all_models)
+    folder = _folder(checkpoints)
+    _start_quietly()
+
+    from convrnns_brainscore.download import BASE_ADDRESS
+    from convrnns_brainscore.download import download as fetch
+
+    for name in names:
+        new = fetch(name, folder, base_address or BASE_ADDRESS, progress=True)
+        typer.echo(f"{folder / name}: {'downloaded' if new else 'there already'}, and whole")
+
+
+@app.command()
+def convert(
+    models: Models = None,
+    all_models: All = False,
+    checkpoints: Checkpoints = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for <model>/model.safetensors. [default: that of the checkpoints]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Convert checkpoints to .safetensors: half the size, and read without TensorFlow."""
+    names = _names(models, all_models)
+    folder = _folder(checkpoints)
+    bundles = [_checkpoint(folder, name, ".index") for name in names]
+    _start_quietly()
+
+    from convrnns_brainscore.checkpoints import checkpoint_path, write_safetensors
+    from convrnns_brainscore.networks.build import variable_shapes
+    from convrnns_brainscore.weights import load_weights
+    from convrnns_brainscore.zoo import find_model
+
+    for name, bundle in zip(names, bundles, strict=True):
+        model = find_model(name)
+        values = load_weights(model, variable_shapes(model), checkpoint=bundle).values
+        converted = checkpoint_path(out or folder, name).with_suffix(".safetensors")
+        converted.parent.mkdir(parents=True, exist_ok=True)
+        write_safetensors(converted, name, values)
+        typer.echo(f"{converted}: {converted.stat().st_size / 1e6:.0f} MB")
+
+
+@app.command()
 def extract(
     model: Annotated[str, typer.Argument(help="A model; `convrnns models` lists them.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files or folders of images.")],
-    out: Annotated[Path, typer.Option("--out", help="The Zarr store to write, ….zarr.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, folders of images, patterns in quotes ('photos/**/*.png'), or a "
+            ".csv with columns stimulus_id, filename and, if sizes differ, degrees."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="What to write: ….zarr or ….nc. The same command again goes on."
+        ),
+    ],
     layers: Annotated[str, typer.Option("--layers", help="Layers, separated by commas.")],
     presentation: Annotated[
         PresentationName,
@@ -97,33 +176,94 @@ def extract(
     all_times: Annotated[
         bool, typer.Option("--all-times", help="Every step from 0, not from the layer's first.")
     ] = False,
+    stimulus_degrees: Annotated[
+        float | None,
+        typer.Option(
+            "--stimulus-degrees",
+            help="Width of the stimuli in degrees: they are placed at that size on the model's "
+            "8-degree field, on gray. [default: they fill it]",
+            show_default=False,
+        ),
+    ] = None,
+    lesion: Annotated[
+        str | None,
+        typer.Option(
+            "--lesion",
+            help="'feedback': no long-range feedback; 'recurrence': cell states zero.",
+            show_default=False,
+        ),
+    ] = None,
+    lesion_layers: Annotated[
+        str | None,
+        typer.Option(
+            "--lesion-layers",
+            help="Layers of the lesion, separated by commas. [default: all that have any]",
+            show_default=False,
+        ),
+    ] = None,
+    lesion_from: Annotated[
+        int | None,
+        typer.Option(
+            "--lesion-from",
+            help="Step from which the lesion holds. [default: 0]",
+            show_default=False,
+        ),
+    ] = None,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="Leave out, and list, files that are no images."),
+    ] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", help="Images at a time. [default: 16]", show_default=False),
+    ] = None,
     weights: Weights = None,
     seed: Seed = 0,
-    checkpoints: Checkpoints = Path("ckpts"),
+    checkpoints: Checkpoints = None,
 ) -> None:
-    """Extract time-resolved features of images to a Zarr store."""
-    from convrnns_brainscore import images as image_files
+    """Extract time-resolved features of images to a Zarr store or a netCDF file.
+
+    Interrupted or killed, it goes on where it was when the same command is given again.
+    """
     from convrnns_brainscore.networks.backbones import reported_steps
+    from convrnns_brainscore.stimuli import read_stimuli
     from convrnns_brainscore.zoo import find_model
 
     # Most of what can be wrong with a request is found before TensorFlow takes seconds to start.
-    paths = image_files.list_images(images)
+    stimuli, left_out = read_stimuli(images, stimulus_degrees)
     shown = _presentation(model, presentation, times, image_off, off)
-    names = [name.strip() for name in layers.split(",") if name.strip()]
+    names = _split(layers)
     reported_steps(find_model(model), names, shown.times, all_times)
-    network = _network(model, weights, seed, checkpoints)
+    cut = _lesion(model, lesion, lesion_layers, lesion_from)
+    network = _network(model, weights, seed, checkpoints, cut)
 
+    from convrnns_brainscore.convrnn import BATCH_SIZE
     from convrnns_brainscore.features import extract as write_features
 
-    write_features(network, paths, names, out, shown, all_times=all_times, progress=True)
-    typer.echo(f"{out}: {', '.join(names)} of {network!r} for {len(paths)} images")
+    if left_out:
+        typer.echo(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
+    skipped = write_features(
+        network,
+        stimuli,
+        names,
+        out,
+        shown,
+        all_times=all_times,
+        batch_size=BATCH_SIZE if batch_size is None else batch_size,
+        skip_broken=skip_broken,
+        progress=True,
+    )
+    for problem in skipped:
+        typer.echo(f"Skipped: {problem}", err=True)
+    extracted = len(stimuli) - len(skipped)
+    typer.echo(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")
 
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the figure.")] = Path("demo"),
     seed: Seed = 0,
-    checkpoints: Checkpoints = Path("ckpts"),
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Compare two ConvRNNs with real macaque IT on 92 photographs (3 minutes at most)."""
     # Brain-Score's progress bars and warnings about itself would cut up the tables.
@@ -135,7 +275,7 @@ def demo(
 
     from convrnns_brainscore import demo as demonstration
 
-    demonstration.run(out, checkpoints, seed, Console())
+    demonstration.run(out, _folder(checkpoints), seed, Console())
 
 
 def main() -> None:
@@ -199,25 +339,68 @@ def _parse_off(text: str) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _network(model: str, weights: str | None, seed: int, checkpoints: Path) -> ConvRNN:
-    """The network with random weights or its checkpoint below ``checkpoints``."""
-    from convrnns_brainscore.checkpoints import checkpoint_path, published_at
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
+
+def _names(models: list[str] | None, all_models: bool) -> list[str]:
+    """The models asked for, each once."""
+    from convrnns_brainscore.zoo import find_model, list_models
+
+    if bool(models) == all_models:
+        raise ConvRNNError("name one or more models, or give --all.")
+    return (
+        list_models() if all_models else [find_model(n).name for n in dict.fromkeys(models or ())]
+    )
+
+
+def _folder(checkpoints: Path | None) -> Path:
+    from convrnns_brainscore.checkpoints import checkpoint_folder
+
+    return checkpoint_folder() if checkpoints is None else checkpoints
+
+
+def _checkpoint(folder: Path, model: str, suffix: str = "") -> Path:
+    """The model's checkpoint below ``folder``; with ``suffix`` ".index", its bundle."""
+    from convrnns_brainscore.checkpoints import find_checkpoint, how_to_get
+
+    checkpoint = find_checkpoint(folder, model)
+    if checkpoint is None or (suffix == ".index" and checkpoint.suffix == ".safetensors"):
+        raise ConvRNNError(
+            f"no weights for {model}: there is no {folder / model / 'model.ckpt.index'}. "
+            f"{how_to_get(model)} Or name the folder of the checkpoints with --checkpoints, or "
+            "give --weights random."
+        )
+    return checkpoint
+
+
+def _lesion(model: str, kind: str | None, layers: str | None, first: int | None) -> Lesion | None:
+    """The lesion asked for, if the model has what it takes away."""
+    from convrnns_brainscore.networks.lesions import Lesion, lesion_of
+    from convrnns_brainscore.zoo import find_model
+
+    if kind is None:
+        if layers is not None or first is not None:
+            raise ConvRNNError("--lesion-layers and --lesion-from need --lesion.")
+        return None
+    lesion = Lesion(kind, None if layers is None else _split(layers), first or 0)
+    return lesion_of(find_model(model), lesion)
+
+
+def _network(
+    model: str, weights: str | None, seed: int, checkpoints: Path | None, lesion: Lesion | None
+) -> ConvRNN:
+    """The network with random weights or its checkpoint below ``checkpoints``."""
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
-    checkpoint = checkpoint_path(checkpoints, model)
-    if weights is None and not checkpoint.parent.is_dir():
-        raise ConvRNNError(
-            f"no weights for {model}: there is no folder {checkpoint.parent}. Name the folder of "
-            f"the checkpoints with --checkpoints, or give --weights random. {published_at(model)}"
-        )
+    checkpoint = None if weights else _checkpoint(_folder(checkpoints), model)
     _start_quietly()
 
     from convrnns_brainscore.convrnn import load_network
 
-    if weights == "random":
-        return load_network(model, weights="random", seed=seed)
-    return load_network(model, checkpoint=checkpoint)
+    if checkpoint is None:
+        return load_network(model, weights="random", seed=seed, lesion=lesion)
+    return load_network(model, checkpoint=checkpoint, lesion=lesion)
 
 
 def _start_quietly() -> None:

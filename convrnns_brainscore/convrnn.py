@@ -47,7 +47,8 @@ def load_network(
     ----------
     name : one of `list_models`.
     checkpoint : a checkpoint in the published format: its prefix ``…/model.ckpt``, one of its
-        files, or its folder.
+        files, or its folder; or a ``.safetensors`` of `convrnns convert`. None, and no weights:
+        the one that `convrnns download` fetched.
     weights : instead of a checkpoint, each variable's value by its name in the checkpoint, or
         ``"random"`` for an untrained network.
     seed : of the random weights.

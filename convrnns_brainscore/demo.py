@@ -13,11 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from convrnns_brainscore.activations import neuroid_assembly
-from convrnns_brainscore.brain_model import VISUAL_DEGREES
-from convrnns_brainscore.checkpoints import checkpoint_path
+from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.geometry import dissimilarity_movie, noise_ceiling, similarity
-from convrnns_brainscore.images import load_images
+from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
 from convrnns_brainscore.recordings import Objects92, load_objects92
 from convrnns_brainscore.regions import region_layer
@@ -38,8 +37,8 @@ REGIONS = {"V4": range(6, 10), "IT": range(10, 14)}
 
 def load(name: str, checkpoints: Path, seed: int) -> ConvRNN:
     """The network with its checkpoint below ``checkpoints``, or, without one, random weights."""
-    checkpoint = checkpoint_path(checkpoints, name)
-    if checkpoint.with_name(f"{checkpoint.name}.index").exists():
+    checkpoint = find_checkpoint(checkpoints, name)
+    if checkpoint:
         return load_network(name, checkpoint=checkpoint)
     return load_network(name, weights="random", seed=seed)
 

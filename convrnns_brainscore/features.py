@@ -1,117 +1,195 @@
-"""Time-resolved features of image files → a Zarr store.
+"""Time-resolved features of image files → a Zarr store, or a netCDF file.
 
 The store holds one group a layer, since layers start at different steps::
 
     xarray.open_zarr("features.zarr", group="conv9")
+    xarray.open_dataset("features.nc", group="conv9")
 
     activations     (presentation, neuroid, time_bin) float32
-    stimulus_id     (presentation)
+    stimulus_id     (presentation), degrees
     channel …       (neuroid): channel, channel_x, channel_y; the readout has channel only
     time_bin_start  (time_bin) ms from image onset, and time_bin_end
 
-and at the root ``stimulus_id`` and ``filename`` (presentation), with what made the numbers in the
-attributes: model, weights, presentation, versions.
+and at the root ``stimulus_id``, ``filename``, ``degrees`` and ``image_sha256`` (presentation), with
+what made the numbers in the attributes: model, weights, lesion, presentation, batch size, threads,
+versions.
+
+What is under way lies in a folder ``.features.zarr.partial`` beside the store, with a journal of
+the batches that are done. The store appears under its name when it is whole.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 import zarr
+from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 import convrnns_brainscore
+from convrnns_brainscore.checkpoints import sha256_of
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.images import load_image, load_images
+from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
-from convrnns_brainscore.networks.backend import version
+from convrnns_brainscore.networks.backend import threads, version
 from convrnns_brainscore.presentation import Presentation, as_presentation, time_bins
+from convrnns_brainscore.stimuli import read_stimuli
+
+FORMATS = (".zarr", ".nc")
 
 
 def extract(
     network: ConvRNN,
-    paths: Sequence[str | Path],
+    stimuli: pd.DataFrame | str | Path | Sequence[str | Path],
     layers: str | Iterable[str],
     out: str | Path,
     presentation: Presentation | None = None,
     *,
     all_times: bool = False,
     batch_size: int = BATCH_SIZE,
+    skip_broken: bool = False,
     progress: bool = False,
-) -> None:
-    """Write the features of the image files ``paths`` to the Zarr store ``out``.
+) -> list[str]:
+    """Write the features of images to ``out``, or go on where an interrupted call stopped.
 
-    The store appears under its name only when it is whole.
+    Memory holds one batch at a time. An interrupted extraction that is started again gives the
+    same bytes as one that was not interrupted.
 
     Parameters
     ----------
     network : the network.
-    paths : image files, in the order in which the store holds them; a file's stimulus id is its
-        name without suffix, or with it (all of them) where two files differ in nothing else.
+    stimuli : ``stimulus_id``, ``filename`` and ``degrees`` as `read_stimuli` gives them, or what it
+        takes: image files, folders, patterns, tables.
     layers : the layers to extract.
-    out : a new folder, ``….zarr``.
+    out : ``….zarr`` or ``….nc``.
     presentation : None: as the model was trained.
     all_times : every step from 0, instead of from the first that the published zoo reports.
     batch_size : images at a time.
-    progress : show a progress bar.
+    skip_broken : leave out files that cannot be read as images, instead of stopping at the first.
+    progress : show progress bars, and say beforehand how much will be written.
+
+    Returns
+    -------
+    One line for each file left out, saying why.
 
     Raises
     ------
-    ConvRNNError : bad layers or presentation; ``out`` exists or is no ``.zarr``; an image cannot be
-        read, or two have the same name. Nothing is written then.
+    ConvRNNError : bad layers, presentation or stimuli; an image cannot be read; ``out``, or what is
+        under way beside it, was begun with other settings, weights or images, or is being written
+        by another process; the disk has too little room. Nothing is written then.
+    OSError : ``out`` cannot be written.
     """
     presentation = as_presentation(presentation, Presentation.default(network.name))
-    out, files = Path(out), [Path(path) for path in paths]
+    out = Path(out)
     steps = reported_steps(network.model, layers, presentation.times, all_times)
-    if out.suffix != ".zarr":
-        raise ConvRNNError(f"{out}: features are written to a folder named ….zarr")
-    if not files:
-        raise ConvRNNError("no images to extract features of.")
+    check_out(out)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ConvRNNError(f"batch_size={batch_size!r}: expected a whole number from 1 on.")
+    if not isinstance(stimuli, pd.DataFrame):
+        stimuli, _ = read_stimuli(stimuli)
+    console = Console(stderr=True, quiet=not progress)
+    stimuli, skipped = _checked(stimuli, skip_broken, console)
+
+    attributes: dict[str, str | int] = {
+        **describe(network, presentation),
+        "layers": ", ".join(f"{layer} {s.start}–{s.stop - 1}" for layer, s in steps.items()),
+        "batch_size": batch_size,
+        "threads": threads(),
+        "field_degrees": VISUAL_DEGREES,
+        "skipped": "\n".join(skipped) or "none",
+    }
+    shapes = {layer: network.output_shape(layer) for layer in steps}
     if out.exists():
-        raise ConvRNNError(f"{out} exists. Give another name, or remove it first.")
+        _compare(out, attributes, stimuli)
+        console.print(f"{out} is complete already.", soft_wrap=True)
+        return skipped
+    work = out.with_name(f".{out.name}.partial")
+    sizes = {layer: 4 * int(np.prod(shapes[layer])) * len(steps[layer]) for layer in steps}
+    with _only_process(work, out):
+        store, journal = work / "store.zarr", _Journal(work)
+        if out.exists():
+            raise ConvRNNError(f"another process has just written {out}.")
+        if journal.path.exists():
+            _compare(store, attributes, stimuli)
+        else:
+            shutil.rmtree(store, ignore_errors=True)  # killed before anything was done
+        to_write = len(stimuli) * sum(sizes.values())
+        _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
+        if (stimuli["degrees"] == VISUAL_DEGREES).all():
+            console.print(
+                f"The images fill the model's {VISUAL_DEGREES}-degree field of view; give their "
+                "size in degrees to have them placed in it.",
+                soft_wrap=True,
+            )
+        arrays = _create(store, attributes, stimuli, shapes, steps, batch_size)
+        starts = range(0, len(stimuli), batch_size)
+        done = journal.done()
+        try:
+            with _bar(console) as bar:
+                task = bar.add_task(f"{network.name}: extracting", total=len(stimuli))
+                bar.update(task, completed=min(len(done) * batch_size, len(stimuli)))
+                for index, start in enumerate(starts):
+                    if index in done:
+                        continue
+                    rows = stimuli.iloc[start : start + batch_size]
+                    images = load_images(list(rows["filename"]), list(rows["degrees"]))
+                    outputs = network.unroll(images, steps, presentation, all_times)
+                    chunks = {layer: f"{layer}/activations/{index}.0.0" for layer in steps}
+                    for layer, output in outputs.items():
+                        (store / chunks[layer]).unlink(missing_ok=True)  # torn, perhaps
+                        flat = output.reshape(*output.shape[:2], -1)
+                        arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
+                    journal.write(index, list(chunks.values()))
+                    done.add(index)
+                    bar.advance(task, len(rows))
+        except BaseException:
+            if done:
+                kept = min(len(done) * batch_size, len(stimuli))
+                console.print(
+                    f"Stopped after {kept} of {len(stimuli)} images, which are kept in {work}: the "
+                    "same command goes on there.",
+                    soft_wrap=True,
+                )
+            raise
+        zarr.consolidate_metadata(zarr.DirectoryStore(str(store)))
+        if out.suffix == ".nc":
+            _write_netcdf(store, list(steps), work / out.name)
+            (work / out.name).replace(out)
+        else:
+            store.rename(out)
+    return skipped
+
+
+def check_out(out: Path) -> None:
+    """Raise unless features can be written under the name ``out``."""
+    if out.suffix not in FORMATS:
+        raise ConvRNNError(f"{out}: features are written to a name ending in .zarr or .nc")
     if not out.absolute().parent.is_dir():
         raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
-    stimulus_ids = _stimulus_ids(files)
-    for path in files:  # a broken file is found before the network runs
-        load_image(path)
-
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir()
-    except OSError as error:
-        raise ConvRNNError(f"cannot write {out}: {error.strerror}.") from error
-    try:
-        root = zarr.open_group(str(partial), mode="w")
-        root.attrs.update(describe(network, presentation))
-        _write(root, "stimulus_id", stimulus_ids, ["presentation"])
-        _write(root, "filename", [str(path.absolute()) for path in files], ["presentation"])
-        arrays = {
-            layer: _layer_group(root, network, layer, steps[layer], stimulus_ids, batch_size)
-            for layer in steps
-        }
-        for start in track(
-            range(0, len(files), batch_size),
-            f"{network.name}: extracting",
-            console=Console(stderr=True),
-            disable=not progress,
-        ):
-            batch = slice(start, start + batch_size)
-            outputs = network.unroll(load_images(files[batch]), steps, presentation, all_times)
-            for layer, output in outputs.items():
-                flat = output.reshape(*output.shape[:2], -1)
-                arrays[layer][batch] = np.moveaxis(flat, 1, 2)
-        zarr.consolidate_metadata(root.store)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
@@ -137,60 +215,253 @@ def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
     return {"channel": index[2], "channel_x": index[1], "channel_y": index[0]}
 
 
-def _stimulus_ids(paths: Sequence[Path]) -> list[str]:
-    ids = [path.stem for path in paths]
-    if len(set(ids)) < len(ids):
-        ids = [path.name for path in paths]
-    seen: dict[str, Path] = {}
-    for stimulus_id, path in zip(ids, paths, strict=True):
-        if stimulus_id in seen:
-            problem = (
-                "have the same name; rename one" if seen[stimulus_id] != path else "are one file"
-            )
-            raise ConvRNNError(f"{seen[stimulus_id]} and {path} {problem}.")
-        seen[stimulus_id] = path
-    return ids
+class _Speed(ProgressColumn):
+    """Images a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.2f} images/s")
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Speed(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=console.quiet,
+        speed_estimate_period=600,
+    )
+
+
+def _checked(
+    stimuli: pd.DataFrame, skip_broken: bool, console: Console
+) -> tuple[pd.DataFrame, list[str]]:
+    """The stimuli whose files are images, with their SHA-256; and what is wrong with the others."""
+
+    def check(filename: str) -> str | ConvRNNError:
+        try:
+            load_image(filename)
+        except ConvRNNError as error:
+            return error
+        return sha256_of(Path(filename))
+
+    if not len(stimuli):
+        raise ConvRNNError("no images to extract features of.")
+    results, skipped = [], []
+    with ThreadPoolExecutor() as pool, _bar(console) as bar:
+        try:
+            for result in bar.track(
+                pool.map(check, stimuli["filename"]), len(stimuli), description="checking images"
+            ):
+                if isinstance(result, ConvRNNError):
+                    if not skip_broken:
+                        raise result
+                    skipped.append(str(result))
+                    result = ""
+                results.append(result)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    stimuli = stimuli.assign(image_sha256=results)
+    stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
+    if not len(stimuli):
+        raise ConvRNNError(f"none of the {len(skipped)} files is an image: {skipped[0]}")
+    return stimuli, skipped
+
+
+def _compare(store: Path, attributes: Mapping[str, str | int], stimuli: pd.DataFrame) -> None:
+    """Raise unless ``store``, whole or under way, was begun with the same settings and images."""
+    try:
+        root = (
+            xr.open_dataset(store)
+            if store.suffix == ".nc"
+            else xr.open_zarr(store, consolidated=False)
+        )
+        with root:
+            held = {column: root[column].values.tolist() for column in _COMPARED}
+            begun_with = dict(root.attrs)
+    except Exception as error:
+        raise ConvRNNError(
+            f"{store} exists and holds no features. Give another name, or remove it first."
+        ) from error
+    difference = None
+    for name, value in attributes.items():
+        if begun_with.get(name) != value:
+            difference = f"{name} {begun_with.get(name)!r}, not {value!r}"
+            if name == "threads":
+                difference += " (TF_NUM_INTRAOP_THREADS or OMP_NUM_THREADS set their number)"
+            break
+    for column in _COMPARED:
+        if difference is None and held[column] != stimuli[column].tolist():
+            difference = f"other images or another order ({column})"
+    if difference:
+        raise ConvRNNError(
+            f"{store} was begun with {difference}. Give another name, or remove it first."
+        )
+
+
+_COMPARED = ("stimulus_id", "degrees", "image_sha256")
+
+
+@contextmanager
+def _only_process(work: Path, out: Path) -> Iterator[None]:
+    """Hold the folder ``work``, and remove it if nothing is under way in it."""
+    try:
+        work.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConvRNNError(f"cannot write {out}: {error.strerror}.") from error
+    lock = FileLock(work / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConvRNNError(f"another process is writing {out}.") from None
+    except NotImplementedError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise ConvRNNError(
+            f"cannot write {out}: its file system has no file locks. Write to a local disk, and "
+            "copy the finished store."
+        ) from error
+    try:
+        yield
+    finally:
+        if not _Journal(work).path.exists() or out.exists():
+            shutil.rmtree(work, ignore_errors=True)
+        lock.release()
+
+
+class _Journal:
+    """The batches that are done, and the sizes and CRC32 of the chunks that they wrote."""
+
+    def __init__(self, work: Path) -> None:
+        self.store = work / "store.zarr"
+        self.path = work / "journal.jsonl"
+
+    def write(self, batch: int, chunks: list[str]) -> None:
+        """``batch`` is done and wrote ``chunks``."""
+        entry = {"batch": batch, "chunks": {name: self._checksum(name) for name in chunks}}
+        with self.path.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(entry) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def done(self) -> set[int]:
+        """The batches whose chunks are as they were written."""
+        done = set()
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:  # torn by a kill
+                    continue
+                if all(self._checksum(name) == was for name, was in entry["chunks"].items()):
+                    done.add(entry["batch"])
+        return done
+
+    def _checksum(self, name: str) -> list[int]:
+        try:
+            content = (self.store / name).read_bytes()
+        except FileNotFoundError:
+            return []
+        return [len(content), zlib.crc32(content)]
+
+
+def _check_room(out: Path, need: int, store: Path, console: Console) -> None:
+    """Say how much will be written, and raise if the disk has not as much."""
+    there = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+    free = shutil.disk_usage(out.absolute().parent).free
+    console.print(
+        f"Writing up to {decimal(need)} to {out} ({decimal(free)} are free).", soft_wrap=True
+    )
+    if need - there > free:
+        raise ConvRNNError(
+            f"{out} needs up to {decimal(need - there)}, and {decimal(free)} are free. Extract "
+            "fewer layers or steps, or write to another disk."
+        )
+
+
+def _create(
+    store: Path,
+    attributes: Mapping[str, str | int],
+    stimuli: pd.DataFrame,
+    shapes: Mapping[str, tuple[int, ...]],
+    steps: Mapping[str, range],
+    batch_size: int,
+) -> dict[str, zarr.Array]:
+    """The store with all but the activations, and the arrays of these, to be filled.
+
+    Where a kill left it unfinished, it is written again; chunks of activations stay.
+    """
+    for leftover in store.rglob("*.partial"):  # what zarr was writing when it was killed
+        leftover.unlink()
+    root = zarr.open_group(str(store), mode="a")
+    root.attrs.put(dict(attributes))
+    for column in stimuli:
+        _write(root, column, _plain(stimuli[column]), "presentation")
+    return {
+        layer: _layer_group(root, layer, shapes[layer], steps[layer], stimuli, batch_size)
+        for layer in steps
+    }
 
 
 def _layer_group(
     root: zarr.Group,
-    network: ConvRNN,
     layer: str,
+    shape: tuple[int, ...],
     steps: range,
-    stimulus_ids: list[str],
+    stimuli: pd.DataFrame,
     batch_size: int,
 ) -> zarr.Array:
-    """The layer's group with its coordinates, and its array, to be filled batch by batch."""
-    shape = network.output_shape(layer)
-    group = root.create_group(layer)
+    """The layer's group with its coordinates, and its array."""
+    group = root.require_group(layer)
     bin_start, bin_end = time_bins(steps.start, steps.stop)
     coordinates: Mapping[str, tuple[str, ArrayLike]] = {
-        "stimulus_id": ("presentation", stimulus_ids),
+        "stimulus_id": ("presentation", _plain(stimuli["stimulus_id"])),
+        "degrees": ("presentation", _plain(stimuli["degrees"])),
         "time_bin_start": ("time_bin", bin_start),
         "time_bin_end": ("time_bin", bin_end),
         **{name: ("neuroid", values) for name, values in neuroid_coordinates(shape).items()},
     }
     for name, (dim, values) in coordinates.items():
-        array = _write(group, name, values, [dim])
+        array = _write(group, name, values, dim)
         if dim == "time_bin":
             array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
-    group.attrs.update(
-        {**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)}
-    )
-    sizes = (len(stimulus_ids), int(np.prod(shape)), len(steps))
+    group.attrs.put({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
+    sizes = (len(stimuli), int(np.prod(shape)), len(steps))
     # Without a fill value: xarray would read a stored 0 as missing.
-    array = group.create_dataset(
+    array = group.require_dataset(
         "activations",
         shape=sizes,
-        chunks=(min(batch_size, sizes[0]), *sizes[1:]),
+        chunks=(min(batch_size, len(stimuli)), *sizes[1:]),
         dtype="f4",
         fill_value=None,
+        write_empty_chunks=True,
     )
     array.attrs["_ARRAY_DIMENSIONS"] = ["presentation", "neuroid", "time_bin"]
     return array
 
 
-def _write(group: zarr.Group, name: str, values: ArrayLike, dims: list[str]) -> zarr.Array:
-    array = group.create_dataset(name, data=np.asarray(values), fill_value=None)
-    array.attrs["_ARRAY_DIMENSIONS"] = dims
+def _plain(column: pd.Series) -> NDArray[Any]:
+    """A column's values as numbers or as text of one width, which Zarr stores as they are."""
+    values = column.to_numpy()
+    return values if values.dtype.kind == "f" else values.astype(str)
+
+
+def _write(group: zarr.Group, name: str, values: ArrayLike, dim: str) -> zarr.Array:
+    array = group.create_dataset(name, data=np.asarray(values), fill_value=None, overwrite=True)
+    array.attrs["_ARRAY_DIMENSIONS"] = [dim]
     return array
+
+
+def _write_netcdf(store: Path, layers: list[str], path: Path) -> None:
+    """The store as one netCDF file with a group a layer, chunk by chunk."""
+    # Nobody else opens this file, and some clusters' file systems have no locks.
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    path.unlink(missing_ok=True)
+    with xr.open_zarr(store) as root:
+        root.to_netcdf(path, engine="netcdf4")
+    for layer in layers:
+        with xr.open_zarr(store, group=layer) as features:
+            features.activations.encoding = {"_FillValue": None}
+            features.to_netcdf(path, mode="a", group=layer, engine="netcdf4")

@@ -10,10 +10,14 @@ One function, `load_image`, reads every image of this package, whatever the rout
 * The whole image is resized to 224 × 224, without crop and without keeping the aspect ratio (as
   Brain-Score's own models do), by an antialiased triangle filter (Pillow's ``BILINEAR``), each
   channel in float32.
+* The image fills the 8° × 8° that the networks see, unless its size in degrees is given: then it is
+  placed at its size in the middle of that field, on mid gray, and what reaches beyond is cut off
+  (as Brain-Score's ``place_on_screen`` does, without its rounding to 8 bit).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -30,14 +34,14 @@ if TYPE_CHECKING:
 SIZE = 224
 """Height and width of the input, in pixels."""
 
+VISUAL_DEGREES = 8
+"""The field of view that the 224 × 224 input stands for, in degrees."""
+
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 """ImageNet's mean and standard deviation per channel (RGB), for pixels in [0, 1]."""
 
 GRAY = 128 / 255
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-"""File names that count as images when a folder is listed (upper or lower case)."""
 
 _LOWEST, _HIGHEST = (0 - MEAN) / STD, (1 - MEAN) / STD
 _ROUNDING = 1e-3
@@ -92,16 +96,24 @@ def check_shape(shape: Sequence[int | None]) -> None:
         )
 
 
-def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
+def load_image(path: str | PathLike[str], degrees: float = VISUAL_DEGREES) -> NDArray[np.float32]:
     """One image file as float32 [224, 224, 3], normalised. The module's text says how.
+
+    Parameters
+    ----------
+    path : the file.
+    degrees : the width of the stimulus in degrees of visual angle; 8 fills the field.
 
     Raises
     ------
-    ConvRNNError : no such file, not an image, broken, or of floating-point samples.
+    ConvRNNError : no such file, not an image, broken, or of floating-point samples; degrees that
+        leave nothing of the image.
     """
     from PIL import Image, ImageOps
 
     path = Path(path)
+    if not 0 < degrees < np.inf:
+        raise ConvRNNError(f"{path}: {degrees:g} degrees; expected a positive number.")
     try:
         with Image.open(path) as image:
             image.load()
@@ -115,14 +127,22 @@ def load_image(path: str | PathLike[str]) -> NDArray[np.float32]:
     # guard against decompression bombs is none of these.
     except Exception as error:
         raise ConvRNNError(f"cannot read image {path}: {_first_line(error)}") from error
-    resized = [
-        np.asarray(channel.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for channel in channels
-    ]
-    return _standardised(np.stack(resized, axis=-1))
+    try:
+        shown = [_in_field(channel, degrees) for channel in channels]
+    except ConvRNNError as error:
+        raise ConvRNNError(f"{path}: {error}") from None
+    return _standardised(np.stack(shown, axis=-1))
 
 
-def load_images(paths: str | Path | Sequence[str | Path]) -> NDArray[np.float32]:
+def load_images(
+    paths: str | Path | Sequence[str | Path], degrees: Sequence[float] | None = None
+) -> NDArray[np.float32]:
     """One or more image files as one float32 array [batch, 224, 224, 3], normalised.
+
+    Parameters
+    ----------
+    paths : the files.
+    degrees : the width of each in degrees of visual angle; None: each fills the field.
 
     Raises
     ------
@@ -131,37 +151,8 @@ def load_images(paths: str | Path | Sequence[str | Path]) -> NDArray[np.float32]
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:
         raise ConvRNNError("no image files to load.")
-    return np.stack([load_image(path) for path in paths])
-
-
-def list_images(paths: Sequence[Path]) -> list[Path]:
-    """The image files that ``paths`` name: files as given, folders by what lies directly in them.
-
-    Files of a folder come sorted by name; hidden files, folders and files that are no images by
-    their suffix are left out.
-
-    Raises
-    ------
-    ConvRNNError : a path does not exist, or a folder has no image.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.iterdir()
-                if file.is_file()
-                and file.suffix.lower() in SUFFIXES
-                and not file.name.startswith(".")
-            )
-            if not inside:
-                raise ConvRNNError(f"no images in folder {path} ({', '.join(SUFFIXES)}).")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise ConvRNNError(f"no such image file or folder: {path}")
-    return found
+    sizes = [float(VISUAL_DEGREES)] * len(paths) if degrees is None else degrees
+    return np.stack([load_image(*each) for each in zip(paths, sizes, strict=True)])
 
 
 def _standardised(unit: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -191,6 +182,53 @@ def _channels(image: Image.Image) -> list[Image.Image]:
     alpha = rgba[..., 3:]
     rgb = rgba[..., :3] * alpha + np.float32(GRAY) * (1 - alpha)
     return [Image.fromarray(np.ascontiguousarray(rgb[..., c])) for c in range(3)]
+
+
+def _in_field(channel: Image.Image, degrees: float) -> NDArray[np.float32]:
+    """A channel in [0, 1] at its size in the field of view, [224, 224].
+
+    The field in the image's own pixels, resized to 224. Where the image is small in it, only what
+    of the field reaches into the image is made, or it would be as large as the image is small.
+    """
+    from PIL import Image
+
+    ratio = VISUAL_DEGREES / degrees
+    field = [round(ratio * length) for length in channel.size]
+    if min(field) < 1:
+        raise ConvRNNError(f"at {degrees:g} degrees, less than a pixel is within the field.")
+    start = [round((f - length) / 2) for f, length in zip(field, channel.size, strict=True)]
+    if ratio <= 1:
+        box = -start[0], -start[1], field[0] - start[0], field[1] - start[1]
+        cropped = channel.crop(box)
+        return np.asarray(cropped.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+    # Per axis: the output's pixels that see the image, and the part of the field that they see.
+    output, region = [], []
+    for f, first, length in zip(field, start, channel.size, strict=True):
+        pixel = f / SIZE
+        reach = max(pixel, 1)  # of the triangle filter, to either side of a pixel's centre
+        seeing = (
+            max(0, math.floor((first - reach) / pixel - 0.5)),
+            min(SIZE, math.ceil((first + length + reach) / pixel + 0.5)),
+        )
+        output.append(seeing)
+        low = max(0, math.floor(seeing[0] * pixel - reach))
+        region.append((low, min(f, math.ceil(seeing[1] * pixel + reach))))
+    canvas = Image.new("F", tuple(high - low for low, high in region), GRAY)  # type: ignore[arg-type]
+    canvas.paste(channel, (start[0] - region[0][0], start[1] - region[1][0]))
+    (left, right), (top, bottom) = output
+    box_ends = [
+        [end * f / SIZE - low for end in seeing]
+        for f, seeing, (low, _) in zip(field, output, region, strict=True)
+    ]
+    part = canvas.resize(
+        (right - left, bottom - top),
+        Image.Resampling.BILINEAR,
+        box=(box_ends[0][0], box_ends[1][0], box_ends[0][1], box_ends[1][1]),
+    )
+    shown = np.full((SIZE, SIZE), GRAY, np.float32)
+    shown[top:bottom, left:right] = np.asarray(part)
+    return shown
 
 
 def _first_line(error: Exception) -> str:

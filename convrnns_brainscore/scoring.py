@@ -9,8 +9,8 @@ from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidA
 from brainscore_vision import load_ceiling, load_metric
 from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark, average_repetition
 
-from convrnns_brainscore.brain_model import VISUAL_DEGREES
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.images import VISUAL_DEGREES
 
 METRICS = ("pls", "ridge", "spantime_pls", "spantime_ridge")
 """Brain-Score's regression metrics: for one time bin, and for several."""

@@ -6,7 +6,6 @@ their seed, and the label goes wherever the network's numbers go.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import zlib
 from collections.abc import Mapping
@@ -17,7 +16,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.checkpoints import check_variables, published_at, read_checkpoint
+from convrnns_brainscore.checkpoints import (
+    check_variables,
+    checkpoint_folder,
+    find_checkpoint,
+    how_to_get,
+    read_checkpoint,
+    values_sha256,
+)
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backbones import rows
 from convrnns_brainscore.zoo import Model
@@ -58,18 +64,22 @@ def load_weights(
 ) -> Weights:
     """The weights of ``model``: from a checkpoint, from given arrays, or random.
 
+    Where neither is named, the checkpoint that `convrnns download` fetched.
+
     Raises
     ------
     ConvRNNError : no weights given, or both; or they are not the model's (the variable is named).
     """
     if checkpoint is not None and weights is not None:
         raise ConvRNNError("give either checkpoint=… or weights=…, not both.")
+    if checkpoint is None and weights is None:
+        checkpoint = find_checkpoint(checkpoint_folder(), model.name)
     if checkpoint is not None:
         return _weights(read_checkpoint(checkpoint, shapes))
     if weights is None:
         raise ConvRNNError(
-            f"no weights for {model.name}. Give checkpoint='…/{model.name}/model.ckpt', or "
-            f"weights='random' for an untrained network. {published_at(model.name)}"
+            f"no weights for {model.name}. {how_to_get(model.name)} Or give "
+            f"checkpoint='…/{model.name}/model.ckpt', or weights='random' for an untrained network."
         )
     if isinstance(weights, str):
         if weights != "random":
@@ -142,11 +152,8 @@ def _as_array(name: str, value: ArrayLike) -> NDArray[np.float32]:
 
 
 def _weights(values: dict[str, NDArray[np.float32]], seed: int | None = None) -> Weights:
-    digest = hashlib.sha256()
-    for name in sorted(values):
+    for name in values:
         # Max pooling would turn NaN into large finite numbers that look like activations.
         if not np.isfinite(values[name]).all():
             raise ConvRNNError(f"weights: variable {name} contains NaN or infinite values.")
-        digest.update(f"{name} {list(values[name].shape)}\n".encode())
-        digest.update(np.ascontiguousarray(values[name], "<f4").tobytes())
-    return Weights(values, digest.hexdigest(), seed)
+    return Weights(values, values_sha256(values), seed)

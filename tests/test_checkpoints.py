@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import save_file
 
 from convrnns_brainscore import ConvRNNError, load_network
+from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN
 
 
@@ -115,3 +120,63 @@ def test_transposed_missing_and_extra_variables_are_named(network: ConvRNN, tmp_
     for name, held in changed.items():
         with pytest.raises(ConvRNNError, match=messages[name]):
             load(write_checkpoint(tmp_path / name / "model.ckpt", held))
+
+
+@pytest.fixture(scope="module")
+def converted(saved: Path, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("converted")
+    command = [sys.executable, "-m", "convrnns_brainscore.cli", "convert", "timedecay_shallow"]
+    command += ["--checkpoints", saved.parents[1], "--out", out]
+    subprocess.run(command, check=True)
+    return out / "timedecay_shallow" / "model.safetensors"
+
+
+def test_converted_weights_are_the_same_in_half_the_bytes(
+    saved: Path, converted: Path, network: ConvRNN
+) -> None:
+    size = Path(f"{saved}.data-00000-of-00001").stat().st_size
+    assert converted.stat().st_size == pytest.approx(size / 2, rel=0.01)
+    loaded = load(converted)
+    assert loaded.weights.sha256 == network.weights.sha256
+    for name, value in network.weights.values.items():
+        np.testing.assert_array_equal(loaded.weights.values[name], value)
+
+
+def test_converted_weights_are_read_without_tensorflow(converted: Path) -> None:
+    code = """
+import sys
+from convrnns_brainscore import load_network
+load_network("timedecay_shallow", checkpoint=sys.argv[1])
+assert "tensorflow" not in sys.modules
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    subprocess.run([sys.executable, "-c", code, converted], check=True, env=environment)
+
+
+@pytest.mark.parametrize("where", [2, 0.0005, 0.3, 0.9999])
+def test_a_flipped_bit_in_converted_weights_is_found(
+    converted: Path, tmp_path: Path, where: float
+) -> None:
+    content = bytearray(converted.read_bytes())
+    content[where if where > 1 else int(where * len(content))] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(ConvRNNError, match=r"model\.safetensors"):
+        load(tmp_path / "model.safetensors")
+
+
+def test_safetensors_of_other_models_and_hands_are_refused(
+    converted: Path, tmp_path: Path, network: ConvRNN
+) -> None:
+    with pytest.raises(ConvRNNError, match="Is it another model's"):
+        load_network("ugrnn_shallow", checkpoint=converted)
+    save_file(network.weights.values, tmp_path / "foreign.safetensors")
+    with pytest.raises(ConvRNNError, match=r"not written by `convrnns convert`"):
+        load(tmp_path / "foreign.safetensors")
+    with pytest.raises(ConvRNNError, match="no such checkpoint"):
+        load(tmp_path / "absent.safetensors")
+
+
+def test_a_folder_of_checkpoints_may_hold_either_format(saved: Path, converted: Path) -> None:
+    assert find_checkpoint(saved.parents[1], "timedecay_shallow") == saved
+    assert find_checkpoint(converted.parents[1], "timedecay_shallow") == converted
+    assert find_checkpoint(saved.parents[1], "rgc_shallow") is None

@@ -1,7 +1,9 @@
-"""Extraction to Zarr, through the library and the command line."""
+"""Extraction to Zarr and netCDF, through the library and the command line."""
 
 from __future__ import annotations
 
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 from typer.testing import CliRunner
 
-from convrnns_brainscore import ConvRNNError, Presentation
+from convrnns_brainscore import ConvRNNError, Presentation, features, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.features import extract, neuroid_coordinates
 from convrnns_brainscore.images import load_images
+from convrnns_brainscore.stimuli import read_stimuli
+
+SHORT = Presentation.constant(7)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +31,15 @@ def store(tmp_path_factory, network: ConvRNN, photographs: list[Path]) -> Path:
         network, photographs[:5], ["conv5", "imnetds"], out, Presentation.neural(), batch_size=2
     )
     return out
+
+
+def content(store: Path) -> dict[str, bytes]:
+    """Every file of a store."""
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in sorted(store.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_each_layer_is_a_group_with_its_own_time_bins(
@@ -56,16 +71,22 @@ def test_zeros_are_zeros(store: Path) -> None:
 def test_the_root_says_what_made_the_numbers(store: Path) -> None:
     root = xr.open_zarr(store)
     assert root.filename.values[0].endswith("object01.png")
+    assert len(root.image_sha256.values[0]) == 64
     made_by = {
         "model": "timedecay_shallow",
         "weights": "untrained, seed 0",
+        "lesion": "none",
         "presentation": "neural",
         "times": 26,
         "image_off": 10,
+        "batch_size": 2,
+        "layers": "conv5 5–25, imnetds 6–25",
+        "skipped": "none",
     }
     assert made_by.items() <= root.attrs.items()
     assert len(root.attrs["weights_sha256"]) == 64
     assert root.attrs["backend"].split()[0] in ("tensorflow", "torch")
+    assert root.attrs["threads"] >= 1
     assert made_by.items() <= xr.open_zarr(store, group="conv5").attrs.items()
 
 
@@ -77,28 +98,252 @@ def test_coordinates_follow_the_flattened_output() -> None:
     assert set(neuroid_coordinates((1000,))) == {"channel"}
 
 
-def test_nothing_half_written_is_left(
+def test_netcdf_holds_what_zarr_holds(
+    store: Path, network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "features.nc"
+    extract(
+        network, photographs[:5], ["conv5", "imnetds"], out, Presentation.neural(), batch_size=2
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["features.nc"]
+    for group in (None, "conv5", "imnetds"):
+        zarr, nc = xr.open_zarr(store, group=group), xr.open_dataset(out, group=group)
+        assert nc.attrs == zarr.attrs
+        xr.testing.assert_equal(nc.load(), zarr.load())
+        assert set(nc.coords) == set(zarr.coords)
+
+
+def test_ids_stay_as_written_in_both_formats(
     network: ConvRNN, photographs: list[Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.png").write_bytes(photographs[0].read_bytes()[:100])
+    """Text that grows from batch to batch is not cut to the first one's width."""
+    ids = ["1", "im10_long", "é漢", "007", "a much longer name"]
+    rows = [f"{name},{file}" for name, file in zip(ids, photographs, strict=False)]
+    (tmp_path / "t.csv").write_text("\n".join(["stimulus_id,filename", *rows]), encoding="utf-8")
+    for name in ("f.zarr", "f.nc"):
+        extract(network, tmp_path / "t.csv", "conv1", tmp_path / name, SHORT, batch_size=1)
+    for opened in (
+        xr.open_zarr(tmp_path / "f.zarr", group="conv1"),
+        xr.open_dataset(tmp_path / "f.nc", group="conv1"),
+    ):
+        assert opened.stimulus_id.values.tolist() == ids
+
+
+def test_size_matters(network: ConvRNN, photographs: list[Path], tmp_path: Path) -> None:
+    stimuli, _ = read_stimuli(photographs[:2], degrees=4)
+    extract(network, stimuli, "conv5", tmp_path / "f.zarr", SHORT)
+    images = load_images(photographs[:2], [4, 4])
+    expected = network.unroll(images, "conv5", SHORT)["conv5"].reshape(2, 2, -1)
+    conv5 = xr.open_zarr(tmp_path / "f.zarr", group="conv5")
+    np.testing.assert_array_equal(conv5.activations.values, np.moveaxis(expected, 1, 2))
+    assert conv5.degrees.values.tolist() == [4, 4]
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stopped_after(network: ConvRNN, batches: int) -> ConvRNN:
+    """The network, which breaks down when it is asked for another batch."""
+    broken = ConvRNN(network.model, network.weights)
+    left = [batches]
+
+    def unroll(*arguments: object) -> dict[str, np.ndarray]:
+        if not left[0]:
+            raise StoppedError
+        left[0] -= 1
+        return network.unroll(*arguments)
+
+    broken.unroll = unroll
+    return broken
+
+
+def begin(network: ConvRNN, photographs: list[Path], out: Path, batches: int = 2) -> Path:
+    """An extraction of 5 images in batches of 2 that stopped; the folder of what is under way."""
+    with pytest.raises(StoppedError):
+        extract(stopped_after(network, batches), photographs[:5], ["conv4", "conv5"], out, SHORT,
+                batch_size=2)  # fmt: skip
+    assert not out.exists()
+    return out.with_name(f".{out.name}.partial")
+
+
+def go_on(network: ConvRNN, photographs: list[Path], out: Path) -> None:
+    extract(network, photographs[:5], ["conv4", "conv5"], out, SHORT, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, network: ConvRNN, photographs: list[Path]) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("whole") / "out.zarr"
+    go_on(network, photographs, out)
+    return content(out)
+
+
+def test_an_interrupted_extraction_goes_on_and_ends_in_the_same_bytes(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
     out = tmp_path / "out.zarr"
-    with pytest.raises(ConvRNNError, match=r"broken\.png"):
-        extract(network, [*photographs[:2], tmp_path / "broken.png"], ["conv5"], out)
-    with pytest.raises(ConvRNNError, match="are one file"):
-        extract(network, [photographs[0], photographs[0]], ["conv5"], out)
-    with pytest.raises(ConvRNNError, match=r"folder named ….zarr"):
-        extract(network, photographs[:1], ["conv5"], tmp_path / "out.csv")
-    with pytest.raises(ConvRNNError, match="no images to extract"):
-        extract(network, [], ["conv5"], out)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.png"]
+    begin(network, photographs, out)
+    extract(stopped_after(network, 1), photographs[:5], ["conv4", "conv5"], out, SHORT,
+            batch_size=2)  # fmt: skip
+    assert content(out) == uninterrupted
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
+@pytest.mark.parametrize("damage", ["torn chunk", "flipped bit", "missing chunk", "torn journal"])
+def test_what_a_kill_tore_is_found_and_done_again(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path, damage: str,
+    uninterrupted: dict[str, bytes],
+) -> None:  # fmt: skip
+    out = tmp_path / "out.zarr"
+    work = begin(network, photographs, out)
+    chunk = work / "store.zarr" / "conv5" / "activations" / "1.0.0"
+    whole = chunk.read_bytes()
+    if damage == "torn chunk":
+        chunk.write_bytes(whole[: len(whole) // 2])
+    elif damage == "flipped bit":
+        chunk.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    elif damage == "missing chunk":
+        chunk.unlink()
+    else:
+        journal = work / "journal.jsonl"
+        journal.write_bytes(journal.read_bytes()[:-20])
+    chunk.with_name("2.0.0.abc.partial").write_bytes(b"what zarr was writing")
+    go_on(network, photographs, out)
+    assert content(out) == uninterrupted
+
+
+def test_zeros_that_were_computed_are_done(photographs: list[Path], tmp_path: Path) -> None:
+    """A chunk of nothing but zeros is not taken for one that is missing."""
+    values = load_network("timedecay_shallow", weights="random").weights.values
+    zeros = {name: np.zeros_like(value) for name, value in values.items()}
+    network = load_network("timedecay_shallow", weights=zeros)
+    out = tmp_path / "out.zarr"
+    begin(network, photographs, out)
+    extract(stopped_after(network, 1), photographs[:5], ["conv4", "conv5"], out, SHORT,
+            batch_size=2)  # fmt: skip
+    assert (xr.open_zarr(out, group="conv5").activations.values == 0).all()
+
+
+def test_what_other_settings_began_is_refused(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    """Under way or finished."""
+    other = load_network("timedecay_shallow", weights="random", seed=1)
+    lesioned = load_network("timedecay_shallow", weights="random", seed=0, lesion="recurrence")
+    names, layers = photographs[:5], ["conv4", "conv5"]
+    changed = {
+        "weights 'untrained, seed 0'": (other, names, layers, SHORT, 2),
+        "lesion 'none'": (lesioned, names, layers, SHORT, 2),
+        "times 7": (network, names, layers, Presentation.constant(8), 2),
+        "layers 'conv4 4–6, conv5 5–6'": (network, names, ["conv5"], SHORT, 2),
+        "batch_size 2": (network, names, layers, SHORT, 3),
+        "other images or another order": (network, names[::-1], layers, SHORT, 2),
+    }
+    for name in ("under way.zarr", "finished.zarr", "finished.nc"):
+        out = tmp_path / name
+        if name == "under way.zarr":
+            begin(network, photographs, out)
+        else:
+            go_on(network, photographs, out)
+        for message, (net, images, asked, presentation, size) in changed.items():
+            with pytest.raises(ConvRNNError, match=f"was begun with {message}"):
+                extract(net, images, asked, out, presentation, batch_size=size)
+        go_on(network, photographs, out)  # and nothing was lost
+
+
+def test_an_image_that_changed_meanwhile_is_found(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    images = [shutil.copy(path, tmp_path) for path in photographs[:5]]
+    begin(network, images, tmp_path / "out.zarr")
+    shutil.copy(photographs[7], images[0])
+    with pytest.raises(ConvRNNError, match=r"other images or another order \(image_sha256\)"):
+        go_on(network, images, tmp_path / "out.zarr")
+
+
+def test_two_processes_do_not_write_one_store(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    from filelock import FileLock
+
+    work = begin(network, photographs, tmp_path / "out.zarr")
+    with FileLock(work / "lock"), pytest.raises(ConvRNNError, match="another process is writing"):
+        go_on(network, photographs, tmp_path / "out.zarr")
+
+
+def test_a_disk_too_small_is_told_before_anything_is_written(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path, monkeypatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ConvRNNError, match=r"needs up to 1\.1 MB, and 100\.0 kB are free"):
+        go_on(network, photographs, tmp_path / "out.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+BROKEN = {
+    "cut.jpg": lambda whole: whole[: len(whole) // 2],
+    "empty.png": lambda whole: b"",
+    "page.jpg": lambda whole: b"<html></html>",
+}
+
+
+def test_broken_files_are_skipped_and_listed_when_asked(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for path in photographs[:3]:
+        shutil.copy(path, folder)
+    with Image.open(photographs[0]) as image:
+        image.convert("RGB").save(folder / "cut.jpg")
+    whole = (folder / "cut.jpg").read_bytes()
+    for name, damage in BROKEN.items():
+        (folder / name).write_bytes(damage(whole))
+    out = tmp_path / "out.zarr"
+    with pytest.raises(ConvRNNError, match=r"cannot read image .*cut\.jpg"):
+        extract(network, folder, "conv1", out, SHORT)
+    assert not list(tmp_path.glob("*out*"))
+    skipped = extract(network, folder, "conv1", out, SHORT, skip_broken=True)
+    assert [name for line, name in zip(skipped, BROKEN, strict=True) if name in line]
+    root = xr.open_zarr(out)
+    assert root.stimulus_id.values.tolist() == [path.stem for path in photographs[:3]]
+    assert root.attrs["skipped"].splitlines() == skipped
+    (tmp_path / "none").mkdir()
+    shutil.copy(folder / "page.jpg", tmp_path / "none")
+    with pytest.raises(ConvRNNError, match="none of the 1 files is an image"):
+        extract(network, tmp_path / "none", "conv1", tmp_path / "n.zarr", SHORT, skip_broken=True)
+
+
+def test_mistakes_leave_nothing_behind(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    for images, where, message in (
+        ([photographs[0], photographs[0]], out, "is named twice"),
+        (photographs[:1], tmp_path / "out.csv", r"name ending in .zarr or .nc"),
+        (photographs[:1], tmp_path / "absent" / "out.zarr", "there is no folder"),
+        ([], out, "no images"),
+    ):
+        with pytest.raises(ConvRNNError, match=message):
+            extract(network, images, ["conv5"], where)
+    for size in (0, -1, True, 2.5):
+        with pytest.raises(ConvRNNError, match="batch_size="):
+            extract(network, photographs[:1], ["conv5"], out, batch_size=size)
+    assert not list(tmp_path.iterdir())
     out.mkdir()
-    with pytest.raises(ConvRNNError, match="exists"):
+    (out / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConvRNNError, match="exists and holds no features"):
         extract(network, photographs[:1], ["conv5"], out)
+    assert (out / "thesis.txt").exists()
+
+
+COMMAND = [sys.executable, "-m", "convrnns_brainscore.cli"]
 
 
 def run(*arguments: object, code: int = 0) -> str:
     """``convrnns`` in a process of its own: its exit code, and what it says, in one piece."""
-    command = [sys.executable, "-m", "convrnns_brainscore.cli", *map(str, arguments)]
+    command = [*COMMAND, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stderr
     return result.stdout + result.stderr
@@ -142,14 +387,25 @@ def test_the_command_extracts_a_folder(photographs: list[Path], tmp_path: Path) 
     folder.mkdir()
     for path in photographs[:2]:
         (folder / path.name).write_bytes(path.read_bytes())
-    out = tmp_path / "features.zarr"
+    (folder / "Thumbs.db").write_bytes(b"")
+    (folder / "broken.png").write_bytes(b"")
+    out = tmp_path / "features.nc"
     options = ["--layers", "conv4,conv5", "--presentation", "neural", "--off", "128,128,128"]
-    options += ["--all-times", "--weights", "random", "--seed", 4, "--out", out]
-    assert "untrained, seed 4" in run("extract", "timedecay_shallow", folder, *options)
-    conv4 = xr.open_zarr(out, group="conv4")
+    options += ["--all-times", "--weights", "random", "--seed", 4, "--out", out, "--skip-broken"]
+    options += ["--lesion", "recurrence", "--lesion-layers", "conv4", "--lesion-from", 3]
+    said = run("extract", "timedecay_shallow", folder, *options)
+    lesion = "recurrence of conv4 from step 3"
+    assert f"untrained, seed 4, without {lesion}" in said
+    assert "Thumbs.db" in said
+    assert f"Skipped: cannot read image {folder}/broken.png" in said
+    assert "fill the model's 8-degree field of view" in said
+    assert "Writing up to" in said
+    conv4 = xr.open_dataset(out, group="conv4")
     assert conv4.time_bin_start.values.tolist() == list(range(0, 260, 10))
     assert conv4.attrs["off"] == "rgb 128,128,128"
+    assert conv4.attrs["lesion"] == lesion
     assert conv4.stimulus_id.values.tolist() == ["object01", "object02"]
+    assert "is complete already" in run("extract", "timedecay_shallow", folder, *options)
 
 
 BAD = {
@@ -165,7 +421,10 @@ BAD = {
     ),
     "model": (["ugrn_shallow", "IMAGE"], "Did you mean 'ugrnn_shallow'?"),
     "layer": (["rgc_shallow", "IMAGE", "--layers", "conv6"], "five convolutional layers"),
-    "weights": (["rgc_shallow", "IMAGE"], "no weights for rgc_shallow"),
+    "weights": (
+        ["rgc_shallow", "IMAGE", "--checkpoints", "nowhere"],
+        "there is no nowhere/rgc_shallow/model.ckpt.index. `convrnns download rgc_shallow`",
+    ),
     "times": (["timedecay_shallow", "IMAGE", "--times", 0, *["--weights", "random"]], "times=0"),
     "unreached": (
         ["timedecay_shallow", "IMAGE", "--times", 3, "--image-off", 3, *["--weights", "random"]],
@@ -181,6 +440,13 @@ BAD = {
     "value of a flag": (
         ["timedecay_shallow", "IMAGE", "--all-times", "False"],
         "no such image file or folder: False",
+    ),
+    "lesion": (["rgc_shallow", "IMAGE", "--lesion", "feedback"], "no long-range feedback"),
+    "lesion's layers": (["rgc_shallow", "IMAGE", "--lesion-layers", "conv5"], "need --lesion"),
+    "degrees": (["rgc_shallow", "IMAGE", "--stimulus-degrees", "0"], "expected a positive number"),
+    "name": (
+        ["rgc_shallow", "IMAGE", "--out", "features.csv", "--weights", "random"],
+        "ending in .zarr or .nc",
     ),
 }
 
@@ -207,15 +473,25 @@ def test_models_are_listed_with_their_published_accuracy() -> None:
     assert "66.97" in listed
 
 
-def test_a_terminated_extraction_leaves_nothing_behind(
-    photographs: list[Path], tmp_path: Path
-) -> None:
-    """As a cluster's scheduler ends a job."""
-    command = [sys.executable, "-m", "convrnns_brainscore.cli", "extract", "simplernn_shallow"]
-    command += [*map(str, photographs), "--layers", "conv5", "--weights", "random"]
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "out.zarr")])
-    while process.poll() is None and not list(tmp_path.iterdir()):
-        time.sleep(0.05)
-    process.terminate()
-    assert process.wait(timeout=60) == 143
-    assert not list(tmp_path.iterdir())
+def test_a_process_killed_at_any_moment_goes_on(photographs: list[Path], tmp_path: Path) -> None:
+    """Killed outright, then as a cluster's scheduler does it, and once more while it starts."""
+    arguments = ["extract", "simplernn_shallow", *map(str, photographs[:12]), "--weights", "random"]
+    arguments += ["--layers", "conv5", "--batch-size", "2", "--out"]
+    run(*arguments, tmp_path / "whole.zarr")
+    out, work = tmp_path / "out.zarr", tmp_path / ".out.zarr.partial"
+    for batches, how, code in ((1, signal.SIGKILL, -9), (3, signal.SIGTERM, 143), (0, 9, -9)):
+        process = subprocess.Popen([*COMMAND, *arguments, out], stderr=subprocess.PIPE, text=True)
+        journal = work / "journal.jsonl"
+        while process.poll() is None:
+            done = len(journal.read_text().splitlines()) if journal.exists() else 0
+            if done >= batches:
+                break
+            time.sleep(0.02)
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == code
+        if how == signal.SIGTERM:
+            assert "the same command goes on there" in said
+    run(*arguments, out)
+    assert content(out) == content(tmp_path / "whole.zarr")
+    assert not work.exists()

@@ -9,7 +9,6 @@ from PIL import Image
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.images import (
     check_normalised,
-    list_images,
     load_image,
     load_images,
     normalise,
@@ -125,19 +124,70 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch) -> None:
         load_image(path)
 
 
-def test_a_folder_gives_its_images_by_name_and_leaves_out_the_rest(tmp_path: Path) -> None:
-    for name in ("b.png", "a.JPG", ".hidden.png"):
-        save(tmp_path / name, SCENE, format="PNG")
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in list_images([tmp_path])] == ["a.JPG", "b.png"]
+@pytest.mark.parametrize("marker", [True, False])
+def test_cmyk_jpegs_are_no_negatives(tmp_path: Path, marker: bool) -> None:
+    """With Adobe's marker and without: both hold inverted inks, as every viewer takes them."""
+    smooth = np.stack(np.meshgrid(*[np.linspace(40, 200, 64)] * 2), axis=-1).astype(np.uint8)
+    picture = np.dstack([smooth, np.full((64, 64), 90, np.uint8)])
+    path = tmp_path / "cmyk.jpg"
+    Image.fromarray(picture).convert("CMYK").save(path, quality=98)
+    content = path.read_bytes()
+    at = content.index(b"\xff\xee")
+    assert content[at + 4 : at + 9] == b"Adobe"
+    if not marker:
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        path.write_bytes(content[:at] + content[at + 2 + length :])
+    read = load_image(path)
+    twin, negative = (load_image(save(tmp_path / "rgb.png", p)) for p in (picture, 255 - picture))
+    assert np.abs(read - twin).mean() * 10 < np.abs(read - negative).mean()
 
 
-def test_empty_folders_and_absent_paths_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConvRNNError, match="no images in folder"):
-        list_images([tmp_path])
-    with pytest.raises(ConvRNNError, match="no such image file or folder"):
-        list_images([tmp_path / "absent"])
+def test_sixteen_bit_gray_with_a_transparent_level_is_read_as_sixteen_bit(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 224 * 224).round().reshape(224, 224).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "plain.png")
+    Image.fromarray(ramp).save(tmp_path / "keyed.png", transparency=int(ramp[100, 0]))
+    plain, keyed = (load_image(tmp_path / f"{name}.png") for name in ("plain", "keyed"))
+    changed = (plain != keyed).any(axis=-1)
+    assert changed.sum() <= 1
+
+
+def test_an_animation_is_read_as_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_allclose(load_image(tmp_path / "two.gif")[5, 5], normalise([255, 0, 0]))
+
+
+@pytest.mark.parametrize("degrees", [2.0, 3.3, 7.9, 8.0, 10.0, 23.0])
+@pytest.mark.parametrize("size", [(224, 224), (301, 97)])
+def test_images_are_placed_as_brain_score_places_them(
+    tmp_path: Path, degrees: float, size: tuple[int, int]
+) -> None:
+    """Up to the 8 bit in which Brain-Score writes what it placed."""
+    from brainscore_vision.benchmark_helpers.screen import ImageConverter
+
+    smooth = np.add.outer(np.linspace(0, 200, size[1]), np.linspace(0, 55, size[0]))
+    path = save(tmp_path / "a.png", np.repeat(smooth[..., None], 3, axis=-1).astype(np.uint8))
+    (tmp_path / "placed").mkdir()
+    placed = ImageConverter(tmp_path / "placed").convert_image(path, degrees, 8)
+    np.testing.assert_allclose(load_image(path, degrees), load_image(placed), atol=5e-5)
+
+
+def test_a_tiny_stimulus_needs_no_huge_canvas(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", np.full((2000, 2000, 3), 255, np.uint8))
+    shown = load_image(path, degrees=0.1)  # 2.8 pixels of 224; the canvas would be 160,000² pixels
+    gray, white = normalise([128] * 3), normalise([255] * 3)
+    np.testing.assert_allclose(shown[:100, :100], np.broadcast_to(gray, (100, 100, 3)), atol=1e-5)
+    area = ((shown - gray) / (white - gray))[..., 0].sum()
+    assert area == pytest.approx((224 * 0.1 / 8) ** 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "message"),
+    [(0, "expected a positive"), (-1, "expected a positive"), (np.nan, "positive"), (1e6, "less")],
+)
+def test_sizes_that_show_nothing_are_refused(tmp_path: Path, degrees: float, message: str) -> None:
+    with pytest.raises(ConvRNNError, match=rf"a\.png.*{message}"):
+        load_image(save(tmp_path / "a.png", SCENE), degrees)
 
 
 @pytest.mark.parametrize(

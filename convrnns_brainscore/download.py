@@ -1,0 +1,129 @@
+"""Fetch the published checkpoints.
+
+A checkpoint that came over a network is read once before it is kept, which checks the CRC32C of
+every variable in it; the sizes and SHA-256 of its files are recorded then, and every later load
+and download is checked against that record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pooch
+import requests
+from filelock import FileLock
+
+from convrnns_brainscore.checkpoints import (
+    DATA,
+    RECORD,
+    check_record,
+    checkpoint_path,
+    read_checkpoint,
+    read_record,
+    sha256_of,
+)
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.networks.build import variable_shapes
+from convrnns_brainscore.zoo import find_model
+
+BASE_ADDRESS = "https://convrnnckpts.s3-us-west-1.amazonaws.com"
+"""Where the authors publish the checkpoints, as ``/<model>/model.ckpt.index`` and ``.data-…``."""
+
+RETRIES = 3
+TIMEOUT = 30.0
+"""Seconds without a byte after which a connection is given up, and tried again."""
+
+_CHUNK = 1 << 16
+
+
+def download(
+    model: str, folder: Path, base_address: str = BASE_ADDRESS, *, progress: bool = False
+) -> bool:
+    """Fetch ``model``'s checkpoint to ``folder/<model>/model.ckpt.…``, unless it is there.
+
+    A second process that wants the same checkpoint waits for the first.
+
+    Parameters
+    ----------
+    model : a name of the zoo.
+    folder : where checkpoints lie.
+    base_address : the address below which ``/<model>/model.ckpt.…`` lie.
+    progress : show a progress bar for each file.
+
+    Returns
+    -------
+    Whether anything was fetched; False if the whole checkpoint was there.
+
+    Raises
+    ------
+    ConvRNNError : unknown model; the server has no such files, or is not reached, in `RETRIES` + 1
+        attempts; what came is damaged, or differs from what was recorded at the first download.
+    OSError : the folder cannot be written.
+    """
+    shapes = variable_shapes(find_model(model))
+    prefix = checkpoint_path(folder, model)
+    if _is_whole(prefix):
+        return False
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(prefix.parent / ".lock"):
+        if _is_whole(prefix):
+            return False
+        for leftover in prefix.parent.glob("tmp*"):  # of a download that was killed
+            leftover.unlink()
+        _fetch(model, prefix, folder, base_address, progress)
+        try:
+            read_checkpoint(prefix, shapes)
+        except ConvRNNError as error:
+            for file in _files(prefix):
+                file.unlink()
+            raise ConvRNNError(
+                f"what came from {base_address}/{model} is no checkpoint of {model}, or was "
+                f"damaged on its way ({error}) Nothing was kept; try again."
+            ) from error
+        record = {
+            file.name: {"size": file.stat().st_size, "sha256": sha256_of(file)}
+            for file in _files(prefix)
+        }
+        partial = prefix.with_name(f"tmp-{RECORD}")
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        partial.replace(prefix.parent / RECORD)
+    return True
+
+
+def _files(prefix: Path) -> list[Path]:
+    return [prefix.with_name(prefix.name + suffix) for suffix in (".index", DATA)]
+
+
+def _is_whole(prefix: Path) -> bool:
+    """Whether both files are there, and as their record says."""
+    if not read_record(prefix) or not all(file.is_file() for file in _files(prefix)):
+        return False
+    try:
+        check_record(prefix)
+    except ConvRNNError:
+        return False
+    return True
+
+
+def _fetch(model: str, prefix: Path, folder: Path, base_address: str, progress: bool) -> None:
+    """Both files of the bundle, each under its name only when it is whole."""
+    logging.getLogger(pooch.get_logger().name).setLevel(logging.WARNING)
+    known = read_record(prefix)
+    registry = {
+        f"{model}/{file.name}": known[file]["sha256"] if file in known else None
+        for file in _files(prefix)
+    }
+    source = pooch.create(folder, base_address, registry=registry, retry_if_failed=RETRIES)
+    for name in registry:
+        downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
+        try:
+            source.fetch(name, downloader=downloader)
+        except requests.RequestException as error:
+            raise ConvRNNError(f"cannot download {source.get_url(name)}: {error}") from error
+        except ValueError as error:
+            raise ConvRNNError(
+                f"{source.get_url(name)} is not what was recorded at the first download. If the "
+                f"authors have published another, remove {prefix.parent / RECORD}."
+            ) from error

@@ -1,0 +1,154 @@
+"""Which images, in which order, under which names: from files, folders, patterns and tables."""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.images import VISUAL_DEGREES
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+"""File names that count as images in a folder or pattern (upper or lower case)."""
+
+
+def read_stimuli(
+    sources: str | Path | Sequence[str | Path], degrees: float | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """The stimuli that ``sources`` name.
+
+    Parameters
+    ----------
+    sources : each one of
+
+        * an image file;
+        * a folder: the images directly in it, sorted by name (``img1``, ``img10``, ``img2``);
+        * a pattern such as ``"photographs/**/*.png"``: the images that match, sorted by path;
+        * a ``.csv`` with columns ``stimulus_id`` and ``filename`` (relative to the table's folder),
+          and ``degrees`` if the stimuli's sizes differ. Ids are text and stay as written.
+
+    degrees : the width of all stimuli in degrees of visual angle; None: as the table says, and
+        where there is none, 8, which fills the field of view.
+
+    Returns
+    -------
+    stimuli : ``stimulus_id``, ``filename`` (absolute), ``degrees``, in the order of ``sources``.
+        The id of a file without table is its name without suffix; or its name; or its path below
+        the folder that all have in common: the first of these that tells all files apart.
+    left_out : what lies in the folders and patterns and is no image by its name.
+
+    Raises
+    ------
+    ConvRNNError : no images; no such path; a table that is not readable, lacks a column or a value;
+        an id or a file without table that comes twice; sizes that are no positive numbers.
+    """
+    sources = [sources] if isinstance(sources, str | Path) else list(sources)
+    tables: list[pd.DataFrame] = []
+    files: list[Path] = []
+    left_out: list[str] = []
+    for source in map(Path, sources):
+        if source.suffix.lower() == ".csv" and source.is_file():
+            tables.append(_read_table(source))
+            continue
+        found, others = _find(source)
+        files += found
+        left_out += others
+    if files:
+        tables.append(_table_of_files(files))
+    if not tables:
+        raise ConvRNNError("no images to look at.")
+    stimuli = pd.concat(tables, ignore_index=True)
+    if degrees is not None:
+        if "degrees" in stimuli:
+            raise ConvRNNError("the table has a column degrees; omit the size given beside it.")
+        stimuli["degrees"] = degrees
+    elif "degrees" not in stimuli:
+        stimuli["degrees"] = float(VISUAL_DEGREES)
+    stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES)).astype(float)
+    for stimulus_id, size in zip(stimuli["stimulus_id"], stimuli["degrees"], strict=True):
+        if not 0 < size < np.inf:
+            raise ConvRNNError(
+                f"stimulus {stimulus_id}: {size:g} degrees; expected a positive number."
+            )
+    twice = stimuli["stimulus_id"].duplicated()
+    if twice.any():
+        name = stimuli["stimulus_id"][twice].iloc[0]
+        both = stimuli["filename"][stimuli["stimulus_id"] == name].iloc[:2]
+        raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
+    return stimuli[["stimulus_id", "filename", "degrees"]], left_out
+
+
+def _find(source: Path) -> tuple[list[Path], list[str]]:
+    """The images that a path or pattern means, and what was left out."""
+    if source.is_dir():
+        candidates, kind = sorted(source.iterdir()), "folder"
+    elif source.exists():
+        return [source], []
+    elif glob.has_magic(str(source)):
+        candidates = sorted(map(Path, glob.glob(str(source), recursive=True)))
+        candidates = [path for path in candidates if not path.is_dir()]
+        kind = "pattern"
+    else:
+        raise ConvRNNError(f"no such image file or folder: {source}")
+    images = [
+        path
+        for path in candidates
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+    if not images:
+        raise ConvRNNError(f"no images in {kind} {source} ({', '.join(SUFFIXES)}).")
+    return images, [
+        f"{path}{os.sep if path.is_dir() else ''}" for path in candidates if path not in {*images}
+    ]
+
+
+def _table_of_files(files: list[Path]) -> pd.DataFrame:
+    paths = [path.absolute() for path in files]
+    twice = pd.Series(paths)[pd.Series(paths).duplicated()]
+    if len(twice):
+        raise ConvRNNError(f"image file {twice.iloc[0]} is named twice.")
+    common = os.path.commonpath([path.parent for path in paths])
+    choices = (
+        [path.stem for path in paths],
+        [path.name for path in paths],
+        [path.relative_to(common).as_posix() for path in paths],
+    )
+    ids = next(ids for ids in choices if len(set(ids)) == len(ids))
+    return pd.DataFrame({"stimulus_id": ids, "filename": [str(path) for path in paths]})
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # rows longer than the header, or they shift columns
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        raise ConvRNNError(f"cannot read table {path}: {str(error).strip()}") from error
+    for column in ("stimulus_id", "filename"):
+        if column not in table:
+            raise ConvRNNError(
+                f"table {path} has no column {column}; it has {', '.join(table.columns)}."
+            )
+    if not len(table):
+        raise ConvRNNError(f"table {path} has no rows.")
+    for column in table.columns.intersection(["stimulus_id", "filename", "degrees"]):
+        empty = table.index[table[column].str.strip() == ""]
+        if len(empty):
+            raise ConvRNNError(f"table {path}: no {column} in line {empty[0] + 2}.")
+    table["filename"] = [str(path.absolute().parent / name) for name in table["filename"]]
+    if "degrees" in table:
+        sizes = pd.to_numeric(table["degrees"], errors="coerce")
+        if sizes.isna().any():
+            wrong = table.index[sizes.isna()][0]
+            value = table["degrees"][wrong]
+            raise ConvRNNError(f"table {path}: degrees {value!r} in line {wrong + 2} is no number.")
+        table["degrees"] = sizes
+    return table

@@ -1,0 +1,101 @@
+"""Which images, in which order, under which names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.stimuli import read_stimuli
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "folder.png").mkdir()
+    for name in ("img1.png", "img2.png", "img10.JPG", "sub/img1.png", ".DS_Store", "._img1.png"):
+        (folder / name).write_bytes(b"")
+    (folder / "Thumbs.db").write_bytes(b"")
+    return folder
+
+
+def test_a_folder_gives_its_images_by_name_and_says_what_it_leaves_out(folder: Path) -> None:
+    stimuli, left_out = read_stimuli(folder)
+    assert stimuli["stimulus_id"].tolist() == ["img1", "img10", "img2"]
+    assert [Path(name).name for name in stimuli["filename"]] == [
+        "img1.png",
+        "img10.JPG",
+        "img2.png",
+    ]
+    assert (stimuli["degrees"] == 8).all()
+    names = {Path(name).name for name in left_out}
+    assert names == {".DS_Store", "._img1.png", "Thumbs.db", "sub", "folder.png"}
+
+
+def test_a_pattern_reaches_into_subfolders_and_ids_stay_unique(folder: Path) -> None:
+    stimuli, _ = read_stimuli(str(folder / "**" / "*.*"))
+    assert stimuli["stimulus_id"].tolist() == [
+        "img1.png",
+        "img10.JPG",
+        "img2.png",
+        "sub/img1.png",
+    ]
+
+
+def test_ids_of_a_table_stay_as_written(tmp_path: Path) -> None:
+    ids = ["001", "1.0", "NA", " é漢", "nan", '"quoted"']
+    rows = ["stimulus_id,filename,degrees"]
+    quoted = [name.replace('"', '""') for name in ids]
+    rows += [f'"{name}",a/{n}.png,{n + 1}' for n, name in enumerate(quoted)]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8-sig")
+    stimuli, _ = read_stimuli(tmp_path / "t.csv")
+    assert stimuli["stimulus_id"].tolist() == ids
+    assert stimuli["filename"][1] == str(tmp_path / "a" / "1.png")
+    assert stimuli["degrees"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_two_ids_may_name_one_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("stimulus_id,filename\na,x.png\nb,x.png\n")
+    assert read_stimuli(tmp_path / "t.csv")[0]["stimulus_id"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("stimulus_id,filename\na,x.png\na,y.png\n", "stimulus_id a comes twice: .*x.png and"),
+        ("id,filename\na,x.png\n", "no column stimulus_id; it has id, filename"),
+        ("stimulus_id,filename\na,\n", "no filename in line 2"),
+        ("stimulus_id,filename\n,x.png\n", "no stimulus_id in line 2"),
+        ("stimulus_id,filename\n", "has no rows"),
+        ("", "cannot read table"),
+        ("stimulus_id,filename,degrees\na,x.png,wide\n", "degrees 'wide' in line 2 is no number"),
+        ("stimulus_id,filename,degrees\na,x.png,-2\n", "stimulus a: -2 degrees"),
+        ('stimulus_id,filename\n"a,x.png\n', "cannot read table"),
+        ("stimulus_id,filename\na,x.png,1\nb,y.png,1\n", "cannot read table"),
+        ("stimulus_id,filename\na,x.png,1,2\nb,y.png,1,2,3\n", "cannot read table"),
+    ],
+)
+def test_tables_that_say_too_little_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ConvRNNError, match=message):
+        read_stimuli(tmp_path / "t.csv")
+
+
+def test_sizes_are_given_once(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("stimulus_id,filename,degrees\na,x.png,2\n")
+    with pytest.raises(ConvRNNError, match="omit the size given beside it"):
+        read_stimuli(tmp_path / "t.csv", degrees=3)
+
+
+def test_empty_folders_absent_paths_and_repeated_files_are_refused(folder: Path) -> None:
+    for source, message in (
+        (folder / "folder.png", "no images in folder"),
+        (folder / "absent", "no such image file or folder"),
+        (folder / "*.tif", "no images in pattern"),
+        ([folder / "img1.png", folder], "img1.png is named twice"),
+        ([], "no images"),
+    ):
+        with pytest.raises(ConvRNNError, match=message):
+            read_stimuli(source)
