@@ -223,7 +223,7 @@ class _Speed(ProgressColumn):
         return Text("" if speed is None else f"{speed:.2f} images/s")
 
 
-def _bar(console: Console) -> Progress:
+def _bar(console: Console, transient: bool = False) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -232,6 +232,7 @@ def _bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         disable=console.quiet,
+        transient=transient,
         speed_estimate_period=600,
     )
 
@@ -251,7 +252,7 @@ def _checked(
     if not len(stimuli):
         raise ConvRNNError("no images to extract features of.")
     results, skipped = [], []
-    with ThreadPoolExecutor() as pool, _bar(console) as bar:
+    with ThreadPoolExecutor() as pool, _bar(console, transient=True) as bar:
         try:
             for result in bar.track(
                 pool.map(check, stimuli["filename"]), len(stimuli), description="checking images"
