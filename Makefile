@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install demo test test-all check format wheel-check clean
+.PHONY: install bench demo test test-all check format wheel-check clean
 
 install: $(STAMP)
 
@@ -14,6 +14,9 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[dev]"
 	touch $@
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/speed.py
 
 demo: $(STAMP)
 	$(BIN)/convrnns demo

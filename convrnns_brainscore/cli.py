@@ -215,7 +215,7 @@ def extract(
     ] = False,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", help="Images at a time. [default: 16]", show_default=False),
+        typer.Option("--batch-size", help="Images at a time. [default: 8]", show_default=False),
     ] = None,
     weights: Weights = None,
     seed: Seed = 0,

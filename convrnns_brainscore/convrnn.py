@@ -23,7 +23,7 @@ from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.weights import Weights, load_weights
 from convrnns_brainscore.zoo import Model, find_model
 
-BATCH_SIZE = 16
+BATCH_SIZE = 8
 """Images that go through a network at a time, where nobody says otherwise."""
 
 GRAPHS = 8

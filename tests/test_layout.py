@@ -23,6 +23,7 @@ ORDER = [
     "features",
     "geometry",
     "regions",
+    "assemblies",
     "activations",
     "brain_model",
     "scoring",
@@ -43,7 +44,7 @@ NETWORKS = [
     "unroll",
 ]
 FOLDER = Path(convrnns_brainscore.__file__).parent
-BRAIN_SCORE = {"activations", "brain_model", "scoring", "simulate", "demo"}
+BRAIN_SCORE = {"activations", "assemblies", "brain_model", "scoring", "simulate", "demo"}
 
 
 def imported(path: Path) -> set[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -93,7 +92,6 @@ def compiled(function: Function) -> Function:
     """
     call = _graph(function) if keras.backend.backend() == "tensorflow" else function
 
-    @wraps(function)
     def exact(*arguments: Any) -> Any:
         with float32_is_float32():
             return call(*arguments)
@@ -121,6 +119,15 @@ def _graph(function: Callable[..., Any]) -> Callable[..., Any]:
         return graph(*tf.nest.flatten(arguments))
 
     return call
+
+
+def add_bias(x: Tensor, bias: Tensor) -> Tensor:
+    """x + bias; TensorFlow's own operation for it becomes part of the convolution before it."""
+    if keras.backend.backend() != "tensorflow":
+        return x + bias
+    import tensorflow as tf
+
+    return tf.nn.bias_add(x, bias)
 
 
 def to_numpy(tensor: Tensor) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ import numpy as np
 from keras import ops
 from keras.ops import elu, relu, sigmoid, tanh
 
-from convrnns_brainscore.networks.backend import Tensor
+from convrnns_brainscore.networks.backend import Tensor, add_bias
 
 Variable = Callable[[str, tuple[int, ...]], Any]
 """Gives the variable of a name and shape; names are relative to where the cell or layer stands."""
@@ -48,9 +48,12 @@ def scoped(variable: Variable, scope: str) -> Variable:
     return lambda name, shape: variable(f"{scope}/{name}", shape)
 
 
-def conv(x: Tensor, kernel: Tensor, strides: int = 1, padding: str = "same") -> Tensor:
-    """x ∗ kernel, channels last."""
-    return ops.conv(x, kernel, strides=strides, padding=padding, data_format="channels_last")
+def conv(
+    x: Tensor, kernel: Tensor, bias: Tensor | None = None, strides: int = 1, padding: str = "same"
+) -> Tensor:
+    """x ∗ kernel + bias, channels last."""
+    y = ops.conv(x, kernel, strides=strides, padding=padding, data_format="channels_last")
+    return y if bias is None else add_bias(y, bias)
 
 
 class Cell:
@@ -108,11 +111,11 @@ class SimpleRNN(Cell):
         self.norm = LayerNorm(scoped(variable, "layer_norm"), depth) if normalised else None
 
     def drive(self, x: Tensor, r: Tensor) -> Tensor:
-        return conv(x, self.i) + self.b_i
+        return conv(x, self.i, self.b_i)
 
     def __call__(self, drive: Tensor, state: State, feedback: None) -> tuple[Tensor, State]:
         (h,) = state
-        total = drive + conv(h, self.s) + self.b_s
+        total = drive + conv(h, self.s, self.b_s)
         h = elu(self.norm(total) if self.norm else total)
         return h, (h,)
 
@@ -134,7 +137,7 @@ class GRU(Cell):
         self.b_v = variable("candidates/bias", (depth,))
 
     def drive(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        return conv(x, self.w_x) + self.b, conv(x, self.v_x) + self.b_v
+        return conv(x, self.w_x, self.b), conv(x, self.v_x, self.b_v)
 
     def __call__(
         self, drive: tuple[Tensor, Tensor], state: State, feedback: None
@@ -182,7 +185,7 @@ class LSTM(Cell):
             self.peepholes = [variable(f"peepholes/w_{gate}_diag", shape) for gate in "ifo"]
 
     def drive(self, x: Tensor, r: Tensor) -> Tensor:
-        return conv(x, self.w_x) + self.b
+        return conv(x, self.w_x, self.b)
 
     def __call__(self, drive: Tensor, state: State, feedback: None) -> tuple[Tensor, State]:
         c, h = state
@@ -213,7 +216,7 @@ class UGRNN(Cell):
         self.b = variable("bias", (2 * depth,))
 
     def drive(self, x: Tensor, r: Tensor) -> Tensor:
-        return conv(x, self.w_x) + self.b
+        return conv(x, self.w_x, self.b)
 
     def __call__(self, drive: Tensor, state: State, feedback: None) -> tuple[Tensor, State]:
         (h,) = state
@@ -236,7 +239,7 @@ class IntersectionRNN(Cell):
         self.b = variable("bias", (4 * depth,))
 
     def drive(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        return x, conv(x, self.w_x) + self.b
+        return x, conv(x, self.w_x, self.b)
 
     def __call__(
         self, drive: tuple[Tensor, Tensor], state: State, feedback: None
@@ -327,7 +330,7 @@ class ReciprocalGateFeedback(Cell):
     def drive(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         x = elu(x)
         residual = r if self.r_to_h is None else conv(r, self.r_to_h)
-        return conv(x, self.i_c) + self.b_c, conv(x, self.i_h) + self.b_h + residual
+        return conv(x, self.i_c, self.b_c), conv(x, self.i_h, self.b_h) + residual
 
     def __call__(
         self, drive: tuple[Tensor, Tensor], state: State, feedback: Tensor | None
@@ -354,7 +357,7 @@ class Separable:
 
     def __call__(self, x: Tensor) -> Tensor:
         x = ops.depthwise_conv(x, self.depthwise, padding="same", data_format="channels_last")
-        return conv(x, self.pointwise) + self.bias
+        return conv(x, self.pointwise, self.bias)
 
 
 class LayerNorm:

@@ -77,7 +77,7 @@ class ConvLayer(Layer):
         self.stride, self.elu_at, self.pooled = stride, elu_at, pooled
 
     def drive(self, source: Tensor) -> Any:
-        x = conv(source, self.kernel, self.stride) + self.bias
+        x = conv(source, self.kernel, self.bias, self.stride)
         return self.cell.drive(elu(x) if self.elu_at == "before cell" else x, source)
 
     def step(
@@ -114,7 +114,7 @@ class ResidualBlock(Layer):
         self.pooled = pooled
 
     def drive(self, source: Tensor) -> tuple[Any, Tensor]:
-        x = elu(conv(source, self.pre) + self.pre_bias)
+        x = elu(conv(source, self.pre, self.pre_bias))
         shortcut = source if self.shortcut is None else conv(source, self.shortcut)
         return self.cell.drive(x, source), shortcut
 
@@ -123,7 +123,7 @@ class ResidualBlock(Layer):
     ) -> tuple[Tensor, State]:
         cell_drive, shortcut = drive
         y, state = self.cell(cell_drive, state, feedback)
-        y = elu(conv(y, self.post) + self.post_bias + shortcut)
+        y = elu(conv(y, self.post, self.post_bias) + shortcut)
         return pool(y) if self.pooled else y, state
 
 
@@ -138,7 +138,7 @@ class ConvReadout(Layer):
         self.bias = variable("pre_1/bias", (cell.depth,))
 
     def drive(self, source: Tensor) -> Any:
-        x = conv(source, self.kernel, padding="valid") + self.bias
+        x = conv(source, self.kernel, self.bias, padding="valid")
         return self.cell.drive(x, source)
 
     def step(self, drive: Any, state: State, feedback: None = None) -> tuple[Tensor, State]:

@@ -18,20 +18,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from convrnns_brainscore.networks.backend import Tensor, compiled
+from convrnns_brainscore.networks import backend
+from convrnns_brainscore.networks.backend import Tensor
 from convrnns_brainscore.networks.layers import Layer
 from convrnns_brainscore.networks.lesions import Lesion
 
 
 class Network:
-    """Layers in the order in which the image reaches them, each fed by the one before it."""
+    """Layers in the order in which the image reaches them, each fed by the one before it.
 
-    def __init__(self, layers: list[Layer]) -> None:
+    Parameters
+    ----------
+    layers : from the image on.
+    compiled : makes each layer's parts graphs of their own, or leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        layers: list[Layer],
+        compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = backend.compiled,
+    ) -> None:
         self.layers = {layer.name: layer for layer in layers}
         self._drive = {layer.name: compiled(layer.drive) for layer in layers}
         self._step = {layer.name: compiled(layer.step) for layer in layers}
         self._feedback = {
-            layer.name: compiled(layer.feedback.__call__) for layer in layers if layer.feedback
+            layer.name: compiled(layer.feedback) for layer in layers if layer.feedback
         }
 
     def plan(

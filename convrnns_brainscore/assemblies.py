@@ -1,0 +1,114 @@
+"""Save Brain-Score's assemblies and scores to netCDF, and read them back.
+
+Brain-Score keeps its coordinates in pandas' MultiIndex, which netCDF has no form for. The file
+holds each coordinate as a plain one, so that any xarray opens it; `read_assembly` restores the
+assembly. Attributes that are assemblies themselves (a score's ``raw`` and ``ceiling``) are groups.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from brainscore_core.metrics import Score
+from brainscore_core.supported_data_standards.brainio.assemblies import (
+    BehavioralAssembly,
+    DataAssembly,
+    NeuroidAssembly,
+    NeuronRecordingAssembly,
+    PropertyAssembly,
+    walk_coords,
+)
+
+from convrnns_brainscore.errors import ConvRNNError
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        BehavioralAssembly,
+        DataAssembly,
+        NeuroidAssembly,
+        NeuronRecordingAssembly,
+        PropertyAssembly,
+        Score,
+    )
+}
+_KIND, _GROUPS, _VALUES = "assembly", "assembly_attributes", "values"
+
+
+def write_assembly(assembly: DataAssembly, path: str | Path) -> None:
+    """Save an assembly or a score to the netCDF file ``path``, which appears when it is whole.
+
+    Attributes that are neither text, numbers nor assemblies are kept as text.
+
+    Raises
+    ------
+    ConvRNNError : the assembly is of a kind that Brain-Score does not have.
+    OSError : ``path`` cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")  # nobody else opens this file
+    try:
+        _write(assembly, partial, None, "w")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
+    """The assembly or score that `write_assembly` saved.
+
+    Raises
+    ------
+    ConvRNNError : ``path`` is no such file.
+    """
+    try:
+        with xr.open_dataset(path, group=group) as opened:
+            held = opened.load()
+        attributes = dict(held.attrs)
+        kind = _KINDS[attributes.pop(_KIND)]
+        groups = attributes.pop(_GROUPS).split()
+        values = held[_VALUES]
+    except Exception as error:
+        raise ConvRNNError(f"{path} holds no assembly written by write_assembly.") from error
+    coords = {name: (values[name].dims, values[name].values) for name in values.coords}
+    assembly = kind(values.values, coords=coords, dims=values.dims)
+    assembly.attrs.update(attributes)
+    for name in groups:
+        assembly.attrs[name] = read_assembly(path, name if group is None else f"{group}/{name}")
+    return assembly
+
+
+def _write(assembly: Any, path: Path, group: str | None, mode: str) -> None:
+    kind = type(assembly).__name__
+    if kind not in _KINDS:
+        raise ConvRNNError(f"cannot save a {kind}; only {', '.join(_KINDS)}.")
+    parts = {k: v for k, v in assembly.attrs.items() if isinstance(v, DataAssembly)}
+    attributes = {k: _plain(v) for k, v in assembly.attrs.items() if k not in parts}
+    coords = {name: (dims, _text_or_number(v)) for name, dims, v in walk_coords(assembly)}
+    held = xr.Dataset(
+        {_VALUES: (assembly.dims, assembly.values)},
+        coords,
+        {**attributes, _KIND: kind, _GROUPS: " ".join(parts)},
+    )
+    held[_VALUES].encoding = {"_FillValue": None}
+    held.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
+    for name, part in parts.items():
+        _write(part, path, name if group is None else f"{group}/{name}", "a")
+
+
+def _plain(value: Any) -> str | int | float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number):
+        return str(value)
+    return value.item() if isinstance(value, np.number) else value
+
+
+def _text_or_number(values: Any) -> np.ndarray[Any, Any]:
+    """Levels of a MultiIndex come as objects: the type that they are of, or text if of several."""
+    values = pd.Series(np.asarray(values)).infer_objects().to_numpy()
+    return values.astype(str).astype(object) if values.dtype.kind == "O" else values
