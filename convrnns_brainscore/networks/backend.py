@@ -12,9 +12,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from convrnns_brainscore.errors import ConvRNNError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tensor = Any
 """A tensor of the running backend: tf.Tensor or torch.Tensor."""
+
+
+_started_in: int | None = None
 
 
 def start() -> None:
@@ -22,7 +27,14 @@ def start() -> None:
 
     TensorFlow would take all of a GPU's memory at its first touch; it is told to take what it
     needs, so that PyTorch, which Brain-Score loads, finds some left.
+
+    Raises
+    ------
+    ConvRNNError : as `check_process`.
     """
+    global _started_in
+    check_process()
+    _started_in = os.getpid()
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -30,6 +42,15 @@ def start() -> None:
             for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(gpu, True)
     keras.ops.zeros(())
+
+
+def check_process() -> None:
+    """Raise where the backend would hang: in a process forked from one that it had started in."""
+    if _started_in not in (None, os.getpid()):
+        raise ConvRNNError(
+            "this process was forked from one that had loaded a network, whose threads are gone. "
+            "Start processes with multiprocessing.get_context('spawn')."
+        )
 
 
 def version() -> str:
@@ -93,6 +114,7 @@ def compiled(function: Function) -> Function:
     call = _graph(function) if keras.backend.backend() == "tensorflow" else function
 
     def exact(*arguments: Any) -> Any:
+        check_process()
         with float32_is_float32():
             return call(*arguments)
 

@@ -1,0 +1,141 @@
+"""What differs between backends and machines: GPUs, threads, processes, memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from convrnns_brainscore import ConvRNNError, Presentation, load_network
+from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.networks import backend
+from convrnns_brainscore.zoo import MODELS
+
+SHORT = Presentation.constant(7)
+
+
+def test_tensorflow_leaves_gpu_memory_to_others(monkeypatch) -> None:
+    """No GPU is here: its list and its switch are replaced."""
+    asked = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu 0", "gpu 1"])
+    config = SimpleNamespace(set_memory_growth=lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(tf.config, "experimental", config)
+    backend.start()
+    assert asked == [("gpu 0", True), ("gpu 1", True)]
+
+
+def test_gpus_that_the_user_has_started_stay_as_they_are(monkeypatch) -> None:
+    def too_late(*_: object) -> None:
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu 0"])
+    config = SimpleNamespace(set_memory_growth=too_late)
+    monkeypatch.setattr(tf.config, "experimental", config)
+    backend.start()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_float32_is_float32_and_the_users_setting_comes_back(before: bool) -> None:
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    tf.config.experimental.enable_tensor_float_32_execution(before)
+    try:
+        with backend.float32_is_float32():
+            assert not enabled()
+        assert enabled() == before
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(True)
+
+
+def test_the_number_of_threads_is_known() -> None:
+    code = "from convrnns_brainscore.networks import backend; print(backend.threads())"
+    for name, variable in (("tensorflow", "TF_NUM_INTRAOP_THREADS"), ("torch", "OMP_NUM_THREADS")):
+        environment = {**os.environ, "KERAS_BACKEND": name, variable: "1"}
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        )
+        assert told.stdout.strip() == "1", told.stderr
+
+
+def unroll_in_child(queue: multiprocessing.Queue, network: ConvRNN, images: np.ndarray) -> None:
+    try:
+        network.unroll(images, "conv5", SHORT)
+        queue.put("unrolled")
+    except ConvRNNError as error:
+        queue.put(str(error))
+
+
+def test_a_forked_process_is_told_instead_of_hanging(network: ConvRNN, noise: np.ndarray) -> None:
+    network.unroll(noise, "conv5", SHORT)
+    fork = multiprocessing.get_context("fork")
+    queue = fork.Queue()
+    child = fork.Process(target=unroll_in_child, args=(queue, network, noise))
+    child.start()
+    assert "get_context('spawn')" in queue.get(timeout=60)
+    child.join(timeout=60)
+
+
+def test_one_graph_serves_every_number_of_images(network: ConvRNN, photographs: list[Path]) -> None:
+    fresh = ConvRNN(network.model, network.weights)
+    brain = TemporalBrainModel(fresh, Presentation.neural())
+    brain.start_recording("IT", [(70, 90)])
+    for count in (1, 9, 3, 8):
+        assert brain.look_at(photographs[:count]).sizes["presentation"] == count
+    assert fresh._graph.cache_info().misses == 1
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow(photographs: list[Path]) -> None:
+    """Stimulus sets of 1…60 images, then ten networks loaded and dropped."""
+    code = """
+import sys, gc, psutil
+from convrnns_brainscore import load_brain_model
+def resident():
+    gc.collect()
+    return psutil.Process().memory_info().rss / 1e6
+brain = load_brain_model("timedecay_shallow", weights="random")
+brain.start_recording("IT", [(70, 90)])
+brain.look_at(sys.argv[1:61])
+before = resident()
+for count in range(1, 61):
+    brain.look_at(sys.argv[1 : count + 1])
+for seed in range(10):
+    other = load_brain_model("timedecay_shallow", weights="random", seed=seed)
+    other.start_recording("IT", [(70, 90)])
+    other.look_at(sys.argv[1:9])
+del other
+print(resident() - before)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code, *map(str, photographs)], capture_output=True, text=True
+    )
+    assert float(told.stdout) < 200, told.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", {(m.cell, m.depth): m.name for m in MODELS.values()}.values())
+def test_results_hardly_depend_on_batch_and_place(name: str) -> None:
+    """9 images in batches of 1, 4 and 9, over 30 steps: to 5e-5 of a layer's std."""
+    network = load_network(name, weights="random", seed=1)
+    images = np.random.default_rng(1).uniform(-1.5, 1.5, (9, 224, 224, 3)).astype(np.float32)
+    layers, presentation = network.layers[-2:], Presentation.constant(30)
+
+    def in_batches(size: int) -> dict[str, np.ndarray]:
+        parts = [
+            network.unroll(images[i : i + size], layers, presentation) for i in range(0, 9, size)
+        ]
+        return {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
+
+    whole = in_batches(9)
+    for size in (1, 4):
+        for layer, output in in_batches(size).items():
+            error = np.abs(output - whole[layer]).max(axis=(0, *range(2, output.ndim)))
+            std = whole[layer].std(axis=(0, *range(2, output.ndim)))
+            assert (error / std).max() <= 5e-5, (layer, size)
