@@ -22,9 +22,10 @@ from rich.progress import track
 
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.features import describe, neuroid_coordinates
+from convrnns_brainscore.features import describe
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
+from convrnns_brainscore.stores import neuroid_coordinates
 
 TimeBin = tuple[float, float]
 

@@ -1,18 +1,9 @@
 """Time-resolved features of image files → a Zarr store, or a netCDF file.
 
-The store holds one group a layer, since layers start at different steps::
+One group a layer (`stores` has the layout)::
 
     xarray.open_zarr("features.zarr", group="conv9")
     xarray.open_dataset("features.nc", group="conv9")
-
-    activations     (presentation, neuroid, time_bin) float32
-    stimulus_id     (presentation), degrees
-    channel …       (neuroid): channel, channel_x, channel_y; the readout has channel only
-    time_bin_start  (time_bin) ms from image onset, and time_bin_end
-
-and at the root ``stimulus_id``, ``filename``, ``degrees`` and ``image_sha256`` (presentation), with
-what made the numbers in the attributes: model, weights, lesion, presentation, batch size, threads,
-versions.
 
 What is under way lies in a folder ``.features.zarr.partial`` beside the store, with a journal of
 the batches that are done. The store appears under its name when it is whole.
@@ -20,11 +11,8 @@ the batches that are done. The store appears under its name when it is whole.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +20,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 import zarr
 from filelock import FileLock, Timeout
-from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
@@ -56,8 +42,15 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.networks.backend import threads, version
-from convrnns_brainscore.presentation import Presentation, as_presentation, time_bins
+from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.stimuli import read_stimuli
+from convrnns_brainscore.stores import (
+    Journal,
+    check_same,
+    create_store,
+    open_activations,
+    write_netcdf,
+)
 
 FORMATS = (".zarr", ".nc")
 
@@ -124,19 +117,18 @@ def extract(
     }
     shapes = {layer: network.output_shape(layer) for layer in steps}
     if out.exists():
-        _compare(out, attributes, stimuli)
+        check_same(out, attributes, stimuli)
+        shutil.rmtree(out.with_name(f".{out.name}.partial"), ignore_errors=True)
         console.print(f"{out} is complete already.", soft_wrap=True)
         return skipped
     work = out.with_name(f".{out.name}.partial")
     sizes = {layer: 4 * int(np.prod(shapes[layer])) * len(steps[layer]) for layer in steps}
     with _only_process(work, out):
-        store, journal = work / "store.zarr", _Journal(work)
+        store, journal = work / "store.zarr", Journal(work)
         if out.exists():
             raise ConvRNNError(f"another process has just written {out}.")
-        if journal.path.exists():
-            _compare(store, attributes, stimuli)
-        else:
-            shutil.rmtree(store, ignore_errors=True)  # killed before anything was done
+        if journal.begun:
+            check_same(store, attributes, stimuli)
         to_write = len(stimuli) * sum(sizes.values())
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
         if (stimuli["degrees"] == VISUAL_DEGREES).all():
@@ -145,7 +137,10 @@ def extract(
                 "size in degrees to have them placed in it.",
                 soft_wrap=True,
             )
-        arrays = _create(store, attributes, stimuli, shapes, steps, batch_size)
+        if not journal.begun:
+            create_store(store, attributes, stimuli, shapes, steps, batch_size)
+            journal.begin()
+        arrays = open_activations(store, steps)
         starts = range(0, len(stimuli), batch_size)
         done = journal.done()
         try:
@@ -177,7 +172,7 @@ def extract(
             raise
         zarr.consolidate_metadata(zarr.DirectoryStore(str(store)))
         if out.suffix == ".nc":
-            _write_netcdf(store, list(steps), work / out.name)
+            write_netcdf(store, list(steps), work / out.name)
             (work / out.name).replace(out)
         else:
             store.rename(out)
@@ -200,19 +195,6 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
         "backend": version(),
         "convrnns_brainscore": convrnns_brainscore.__version__,
     }
-
-
-def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
-    """Where each neuroid of a layer stands, in the order of the flattened output.
-
-    Parameters
-    ----------
-    shape : (height, width, channel) or (channel,) of one step's output.
-    """
-    index = np.indices(shape).reshape(len(shape), -1)
-    if len(shape) == 1:
-        return {"channel": index[0]}
-    return {"channel": index[2], "channel_x": index[1], "channel_y": index[0]}
 
 
 class _Speed(ProgressColumn):
@@ -272,40 +254,6 @@ def _checked(
     return stimuli, skipped
 
 
-def _compare(store: Path, attributes: Mapping[str, str | int], stimuli: pd.DataFrame) -> None:
-    """Raise unless ``store``, whole or under way, was begun with the same settings and images."""
-    try:
-        root = (
-            xr.open_dataset(store)
-            if store.suffix == ".nc"
-            else xr.open_zarr(store, consolidated=False)
-        )
-        with root:
-            held = {column: root[column].values.tolist() for column in _COMPARED}
-            begun_with = dict(root.attrs)
-    except Exception as error:
-        raise ConvRNNError(
-            f"{store} exists and holds no features. Give another name, or remove it first."
-        ) from error
-    difference = None
-    for name, value in attributes.items():
-        if begun_with.get(name) != value:
-            difference = f"{name} {begun_with.get(name)!r}, not {value!r}"
-            if name == "threads":
-                difference += " (TF_NUM_INTRAOP_THREADS or OMP_NUM_THREADS set their number)"
-            break
-    for column in _COMPARED:
-        if difference is None and held[column] != stimuli[column].tolist():
-            difference = f"other images or another order ({column})"
-    if difference:
-        raise ConvRNNError(
-            f"{store} was begun with {difference}. Give another name, or remove it first."
-        )
-
-
-_COMPARED = ("stimulus_id", "degrees", "image_sha256")
-
-
 @contextmanager
 def _only_process(work: Path, out: Path) -> Iterator[None]:
     """Hold the folder ``work``, and remove it if nothing is under way in it."""
@@ -327,45 +275,9 @@ def _only_process(work: Path, out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if not _Journal(work).path.exists() or out.exists():
+        if Journal(work).empty or out.exists():
             shutil.rmtree(work, ignore_errors=True)
         lock.release()
-
-
-class _Journal:
-    """The batches that are done, and the sizes and CRC32 of the chunks that they wrote."""
-
-    def __init__(self, work: Path) -> None:
-        self.store = work / "store.zarr"
-        self.path = work / "journal.jsonl"
-
-    def write(self, batch: int, chunks: list[str]) -> None:
-        """``batch`` is done and wrote ``chunks``."""
-        entry = {"batch": batch, "chunks": {name: self._checksum(name) for name in chunks}}
-        with self.path.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(entry) + "\n")
-            journal.flush()
-            os.fsync(journal.fileno())
-
-    def done(self) -> set[int]:
-        """The batches whose chunks are as they were written."""
-        done = set()
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:  # torn by a kill
-                    continue
-                if all(self._checksum(name) == was for name, was in entry["chunks"].items()):
-                    done.add(entry["batch"])
-        return done
-
-    def _checksum(self, name: str) -> list[int]:
-        try:
-            content = (self.store / name).read_bytes()
-        except FileNotFoundError:
-            return []
-        return [len(content), zlib.crc32(content)]
 
 
 def _check_room(out: Path, need: int, store: Path, console: Console) -> None:
@@ -380,89 +292,3 @@ def _check_room(out: Path, need: int, store: Path, console: Console) -> None:
             f"{out} needs up to {decimal(need - there)}, and {decimal(free)} are free. Extract "
             "fewer layers or steps, or write to another disk."
         )
-
-
-def _create(
-    store: Path,
-    attributes: Mapping[str, str | int],
-    stimuli: pd.DataFrame,
-    shapes: Mapping[str, tuple[int, ...]],
-    steps: Mapping[str, range],
-    batch_size: int,
-) -> dict[str, zarr.Array]:
-    """The store with all but the activations, and the arrays of these, to be filled.
-
-    Where a kill left it unfinished, it is written again; chunks of activations stay.
-    """
-    for leftover in store.rglob("*.partial"):  # what zarr was writing when it was killed
-        leftover.unlink()
-    root = zarr.open_group(str(store), mode="a")
-    root.attrs.put(dict(attributes))
-    for column in stimuli:
-        _write(root, column, _plain(stimuli[column]), "presentation")
-    return {
-        layer: _layer_group(root, layer, shapes[layer], steps[layer], stimuli, batch_size)
-        for layer in steps
-    }
-
-
-def _layer_group(
-    root: zarr.Group,
-    layer: str,
-    shape: tuple[int, ...],
-    steps: range,
-    stimuli: pd.DataFrame,
-    batch_size: int,
-) -> zarr.Array:
-    """The layer's group with its coordinates, and its array."""
-    group = root.require_group(layer)
-    bin_start, bin_end = time_bins(steps.start, steps.stop)
-    coordinates: Mapping[str, tuple[str, ArrayLike]] = {
-        "stimulus_id": ("presentation", _plain(stimuli["stimulus_id"])),
-        "degrees": ("presentation", _plain(stimuli["degrees"])),
-        "time_bin_start": ("time_bin", bin_start),
-        "time_bin_end": ("time_bin", bin_end),
-        **{name: ("neuroid", values) for name, values in neuroid_coordinates(shape).items()},
-    }
-    for name, (dim, values) in coordinates.items():
-        array = _write(group, name, values, dim)
-        if dim == "time_bin":
-            array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
-    group.attrs.put({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
-    sizes = (len(stimuli), int(np.prod(shape)), len(steps))
-    # Without a fill value: xarray would read a stored 0 as missing.
-    array = group.require_dataset(
-        "activations",
-        shape=sizes,
-        chunks=(min(batch_size, len(stimuli)), *sizes[1:]),
-        dtype="f4",
-        fill_value=None,
-        write_empty_chunks=True,
-    )
-    array.attrs["_ARRAY_DIMENSIONS"] = ["presentation", "neuroid", "time_bin"]
-    return array
-
-
-def _plain(column: pd.Series) -> NDArray[Any]:
-    """A column's values as numbers or as text of one width, which Zarr stores as they are."""
-    values = column.to_numpy()
-    return values if values.dtype.kind == "f" else values.astype(str)
-
-
-def _write(group: zarr.Group, name: str, values: ArrayLike, dim: str) -> zarr.Array:
-    array = group.create_dataset(name, data=np.asarray(values), fill_value=None, overwrite=True)
-    array.attrs["_ARRAY_DIMENSIONS"] = [dim]
-    return array
-
-
-def _write_netcdf(store: Path, layers: list[str], path: Path) -> None:
-    """The store as one netCDF file with a group a layer, chunk by chunk."""
-    # Nobody else opens this file, and some clusters' file systems have no locks.
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-    path.unlink(missing_ok=True)
-    with xr.open_zarr(store) as root:
-        root.to_netcdf(path, engine="netcdf4")
-    for layer in layers:
-        with xr.open_zarr(store, group=layer) as features:
-            features.activations.encoding = {"_FillValue": None}
-            features.to_netcdf(path, mode="a", group=layer, engine="netcdf4")

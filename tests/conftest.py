@@ -9,6 +9,8 @@ from pathlib import Path
 # identifier alone, unused.
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["RESULTCACHING_DISABLE"] = "1"
+# What the developer has downloaded is not what is tested.
+os.environ["CONVRNNS_CHECKPOINTS"] = "/nonexistent/checkpoints"
 
 import numpy as np
 import pytest

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 from convrnns_brainscore import ConvRNNError, Presentation, features, load_network
 from convrnns_brainscore.convrnn import ConvRNN
-from convrnns_brainscore.features import extract, neuroid_coordinates
+from convrnns_brainscore.features import extract
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.stimuli import read_stimuli
+from convrnns_brainscore.stores import neuroid_coordinates
 
 SHORT = Presentation.constant(7)
 
@@ -189,6 +190,29 @@ def test_an_interrupted_extraction_goes_on_and_ends_in_the_same_bytes(
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
 
 
+def test_a_kill_after_the_last_step_leaves_nothing_to_do(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    go_on(network, photographs, out)
+    work = tmp_path / ".out.zarr.partial"
+    work.mkdir()
+    (work / "journal.jsonl").touch()
+    go_on(network, photographs, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_a_kill_while_the_store_is_laid_out_begins_again(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    out = tmp_path / "out.zarr"
+    work = begin(network, photographs, out, batches=1)
+    (work / "journal.jsonl").unlink()
+    (work / "store.zarr" / ".zattrs").write_text("{")
+    go_on(network, photographs, out)
+    assert content(out) == uninterrupted
+
+
 @pytest.mark.parametrize("damage", ["torn chunk", "flipped bit", "missing chunk", "torn journal"])
 def test_what_a_kill_tore_is_found_and_done_again(
     network: ConvRNN, photographs: list[Path], tmp_path: Path, damage: str,
@@ -210,6 +234,13 @@ def test_what_a_kill_tore_is_found_and_done_again(
     chunk.with_name("2.0.0.abc.partial").write_bytes(b"what zarr was writing")
     go_on(network, photographs, out)
     assert content(out) == uninterrupted
+
+
+def test_where_nothing_was_done_nothing_is_left(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    begin(network, photographs, tmp_path / "out.zarr", batches=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_zeros_that_were_computed_are_done(photographs: list[Path], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ ORDER = [
     "download",
     "weights",
     "convrnn",
+    "stores",
     "features",
     "geometry",
     "regions",

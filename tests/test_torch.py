@@ -11,12 +11,11 @@ import keras
 import numpy as np
 import pytest
 import recipe
-from test_exactness import assert_close, deterministic_network
+from test_exactness import GOLDEN, IMAGE, assert_close, deterministic_network
 
 from convrnns_brainscore import Presentation, list_models
-from convrnns_brainscore.images import normalise
 
-QUICK = ["lstm_shallow", "rgc_intermediate_dthresh"]
+QUICK = ["lstm_shallow"]
 TESTS = Path(__file__).parent
 
 
@@ -25,12 +24,10 @@ def check(names: list[str], folder: Path) -> None:
     assert keras.backend.backend() == "tensorflow"  # nothing of ours sets Keras' switch
     script = [sys.executable, str(TESTS / "torch_outputs.py"), str(folder), *names]
     subprocess.run(script, check=True, env={**os.environ, "KERAS_BACKEND": "torch"})
-    image = normalise(recipe.images(2))[:1]
-    golden = np.load(TESTS / "data" / "golden.npz")
     for name in names:
         network = deterministic_network(name)
-        ours = network.unroll(image, network.layers, Presentation.neural(), all_times=True)
-        ours["logits"] = network.logits(image)[:, None]
+        ours = network.unroll(IMAGE, network.layers, Presentation.neural(), all_times=True)
+        ours["logits"] = network.logits(IMAGE)[:, None]
         with np.load(folder / f"{name}.npz") as torch:
             for layer, output in ours.items():
                 theirs = torch[layer]
@@ -39,11 +36,11 @@ def check(names: list[str], folder: Path) -> None:
                 error = np.abs(theirs[0].reshape(steps.shape) - steps) / (std + 0.01)
                 assert error.max() <= 1e-4, (name, layer)
                 if layer == "logits":
-                    expected = golden[f"{name}/logits"]
+                    expected = GOLDEN[f"{name}/logits"]
                     assert_close(theirs[0, 0], expected, expected.std(), "logits")
                     continue
                 positions = recipe.sampled_positions(layer, steps.shape[1])[::4]
-                samples, std = (golden[f"{name}/{layer}/{what}"] for what in ("samples", "std"))
+                samples, std = (GOLDEN[f"{name}/{layer}/{what}"] for what in ("samples", "std"))
                 flat = theirs[0].reshape(steps.shape)
                 assert_close(flat[:, positions], samples, std[:, None], f"{name} {layer}")
         (folder / f"{name}.npz").unlink()

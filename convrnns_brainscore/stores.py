@@ -1,0 +1,215 @@
+"""A store of features: its layout, and what tells one that was interrupted from one that is whole.
+
+One group a layer, since layers start at different steps::
+
+    activations     (presentation, neuroid, time_bin) float32
+    stimulus_id     (presentation), degrees
+    channel …       (neuroid): channel, channel_x, channel_y; the readout has channel only
+    time_bin_start  (time_bin) ms from image onset, and time_bin_end
+
+and at the root ``stimulus_id``, ``filename``, ``degrees`` and ``image_sha256`` (presentation), with
+what made the numbers in the attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+from numpy.typing import ArrayLike, NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.presentation import time_bins
+
+_COMPARED = ("stimulus_id", "degrees", "image_sha256")
+
+
+def create_store(
+    store: Path,
+    attributes: Mapping[str, str | int],
+    stimuli: pd.DataFrame,
+    shapes: Mapping[str, tuple[int, ...]],
+    steps: Mapping[str, range],
+    batch_size: int,
+) -> None:
+    """Write a store that has all but the activations."""
+    root = zarr.open_group(str(store), mode="w")
+    root.attrs.put(dict(attributes))
+    for column in stimuli:
+        _write(root, column, _plain(stimuli[column]), "presentation")
+    for layer in steps:
+        _layer_group(root, layer, shapes[layer], steps[layer], stimuli, batch_size)
+
+
+def open_activations(store: Path, layers: Iterable[str]) -> dict[str, zarr.Array]:
+    """Each layer's array, to be filled batch by batch."""
+    for leftover in store.rglob("*.partial"):  # what zarr was writing when it was killed
+        leftover.unlink()
+    root = zarr.open_group(str(store), mode="r+")
+    return {layer: root[f"{layer}/activations"] for layer in layers}
+
+
+def check_same(store: Path, attributes: Mapping[str, str | int], stimuli: pd.DataFrame) -> None:
+    """Raise unless ``store``, whole or under way, was begun with the same settings and images."""
+    try:
+        root = (
+            xr.open_dataset(store)
+            if store.suffix == ".nc"
+            else xr.open_zarr(store, consolidated=False)
+        )
+        with root:
+            held = {column: root[column].values.tolist() for column in _COMPARED}
+            begun_with = dict(root.attrs)
+    except Exception as error:
+        raise ConvRNNError(
+            f"{store} exists and holds no features. Give another name, or remove it first."
+        ) from error
+    difference = None
+    for name, value in attributes.items():
+        if begun_with.get(name) != value:
+            difference = f"{name} {begun_with.get(name)!r}, not {value!r}"
+            if name == "threads":
+                difference += " (TF_NUM_INTRAOP_THREADS or OMP_NUM_THREADS set their number)"
+            break
+    for column in _COMPARED:
+        if difference is None and held[column] != stimuli[column].tolist():
+            difference = f"other images or another order ({column})"
+    if difference:
+        raise ConvRNNError(
+            f"{store} was begun with {difference}. Give another name, or remove it first."
+        )
+
+
+class Journal:
+    """The batches that are done, and the sizes and CRC32 of the chunks that they wrote.
+
+    It is begun when all of the store but the activations is written.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.store = work / "store.zarr"
+        self.path = work / "journal.jsonl"
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a store to go on with."""
+        return self.path.exists()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would be lost without the store."""
+        return not self.begun or self.path.stat().st_size == 0
+
+    def begin(self) -> None:
+        """The store is there, and no batch is done."""
+        self.path.touch()
+
+    def write(self, batch: int, chunks: list[str]) -> None:
+        """``batch`` is done and wrote ``chunks``."""
+        entry = {"batch": batch, "chunks": {name: self._checksum(name) for name in chunks}}
+        with self.path.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(entry) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def done(self) -> set[int]:
+        """The batches whose chunks are as they were written."""
+        done = set()
+        if self.begun:
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:  # torn by a kill
+                    continue
+                if all(self._checksum(name) == was for name, was in entry["chunks"].items()):
+                    done.add(entry["batch"])
+        return done
+
+    def _checksum(self, name: str) -> list[int]:
+        try:
+            content = (self.store / name).read_bytes()
+        except FileNotFoundError:
+            return []
+        return [len(content), zlib.crc32(content)]
+
+
+def write_netcdf(store: Path, layers: list[str], path: Path) -> None:
+    """The store as one netCDF file with a group a layer, chunk by chunk."""
+    # Nobody else opens this file, and some clusters' file systems have no locks.
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    path.unlink(missing_ok=True)
+    with xr.open_zarr(store) as root:
+        root.to_netcdf(path, engine="netcdf4")
+    for layer in layers:
+        with xr.open_zarr(store, group=layer) as features:
+            features.activations.encoding = {"_FillValue": None}
+            features.to_netcdf(path, mode="a", group=layer, engine="netcdf4")
+
+
+def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+    """Where each neuroid of a layer stands, in the order of the flattened output.
+
+    Parameters
+    ----------
+    shape : (height, width, channel) or (channel,) of one step's output.
+    """
+    index = np.indices(shape).reshape(len(shape), -1)
+    if len(shape) == 1:
+        return {"channel": index[0]}
+    return {"channel": index[2], "channel_x": index[1], "channel_y": index[0]}
+
+
+def _layer_group(
+    root: zarr.Group,
+    layer: str,
+    shape: tuple[int, ...],
+    steps: range,
+    stimuli: pd.DataFrame,
+    batch_size: int,
+) -> None:
+    """The layer's group with its coordinates, and its array."""
+    group = root.create_group(layer)
+    bin_start, bin_end = time_bins(steps.start, steps.stop)
+    coordinates: Mapping[str, tuple[str, ArrayLike]] = {
+        "stimulus_id": ("presentation", _plain(stimuli["stimulus_id"])),
+        "degrees": ("presentation", _plain(stimuli["degrees"])),
+        "time_bin_start": ("time_bin", bin_start),
+        "time_bin_end": ("time_bin", bin_end),
+        **{name: ("neuroid", values) for name, values in neuroid_coordinates(shape).items()},
+    }
+    for name, (dim, values) in coordinates.items():
+        array = _write(group, name, values, dim)
+        if dim == "time_bin":
+            array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
+    group.attrs.put({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
+    sizes = (len(stimuli), int(np.prod(shape)), len(steps))
+    # Without a fill value: xarray would read a stored 0 as missing.
+    array = group.create_dataset(
+        "activations",
+        shape=sizes,
+        chunks=(min(batch_size, len(stimuli)), *sizes[1:]),
+        dtype="f4",
+        fill_value=None,
+        write_empty_chunks=True,
+    )
+    array.attrs["_ARRAY_DIMENSIONS"] = ["presentation", "neuroid", "time_bin"]
+
+
+def _plain(column: pd.Series) -> NDArray[Any]:
+    """A column's values as numbers or as text of one width, which Zarr stores as they are."""
+    values = column.to_numpy()
+    return values if values.dtype.kind == "f" else values.astype(str)
+
+
+def _write(group: zarr.Group, name: str, values: ArrayLike, dim: str) -> zarr.Array:
+    array = group.create_dataset(name, data=np.asarray(values), fill_value=None)
+    array.attrs["_ARRAY_DIMENSIONS"] = [dim]
+    return array
