@@ -12,7 +12,7 @@ the batches that are done. The store appears under its name when it is whole.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +37,7 @@ from rich.text import Text
 
 import convrnns_brainscore
 from convrnns_brainscore.checkpoints import sha256_of
-from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
@@ -140,36 +140,7 @@ def extract(
         if not journal.begun:
             create_store(store, attributes, stimuli, shapes, steps, batch_size)
             journal.begin()
-        arrays = open_activations(store, steps)
-        starts = range(0, len(stimuli), batch_size)
-        done = journal.done()
-        try:
-            with _bar(console) as bar:
-                task = bar.add_task(f"{network.name}: extracting", total=len(stimuli))
-                bar.update(task, completed=min(len(done) * batch_size, len(stimuli)))
-                for index, start in enumerate(starts):
-                    if index in done:
-                        continue
-                    rows = stimuli.iloc[start : start + batch_size]
-                    images = load_images(list(rows["filename"]), list(rows["degrees"]))
-                    outputs = network.unroll(images, steps, presentation, all_times)
-                    chunks = {layer: f"{layer}/activations/{index}.0.0" for layer in steps}
-                    for layer, output in outputs.items():
-                        (store / chunks[layer]).unlink(missing_ok=True)  # torn, perhaps
-                        flat = output.reshape(*output.shape[:2], -1)
-                        arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
-                    journal.write(index, list(chunks.values()))
-                    done.add(index)
-                    bar.advance(task, len(rows))
-        except BaseException:
-            if done:
-                kept = min(len(done) * batch_size, len(stimuli))
-                console.print(
-                    f"Stopped after {kept} of {len(stimuli)} images, which are kept in {work}: the "
-                    "same command goes on there.",
-                    soft_wrap=True,
-                )
-            raise
+        _fill(store, journal, network, stimuli, steps, presentation, batch_size, console)
         zarr.consolidate_metadata(zarr.DirectoryStore(str(store)))
         if out.suffix == ".nc":
             write_netcdf(store, list(steps), work / out.name)
@@ -177,6 +148,48 @@ def extract(
         else:
             store.rename(out)
     return skipped
+
+
+def _fill(
+    store: Path,
+    journal: Journal,
+    network: ConvRNN,
+    stimuli: pd.DataFrame,
+    steps: Mapping[str, range],
+    presentation: Presentation,
+    batch_size: int,
+    console: Console,
+) -> None:
+    """Extract the batches that the journal does not have."""
+    arrays = open_activations(store, steps)
+    asked = {layer: single(steps[layer]) for layer in steps}
+    done = journal.done()
+    try:
+        with _bar(console) as bar:
+            task = bar.add_task(f"{network.name}: extracting", total=len(stimuli))
+            bar.update(task, completed=min(len(done) * batch_size, len(stimuli)))
+            for index, start in enumerate(range(0, len(stimuli), batch_size)):
+                if index in done:
+                    continue
+                rows = stimuli.iloc[start : start + batch_size]
+                images = load_images(list(rows["filename"]), list(rows["degrees"]))
+                chunks = {layer: f"{layer}/activations/{index}.0.0" for layer in steps}
+                for layer, output in network.averages(images, asked, presentation).items():
+                    (store / chunks[layer]).unlink(missing_ok=True)  # torn, perhaps
+                    flat = output.reshape(*output.shape[:2], -1)
+                    arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
+                journal.write(index, list(chunks.values()))
+                done.add(index)
+                bar.advance(task, len(rows))
+    except BaseException:
+        if done:
+            kept = min(len(done) * batch_size, len(stimuli))
+            console.print(
+                f"Stopped after {kept} of {len(stimuli)} images, which are kept in {store.parent}: "
+                "the same command goes on there.",
+                soft_wrap=True,
+            )
+        raise
 
 
 def check_out(out: Path) -> None:

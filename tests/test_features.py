@@ -149,13 +149,13 @@ def stopped_after(network: ConvRNN, batches: int) -> ConvRNN:
     broken = ConvRNN(network.model, network.weights)
     left = [batches]
 
-    def unroll(*arguments: object) -> dict[str, np.ndarray]:
+    def averages(*arguments: object) -> dict[str, np.ndarray]:
         if not left[0]:
             raise StoppedError
         left[0] -= 1
-        return network.unroll(*arguments)
+        return network.averages(*arguments)
 
-    broken.unroll = unroll
+    broken.averages = averages
     return broken
 
 
