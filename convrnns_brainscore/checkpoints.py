@@ -47,9 +47,12 @@ def find_checkpoint(folder: str | PathLike[str], model: str) -> Path | None:
     """``model``'s checkpoint below ``folder``: its bundle, or its ``.safetensors``, or None."""
     bundle = checkpoint_path(folder, model)
     converted = bundle.with_suffix(".safetensors")
-    if any(Path(f"{bundle}{suffix}").exists() for suffix in (".index", DATA)):
+    there = [Path(f"{bundle}{suffix}").exists() for suffix in (".index", DATA)]
+    if all(there):
         return bundle
-    return converted if converted.exists() else None
+    if converted.exists():
+        return converted
+    return bundle if any(there) else None
 
 
 def how_to_get(model: str) -> str:
@@ -89,9 +92,12 @@ def find_bundle(path: str | PathLike[str]) -> Path:
 
 
 def read_checkpoint(
-    path: str | PathLike[str], shapes: dict[str, tuple[int, ...]]
+    path: str | PathLike[str], shapes: dict[str, tuple[int, ...]], model: str | None = None
 ) -> dict[str, NDArray[np.float32]]:
     """The variables of a checkpoint in either format, exactly those of ``shapes``.
+
+    Several models have the same variables; a ``.safetensors`` says which one it is of, and is
+    refused for another ``model``.
 
     Of a bundle, the files' size and SHA-256 are compared with what was recorded when they were
     downloaded, where they were. The optimiser's slots and ``global_step`` are read too, since
@@ -102,8 +108,12 @@ def read_checkpoint(
     ------
     ConvRNNError : a file is missing or damaged; a variable is missing, unknown or of another shape.
     """
-    if str(path).endswith(".safetensors"):
-        return _read_safetensors(Path(path), shapes)
+    if isinstance(path, str | PathLike):
+        path = Path(path)
+        if path.is_dir() and not list(path.glob("*.index")):
+            path = next(iter(sorted(path.glob("*.safetensors"))), path)
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path, shapes, model)
     prefix = find_bundle(path)
     check_record(prefix)
 
@@ -179,13 +189,14 @@ def write_safetensors(path: Path, model: str, values: Mapping[str, NDArray[np.fl
     """``values`` to the file ``path``, which appears when it is whole."""
     from safetensors.numpy import save_file
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
         save_file(
             {name: np.ascontiguousarray(value) for name, value in values.items()},
             partial,
             {"model": model, "sha256": values_sha256(values)},
         )
+        partial.chmod(0o644)  # for all of a lab that share the folder
         partial.replace(path)
     except Exception as error:
         raise ConvRNNError(f"cannot write {path}: {error}") from error
@@ -194,7 +205,7 @@ def write_safetensors(path: Path, model: str, values: Mapping[str, NDArray[np.fl
 
 
 def _read_safetensors(
-    path: Path, shapes: dict[str, tuple[int, ...]]
+    path: Path, shapes: dict[str, tuple[int, ...]], model: str | None
 ) -> dict[str, NDArray[np.float32]]:
     from safetensors import safe_open
 
@@ -202,14 +213,16 @@ def _read_safetensors(
         raise ConvRNNError(f"no such checkpoint: {path}")
     try:
         with safe_open(path, framework="np") as file:
-            recorded = (file.metadata() or {}).get("sha256")
+            about = file.metadata() or {}
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:
         raise ConvRNNError(f"{path} is damaged: {error}. Convert the checkpoint again.") from error
-    if recorded is None:
+    if not {"model", "sha256"} <= about.keys():
         raise ConvRNNError(f"{path} was not written by `convrnns convert`: it has no SHA-256.")
+    if model not in (None, about["model"]):
+        raise ConvRNNError(f"{path} holds the weights of {about['model']}, not of {model}.")
     check_variables({name: value.shape for name, value in values.items()}, shapes, str(path))
-    if values_sha256(values) != recorded:
+    if values_sha256(values) != about["sha256"]:
         raise ConvRNNError(f"{path} is damaged: its SHA-256 differs. Convert the checkpoint again.")
     return {name: values[name].astype(np.float32, copy=False) for name in shapes}
 

@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that ``--help`` answers at o
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -119,12 +120,16 @@ def convert(
     ] = None,
 ) -> None:
     """Convert checkpoints to .safetensors: half the size, and read without TensorFlow."""
+    from convrnns_brainscore.checkpoints import checkpoint_path, how_to_get, write_safetensors
+
     names = _names(models, all_models)
     folder = _folder(checkpoints)
-    bundles = [_checkpoint(folder, name, ".index") for name in names]
+    bundles = [checkpoint_path(folder, name) for name in names]
+    for name, bundle in zip(names, bundles, strict=True):
+        if not bundle.with_name("model.ckpt.index").exists():
+            raise ConvRNNError(f"there is no {bundle}.index to convert. {how_to_get(name)}")
     _start_quietly()
 
-    from convrnns_brainscore.checkpoints import checkpoint_path, write_safetensors
     from convrnns_brainscore.networks.build import variable_shapes
     from convrnns_brainscore.weights import load_weights
     from convrnns_brainscore.zoo import find_model
@@ -282,10 +287,13 @@ def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
     # As a cluster's scheduler ends a job: what is half written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
         message = str(error)
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            message = "no space left on the disk. Free some, and give the same command again."
     except typer.Abort:
         raise SystemExit(130) from None
     except Exception as error:
@@ -360,12 +368,12 @@ def _folder(checkpoints: Path | None) -> Path:
     return checkpoint_folder() if checkpoints is None else checkpoints
 
 
-def _checkpoint(folder: Path, model: str, suffix: str = "") -> Path:
-    """The model's checkpoint below ``folder``; with ``suffix`` ".index", its bundle."""
+def _checkpoint(folder: Path, model: str) -> Path:
+    """The model's checkpoint below ``folder``."""
     from convrnns_brainscore.checkpoints import find_checkpoint, how_to_get
 
     checkpoint = find_checkpoint(folder, model)
-    if checkpoint is None or (suffix == ".index" and checkpoint.suffix == ".safetensors"):
+    if checkpoint is None:
         raise ConvRNNError(
             f"no weights for {model}: there is no {folder / model / 'model.ckpt.index'}. "
             f"{how_to_get(model)} Or name the folder of the checkpoints with --checkpoints, or "

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from keras import ops
+from keras.backend import standardize_dtype
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
@@ -180,8 +181,11 @@ class ConvRNN:
         presentation = as_presentation(presentation, Presentation.default(self.name))
         layers = self.layers if layers is None else layers
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
-        images = ops.convert_to_tensor(images, "float32")
+        images = ops.convert_to_tensor(images)
         check_shape(images.shape)
+        if "float" not in standardize_dtype(images.dtype):
+            raise ConvRNNError(f"images are of type {images.dtype}; expected normalised float32.")
+        images = ops.cast(images, "float32")
         outputs = self._run(images, {layer: single(steps[layer]) for layer in steps}, presentation)
         batch = ops.shape(images)[0]
 

@@ -8,7 +8,8 @@ and download is checked against that record.
 from __future__ import annotations
 
 import json
-import logging
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pooch
@@ -59,37 +60,60 @@ def download(
     Raises
     ------
     ConvRNNError : unknown model; the server has no such files, or is not reached, in `RETRIES` + 1
-        attempts; what came is damaged, or differs from what was recorded at the first download.
+        attempts; what came is damaged, or differs from what was recorded at the first download; a
+        checkpoint is there that this function did not bring.
     OSError : the folder cannot be written.
     """
     shapes = variable_shapes(find_model(model))
     prefix = checkpoint_path(folder, model)
     if _is_whole(prefix):
         return False
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(prefix.parent / ".lock"):
+    arriving = prefix.parent / ".download"
+    arriving.mkdir(parents=True, exist_ok=True)
+    with FileLock(arriving / "lock"):
         if _is_whole(prefix):
             return False
-        for leftover in prefix.parent.glob("tmp*"):  # of a download that was killed
-            leftover.unlink()
-        _fetch(model, prefix, folder, base_address, progress)
         try:
-            read_checkpoint(prefix, shapes)
-        except ConvRNNError as error:
-            for file in _files(prefix):
-                file.unlink()
-            raise ConvRNNError(
-                f"what came from {base_address}/{model} is no checkpoint of {model}, or was "
-                f"damaged on its way ({error}) Nothing was kept; try again."
-            ) from error
-        record = {
-            file.name: {"size": file.stat().st_size, "sha256": sha256_of(file)}
-            for file in _files(prefix)
-        }
-        partial = prefix.with_name(f"tmp-{RECORD}")
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        partial.replace(prefix.parent / RECORD)
+            record = read_record(prefix)
+            foreign = [file for file in _files(prefix) if file.exists() and not record]
+            if foreign:
+                raise ConvRNNError(
+                    f"{foreign[0]} is there, and no download of ours brought it: it is left as it "
+                    "is. Move it away, or name another folder."
+                )
+            _fetch(model, prefix, arriving, base_address, progress)
+            _keep(model, prefix, arriving, shapes, base_address)
+        finally:
+            shutil.rmtree(arriving, ignore_errors=True)
+            with suppress(OSError):  # unless something is in it
+                prefix.parent.rmdir()
     return True
+
+
+def _keep(
+    model: str,
+    prefix: Path,
+    arriving: Path,
+    shapes: dict[str, tuple[int, ...]],
+    base_address: str,
+) -> None:
+    """Move what arrived to its place, with its record, if it is ``model``'s checkpoint."""
+    arrived = _files(arriving / prefix.name)
+    try:
+        read_checkpoint(arriving / prefix.name, shapes)
+    except ConvRNNError as error:
+        raise ConvRNNError(
+            f"what came from {base_address}/{model} was damaged on its way, or is no checkpoint of "
+            f"{model}. Nothing was kept; try again. ({error})"
+        ) from error
+    record = {
+        file.name: {"size": file.stat().st_size, "sha256": sha256_of(file)} for file in arrived
+    }
+    written = arriving / RECORD
+    written.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    for file in (written, *arrived):  # the record first: what is missing is then fetched again
+        file.chmod(0o644)  # for all of a lab that share the folder
+        file.replace(prefix.parent / file.name)
 
 
 def _files(prefix: Path) -> list[Path]:
@@ -107,15 +131,15 @@ def _is_whole(prefix: Path) -> bool:
     return True
 
 
-def _fetch(model: str, prefix: Path, folder: Path, base_address: str, progress: bool) -> None:
-    """Both files of the bundle, each under its name only when it is whole."""
-    logging.getLogger(pooch.get_logger().name).setLevel(logging.WARNING)
+def _fetch(model: str, prefix: Path, arriving: Path, base_address: str, progress: bool) -> None:
+    """Both files of the bundle to the folder ``arriving``."""
+    pooch.get_logger().setLevel("WARNING")  # it would announce each file beside its bar
     known = read_record(prefix)
     registry = {
-        f"{model}/{file.name}": known[file]["sha256"] if file in known else None
-        for file in _files(prefix)
+        file.name: known[file]["sha256"] if file in known else None for file in _files(prefix)
     }
-    source = pooch.create(folder, base_address, registry=registry, retry_if_failed=RETRIES)
+    address = f"{base_address}/{model}"
+    source = pooch.create(arriving, address, registry=registry, retry_if_failed=RETRIES)
     for name in registry:
         downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
         try:

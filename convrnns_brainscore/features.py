@@ -11,10 +11,11 @@ the batches that are done. The store appears under its name when it is whole.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.networks.backend import threads, version
 from convrnns_brainscore.presentation import Presentation, as_presentation
-from convrnns_brainscore.stimuli import read_stimuli
+from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
 from convrnns_brainscore.stores import (
     Journal,
     check_same,
@@ -70,7 +71,7 @@ def extract(
     """Write the features of images to ``out``, or go on where an interrupted call stopped.
 
     Memory holds one batch at a time. An interrupted extraction that is started again gives the
-    same bytes as one that was not interrupted.
+    same bytes as one that was not interrupted (a ``.nc`` the same values: HDF5 lays out each anew).
 
     Parameters
     ----------
@@ -100,9 +101,18 @@ def extract(
     out = Path(out)
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     check_out(out)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if not whole or batch_size < 1:
         raise ConvRNNError(f"batch_size={batch_size!r}: expected a whole number from 1 on.")
-    if not isinstance(stimuli, pd.DataFrame):
+    batch_size = int(batch_size)
+    if network.lesion and network.lesion.first_step >= presentation.times:
+        raise ConvRNNError(
+            f"the lesion begins at step {network.lesion.first_step}, after the "
+            f"{presentation.times} steps of the presentation."
+        )
+    if isinstance(stimuli, pd.DataFrame):
+        stimuli = check_stimuli(stimuli)
+    else:
         stimuli, _ = read_stimuli(stimuli)
     console = Console(stderr=True, quiet=not progress)
     stimuli, skipped = _checked(stimuli, skip_broken, console)
@@ -116,19 +126,19 @@ def extract(
         "skipped": "\n".join(skipped) or "none",
     }
     shapes = {layer: network.output_shape(layer) for layer in steps}
-    if out.exists():
-        check_same(out, attributes, stimuli)
-        shutil.rmtree(out.with_name(f".{out.name}.partial"), ignore_errors=True)
+    work = out.with_name(f".{out.name}.partial")
+    if os.path.lexists(out):
+        check_same(out, attributes, stimuli, out)
+        _clear(work, out)
         console.print(f"{out} is complete already.", soft_wrap=True)
         return skipped
-    work = out.with_name(f".{out.name}.partial")
     sizes = {layer: 4 * int(np.prod(shapes[layer])) * len(steps[layer]) for layer in steps}
     with _only_process(work, out):
         store, journal = work / "store.zarr", Journal(work)
-        if out.exists():
+        if os.path.lexists(out):
             raise ConvRNNError(f"another process has just written {out}.")
         if journal.begun:
-            check_same(store, attributes, stimuli)
+            check_same(store, attributes, stimuli, out)
         to_write = len(stimuli) * sum(sizes.values())
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
         if (stimuli["degrees"] == VISUAL_DEGREES).all():
@@ -237,20 +247,20 @@ def _checked(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The stimuli whose files are images, with their SHA-256; and what is wrong with the others."""
 
-    def check(filename: str) -> str | ConvRNNError:
+    def check(filename: str, degrees: float) -> str | ConvRNNError:
         try:
-            load_image(filename)
+            load_image(filename, degrees)
         except ConvRNNError as error:
             return error
         return sha256_of(Path(filename))
 
-    if not len(stimuli):
-        raise ConvRNNError("no images to extract features of.")
     results, skipped = [], []
-    with ThreadPoolExecutor() as pool, _bar(console, transient=True) as bar:
+    with ThreadPoolExecutor(threads()) as pool, _bar(console, transient=True) as bar:
         try:
             for result in bar.track(
-                pool.map(check, stimuli["filename"]), len(stimuli), description="checking images"
+                pool.map(check, stimuli["filename"], stimuli["degrees"]),
+                len(stimuli),
+                description="checking images",
             ):
                 if isinstance(result, ConvRNNError):
                     if not skip_broken:
@@ -280,7 +290,7 @@ def _only_process(work: Path, out: Path) -> Iterator[None]:
     except Timeout:
         raise ConvRNNError(f"another process is writing {out}.") from None
     except NotImplementedError as error:
-        shutil.rmtree(work, ignore_errors=True)
+        _clear(work, out)
         raise ConvRNNError(
             f"cannot write {out}: its file system has no file locks. Write to a local disk, and "
             "copy the finished store."
@@ -289,8 +299,17 @@ def _only_process(work: Path, out: Path) -> Iterator[None]:
         yield
     finally:
         if Journal(work).empty or out.exists():
-            shutil.rmtree(work, ignore_errors=True)
+            _clear(work, out)
         lock.release()
+
+
+def _clear(work: Path, out: Path) -> None:
+    """Remove what we wrote to ``work``, and the folder if nothing else is in it."""
+    shutil.rmtree(work / "store.zarr", ignore_errors=True)
+    for name in ("journal.jsonl", out.name, "lock"):
+        (work / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        work.rmdir()
 
 
 def _check_room(out: Path, need: int, store: Path, console: Console) -> None:

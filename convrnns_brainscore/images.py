@@ -18,7 +18,7 @@ One function, `load_image`, reads every image of this package, whatever the rout
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,8 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 """ImageNet's mean and standard deviation per channel (RGB), for pixels in [0, 1]."""
 
-GRAY = 128 / 255
+GRAY = 128
+"""Of 255: what surrounds a stimulus and lies behind transparency."""
 
 _LOWEST, _HIGHEST = (0 - MEAN) / STD, (1 - MEAN) / STD
 _ROUNDING = 1e-3
@@ -53,7 +54,8 @@ def normalise(pixels: ArrayLike) -> NDArray[np.float32]:
     >>> normalise([0, 0, 0]).round(3)
     array([-2.118, -2.036, -1.804], dtype=float32)
     """
-    return _standardised(np.asarray(pixels, np.float32) / np.float32(255))
+    unit = np.asarray(pixels, np.float32) / np.float32(255)
+    return np.asarray((unit - MEAN) / STD, np.float32)
 
 
 def check_normalised(images: Any) -> NDArray[np.float32]:
@@ -114,27 +116,27 @@ def load_image(path: str | PathLike[str], degrees: float = VISUAL_DEGREES) -> ND
     """
     from PIL import Image, ImageOps
 
+    if not isinstance(path, str | PathLike):
+        raise ConvRNNError(f"{path!r} is no path of an image file.")
     path = Path(path)
     if not 0 < degrees < np.inf:
         raise ConvRNNError(f"{path}: {degrees:g} degrees; expected a positive number.")
     try:
         with Image.open(path) as image:
             image.load()
-            _check_samples(image, path)
-            channels = _channels(ImageOps.exif_transpose(image))
-    except ConvRNNError:
-        raise
+            _check_samples(image)
+            shown = [
+                _in_field(channel, degrees) for channel in _channels(ImageOps.exif_transpose(image))
+            ]
+    except ConvRNNError as error:
+        raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise ConvRNNError(f"no such image file: {path}") from None
     # Pillow's decoders raise SyntaxError, struct.error, ValueError … besides OSError, and the
     # guard against decompression bombs is none of these.
     except Exception as error:
         raise ConvRNNError(f"cannot read image {path}: {_first_line(error)}") from error
-    try:
-        shown = [_in_field(channel, degrees) for channel in channels]
-    except ConvRNNError as error:
-        raise ConvRNNError(f"{path}: {error}") from None
-    return _standardised(np.stack(shown, axis=-1))
+    return normalise(np.stack(shown, axis=-1))
 
 
 def load_images(
@@ -158,43 +160,50 @@ def load_images(
     return np.stack([load_image(*each) for each in zip(paths, sizes, strict=True)])
 
 
-def _standardised(unit: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pixels in [0, 1] to the networks' normalised space."""
-    return np.asarray((unit - MEAN) / STD, np.float32)
-
-
-def _check_samples(image: Image.Image, path: Path) -> None:
+def _check_samples(image: Image.Image) -> None:
     """Refuse samples whose range the file does not state: floating point and 32-bit integers."""
     # Pillow reads 16-bit PNG and PNM files as 32-bit "I"; of other formats, "I" is 32 bit.
     sixteen_bit = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
     if image.mode == "F" or (image.mode.startswith("I") and not sixteen_bit):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise ConvRNNError(
-            f"{path} holds {kind} samples, whose range is not stated. Save it as 8 or 16 bit."
+            f"holds {kind} samples, whose range is not stated. Save it as 8 or 16 bit."
         )
 
 
-def _channels(image: Image.Image) -> list[Image.Image]:
-    """Red, green and blue in [0, 1] as three float images, transparency laid on gray."""
+def _channels(image: Image.Image) -> Iterator[Image.Image]:
+    """Red, green and blue in 0–255 as float images, one at a time; transparency laid on gray."""
     from PIL import Image
 
     if image.mode.startswith("I"):
-        gray = Image.fromarray(np.asarray(image, np.float32) / np.float32(65535))
-        return [gray] * 3
-    rgba = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
-    alpha = rgba[..., 3:]
-    rgb = rgba[..., :3] * alpha + np.float32(GRAY) * (1 - alpha)
-    return [Image.fromarray(np.ascontiguousarray(rgb[..., c])) for c in range(3)]
+        levels = np.asarray(image)
+        gray = levels.astype(np.float32) / np.float32(257)
+        gray[levels == image.info.get("transparency", -1)] = GRAY
+        yield from [Image.fromarray(gray)] * 3
+    elif image.has_transparency_data:
+        *bands, alpha = image.convert("RGBA").split()
+        opacity = np.asarray(alpha, np.float32) / np.float32(255)
+        for band in bands:
+            value = np.asarray(band, np.float32)
+            yield Image.fromarray(value * opacity + np.float32(GRAY) * (1 - opacity))
+    else:
+        for band in image.convert("RGB").split():
+            yield band.convert("F")
 
 
 def _in_field(channel: Image.Image, degrees: float) -> NDArray[np.float32]:
-    """A channel in [0, 1] at its size in the field of view, [224, 224].
+    """A channel in 0–255 at its size in the field of view, [224, 224].
 
     The field in the image's own pixels, resized to 224. Where the image is small in it, only what
     of the field reaches into the image is made, or it would be as large as the image is small.
     """
     from PIL import Image
 
+    if degrees < VISUAL_DEGREES / SIZE:
+        raise ConvRNNError(
+            f"at {degrees:g} degrees it is smaller than a pixel of the network's input "
+            f"({VISUAL_DEGREES / SIZE:.3f} degrees)."
+        )
     ratio = VISUAL_DEGREES / degrees
     field = [round(ratio * length) for length in channel.size]
     if min(field) < 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +49,20 @@ def read_stimuli(
     ConvRNNError : no images; no such path; a table that is not readable, lacks a column or a value;
         an id or a file without table that comes twice; sizes that are no positive numbers.
     """
-    sources = [sources] if isinstance(sources, str | Path) else list(sources)
+    sources = [sources] if isinstance(sources, str | PathLike) else sources
+    if not isinstance(sources, Iterable):
+        raise ConvRNNError(f"{sources!r}: expected image files, folders, patterns or tables.")
     tables: list[pd.DataFrame] = []
     files: list[Path] = []
     left_out: list[str] = []
-    for source in map(Path, sources):
-        if source.suffix.lower() == ".csv" and source.is_file():
-            tables.append(_read_table(source))
+    for source in sources:
+        if not isinstance(source, str | PathLike) or not str(source):
+            raise ConvRNNError(f"{source!r} is no path of an image, folder or table.")
+        path = Path(source)
+        if path.suffix.lower() == ".csv" and path.is_file():
+            tables.append(_read_table(path))
             continue
-        found, others = _find(source)
+        found, others = _find(path)
         files += found
         left_out += others
     if files:
@@ -67,10 +73,32 @@ def read_stimuli(
     if degrees is not None:
         if "degrees" in stimuli:
             raise ConvRNNError("the table has a column degrees; omit the size given beside it.")
-        stimuli["degrees"] = degrees
-    elif "degrees" not in stimuli:
-        stimuli["degrees"] = float(VISUAL_DEGREES)
-    stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES)).astype(float)
+        stimuli["degrees"] = float(degrees)
+    elif "degrees" in stimuli:
+        stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
+    return check_stimuli(stimuli), left_out
+
+
+def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
+    """``stimulus_id`` and ``filename`` as text, and ``degrees``, of a table with more or less.
+
+    Raises
+    ------
+    ConvRNNError : a column, or all rows, are missing; an id comes twice; a size is no positive
+        number.
+    """
+    for column in ("stimulus_id", "filename"):
+        if column not in stimuli:
+            raise ConvRNNError(f"the stimuli have no column {column}.")
+    if not len(stimuli):
+        raise ConvRNNError("no images to look at.")
+    stimuli = pd.DataFrame(
+        {
+            "stimulus_id": stimuli["stimulus_id"].astype(str).to_numpy(),
+            "filename": stimuli["filename"].astype(str).to_numpy(),
+            "degrees": np.asarray(stimuli.get("degrees", float(VISUAL_DEGREES)), float),
+        }
+    )
     for stimulus_id, size in zip(stimuli["stimulus_id"], stimuli["degrees"], strict=True):
         if not 0 < size < np.inf:
             raise ConvRNNError(
@@ -81,7 +109,7 @@ def read_stimuli(
         name = stimuli["stimulus_id"][twice].iloc[0]
         both = stimuli["filename"][stimuli["stimulus_id"] == name].iloc[:2]
         raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
-    return stimuli[["stimulus_id", "filename", "degrees"]], left_out
+    return stimuli
 
 
 def _find(source: Path) -> tuple[list[Path], list[str]]:
@@ -103,13 +131,14 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
     ]
     if not images:
         raise ConvRNNError(f"no images in {kind} {source} ({', '.join(SUFFIXES)}).")
+    chosen = {*images}
     return images, [
-        f"{path}{os.sep if path.is_dir() else ''}" for path in candidates if path not in {*images}
+        f"{path}{os.sep if path.is_dir() else ''}" for path in candidates if path not in chosen
     ]
 
 
 def _table_of_files(files: list[Path]) -> pd.DataFrame:
-    paths = [path.absolute() for path in files]
+    paths = [Path(os.path.abspath(path)) for path in files]
     twice = pd.Series(paths)[pd.Series(paths).duplicated()]
     if len(twice):
         raise ConvRNNError(f"image file {twice.iloc[0]} is named twice.")
@@ -142,13 +171,13 @@ def _read_table(path: Path) -> pd.DataFrame:
     for column in table.columns.intersection(["stimulus_id", "filename", "degrees"]):
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
-            raise ConvRNNError(f"table {path}: no {column} in line {empty[0] + 2}.")
+            raise ConvRNNError(f"table {path}: no {column} in row {empty[0] + 1}.")
     table["filename"] = [str(path.absolute().parent / name) for name in table["filename"]]
     if "degrees" in table:
         sizes = pd.to_numeric(table["degrees"], errors="coerce")
         if sizes.isna().any():
             wrong = table.index[sizes.isna()][0]
             value = table["degrees"][wrong]
-            raise ConvRNNError(f"table {path}: degrees {value!r} in line {wrong + 2} is no number.")
+            raise ConvRNNError(f"table {path}: degrees {value!r} in row {wrong + 1} is no number.")
         table["degrees"] = sizes
     return table

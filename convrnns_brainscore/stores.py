@@ -57,8 +57,13 @@ def open_activations(store: Path, layers: Iterable[str]) -> dict[str, zarr.Array
     return {layer: root[f"{layer}/activations"] for layer in layers}
 
 
-def check_same(store: Path, attributes: Mapping[str, str | int], stimuli: pd.DataFrame) -> None:
-    """Raise unless ``store``, whole or under way, was begun with the same settings and images."""
+def check_same(
+    store: Path, attributes: Mapping[str, str | int], stimuli: pd.DataFrame, name: Path
+) -> None:
+    """Raise unless ``store``, whole or under way, was begun with the same settings and images.
+
+    ``name`` is what the user calls it.
+    """
     try:
         root = (
             xr.open_dataset(store)
@@ -70,13 +75,13 @@ def check_same(store: Path, attributes: Mapping[str, str | int], stimuli: pd.Dat
             begun_with = dict(root.attrs)
     except Exception as error:
         raise ConvRNNError(
-            f"{store} exists and holds no features. Give another name, or remove it first."
+            f"{name} exists and holds no features. Give another name, or remove it first."
         ) from error
     difference = None
-    for name, value in attributes.items():
-        if begun_with.get(name) != value:
-            difference = f"{name} {begun_with.get(name)!r}, not {value!r}"
-            if name == "threads":
+    for key, value in attributes.items():
+        if begun_with.get(key) != value:
+            difference = f"{key} {begun_with.get(key)!r}, not {value!r}"
+            if key == "threads":
                 difference += " (TF_NUM_INTRAOP_THREADS or OMP_NUM_THREADS set their number)"
             break
     for column in _COMPARED:
@@ -84,7 +89,7 @@ def check_same(store: Path, attributes: Mapping[str, str | int], stimuli: pd.Dat
             difference = f"other images or another order ({column})"
     if difference:
         raise ConvRNNError(
-            f"{store} was begun with {difference}. Give another name, or remove it first."
+            f"{name} was begun with {difference}. Give another name, or remove it first ({store})."
         )
 
 

@@ -75,7 +75,7 @@ def load_weights(
     if checkpoint is None and weights is None:
         checkpoint = find_checkpoint(checkpoint_folder(), model.name)
     if checkpoint is not None:
-        return _weights(read_checkpoint(checkpoint, shapes))
+        return _weights(read_checkpoint(checkpoint, shapes, model.name))
     if weights is None:
         raise ConvRNNError(
             f"no weights for {model.name}. {how_to_get(model.name)} Or give "

@@ -167,7 +167,8 @@ def test_a_flipped_bit_in_converted_weights_is_found(
 def test_safetensors_of_other_models_and_hands_are_refused(
     converted: Path, tmp_path: Path, network: ConvRNN
 ) -> None:
-    with pytest.raises(ConvRNNError, match="Is it another model's"):
+    assert load(converted.parent).weights.sha256 == network.weights.sha256  # by its folder
+    with pytest.raises(ConvRNNError, match="weights of timedecay_shallow, not of ugrnn_shallow"):
         load_network("ugrnn_shallow", checkpoint=converted)
     save_file(network.weights.values, tmp_path / "foreign.safetensors")
     with pytest.raises(ConvRNNError, match=r"not written by `convrnns convert`"):

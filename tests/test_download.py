@@ -91,7 +91,7 @@ def server(published: Path, monkeypatch) -> Iterator[Server]:
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*") if path.is_file()} - {".lock"}
+    return {path.name for path in folder.rglob("*")} - {MODEL}
 
 
 WHOLE = {"model.ckpt.index", DATA, "downloaded.json"}
@@ -127,18 +127,15 @@ def test_trouble_that_stays_is_named_and_leaves_no_half_file(
     with pytest.raises(ConvRNNError, match=rf"cannot download http://.*/{MODEL}/{DATA}: ") as told:
         fetch(MODEL, tmp_path, server.address)
     assert "\n" not in str(told.value)
-    assert names(tmp_path) == {"model.ckpt.index"}
-    server.trouble = []
-    assert fetch(MODEL, tmp_path, server.address)
-    assert server.requests.count(f"{MODEL}/model.ckpt.index") == 1  # what was there stays
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("trouble", ["corrupt", "page"])
 def test_what_arrives_damaged_is_not_kept(server: Server, tmp_path: Path, trouble: str) -> None:
     server.trouble = [trouble]
-    with pytest.raises(ConvRNNError, match=r"damaged on its way .* Nothing was kept"):
+    with pytest.raises(ConvRNNError, match=r"damaged on its way.* Nothing was kept"):
         fetch(MODEL, tmp_path, server.address)
-    assert names(tmp_path) == set()
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unreachable_server_is_one_line(tmp_path: Path, server: Server) -> None:
@@ -171,10 +168,20 @@ def test_another_file_under_the_same_address_is_refused(
 
 
 def test_a_killed_downloads_leftover_is_removed(server: Server, tmp_path: Path) -> None:
-    (tmp_path / MODEL).mkdir()
-    (tmp_path / MODEL / "tmpabc123").write_bytes(b"half")
+    (tmp_path / MODEL / ".download").mkdir(parents=True)
+    (tmp_path / MODEL / ".download" / "tmpabc123").write_bytes(b"half")
     fetch(MODEL, tmp_path, server.address)
     assert names(tmp_path) == WHOLE
+    assert {(tmp_path / MODEL / name).stat().st_mode & 0o777 for name in WHOLE} == {0o644}
+
+
+def test_what_the_user_put_there_stays(server: Server, tmp_path: Path) -> None:
+    (tmp_path / MODEL).mkdir()
+    for name in ("model.ckpt.index", "tmp_notes.txt"):
+        (tmp_path / MODEL / name).write_text("mine")
+    with pytest.raises(ConvRNNError, match=r"model\.ckpt\.index is there, and no download of ours"):
+        fetch(MODEL, tmp_path, server.address)
+    assert names(tmp_path) == {"model.ckpt.index", "tmp_notes.txt"}
 
 
 def test_of_two_processes_one_downloads(server: Server, tmp_path: Path) -> None:

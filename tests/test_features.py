@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from PIL import Image
 from typer.testing import CliRunner
 
-from convrnns_brainscore import ConvRNNError, Presentation, features, load_network
+from convrnns_brainscore import ConvRNNError, Lesion, Presentation, features, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.features import extract
 from convrnns_brainscore.images import load_images
@@ -346,6 +347,29 @@ def test_broken_files_are_skipped_and_listed_when_asked(
         extract(network, tmp_path / "none", "conv1", tmp_path / "n.zarr", SHORT, skip_broken=True)
 
 
+def test_a_table_is_taken_as_it_is_read(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    """Numbers as ids become text; what else the table has is left out; sizes are checked first."""
+    table = pd.DataFrame({"stimulus_id": [1, 2], "filename": photographs[:2], "conv1": [0, 0]})
+    for _ in range(2):
+        extract(network, table, "conv1", tmp_path / "out.zarr", SHORT)
+    root = xr.open_zarr(tmp_path / "out.zarr")
+    assert root.stimulus_id.values.tolist() == ["1", "2"]
+    for changes, message in (
+        ({"stimulus_id": ["a", "a"]}, "stimulus_id a comes twice"),
+        ({"degrees": [8, 1e9]}, "object02.*less than a pixel"),
+    ):
+        with pytest.raises(ConvRNNError, match=message):
+            extract(network, table.assign(**changes), "conv1", tmp_path / "o.zarr", SHORT)
+    with pytest.raises(ConvRNNError, match="no column filename"):
+        extract(network, table[["stimulus_id"]], "conv1", tmp_path / "o.zarr", SHORT)
+    late = load_network("timedecay_shallow", weights="random", lesion=Lesion("recurrence", None, 7))
+    with pytest.raises(ConvRNNError, match="begins at step 7, after the 7 steps"):
+        extract(late, table, "conv1", tmp_path / "o.zarr", SHORT)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
 def test_mistakes_leave_nothing_behind(
     network: ConvRNN, photographs: list[Path], tmp_path: Path
 ) -> None:
@@ -367,6 +391,9 @@ def test_mistakes_leave_nothing_behind(
     with pytest.raises(ConvRNNError, match="exists and holds no features"):
         extract(network, photographs[:1], ["conv5"], out)
     assert (out / "thesis.txt").exists()
+    (tmp_path / "dangling.zarr").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConvRNNError, match="exists and holds no features"):
+        extract(network, photographs[:1], ["conv5"], tmp_path / "dangling.zarr")
 
 
 COMMAND = [sys.executable, "-m", "convrnns_brainscore.cli"]

@@ -69,6 +69,22 @@ def test_a_lesion_of_one_layer_from_a_step_on_changes_what_follows_alone(
     assert changed == {"conv3": [], "conv4": [6, 7, 8], "conv5": [7, 8]}
 
 
+def test_feedback_may_go_while_the_network_runs(noise: np.ndarray) -> None:
+    lesion = Lesion("feedback", ["conv9"], first_step=11)
+    presentation = Presentation.constant(14)
+    outputs, whole = (
+        load_network("rgc_intermediate", weights="random", lesion=each).unroll(
+            noise[:1], ["conv9", "conv10"], presentation, all_times=True
+        )
+        for each in (lesion, None)
+    )
+    changed = {
+        layer: [t for t in range(14) if not np.array_equal(outputs[layer][:, t], output[:, t])]
+        for layer, output in whole.items()
+    }
+    assert changed == {"conv9": [11, 12, 13], "conv10": [12, 13]}
+
+
 def test_a_lesion_that_never_begins_is_exactly_nothing(
     recurrent: ConvRNN, noise: np.ndarray
 ) -> None:
@@ -94,6 +110,7 @@ def test_every_label_says_the_lesion() -> None:
         ("rgc_shallow", 3, "expected one of feedback, recurrence, or a Lesion"),
         ("rgc_shallow", Lesion("recurrence", ["conv1"]), "unknown layer with recurrence"),
         ("rgc_intermediate", Lesion("feedback", ["conv8"]), "Known: conv5, conv6, conv7, conv9"),
+        ("rgc_shallow", Lesion("recurrence", 5), "of layers=5: expected names"),
         ("rgc_shallow", Lesion("recurrence", []), "lesion of no layers"),
         ("rgc_shallow", Lesion("recurrence", first_step=-1), "from step -1"),
     ],
@@ -131,7 +148,7 @@ def test_calling_gives_what_unroll_gives(recurrent: ConvRNN, noise: np.ndarray) 
     for layer, expected in recurrent.unroll(noise, recurrent.layers, SEVEN).items():
         np.testing.assert_array_equal(outputs[layer], expected)
     before = recurrent(noise, ["conv5"], SEVEN, all_times=True)["conv5"]
-    assert before.shape == (3, 7, 4, 4, 512)  # also of the steps that are the same for every image
+    assert before.shape == (3, 7, 4, 4, 256)  # also of the steps that are the same for every image
     with pytest.raises(ConvRNNError, match=r"shape \[3, 3, 224, 224\]"):
         recurrent(noise.transpose(0, 3, 1, 2))
 

@@ -66,11 +66,11 @@ def test_two_ids_may_name_one_file(tmp_path: Path) -> None:
     [
         ("stimulus_id,filename\na,x.png\na,y.png\n", "stimulus_id a comes twice: .*x.png and"),
         ("id,filename\na,x.png\n", "no column stimulus_id; it has id, filename"),
-        ("stimulus_id,filename\na,\n", "no filename in line 2"),
-        ("stimulus_id,filename\n,x.png\n", "no stimulus_id in line 2"),
+        ("stimulus_id,filename\na,\n", "no filename in row 1"),
+        ("stimulus_id,filename\n,x.png\n", "no stimulus_id in row 1"),
         ("stimulus_id,filename\n", "has no rows"),
         ("", "cannot read table"),
-        ("stimulus_id,filename,degrees\na,x.png,wide\n", "degrees 'wide' in line 2 is no number"),
+        ("stimulus_id,filename,degrees\na,x.png,wide\n", "degrees 'wide' in row 1 is no number"),
         ("stimulus_id,filename,degrees\na,x.png,-2\n", "stimulus a: -2 degrees"),
         ('stimulus_id,filename\n"a,x.png\n', "cannot read table"),
         ("stimulus_id,filename\na,x.png,1\nb,y.png,1\n", "cannot read table"),
@@ -87,6 +87,9 @@ def test_sizes_are_given_once(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("stimulus_id,filename,degrees\na,x.png,2\n")
     with pytest.raises(ConvRNNError, match="omit the size given beside it"):
         read_stimuli(tmp_path / "t.csv", degrees=3)
+    (tmp_path / "x.png").touch()
+    with pytest.raises(ConvRNNError, match="stimulus x: nan degrees"):
+        read_stimuli(tmp_path / "x.png", degrees=float("nan"))
 
 
 def test_empty_folders_absent_paths_and_repeated_files_are_refused(folder: Path) -> None:
@@ -95,7 +98,11 @@ def test_empty_folders_absent_paths_and_repeated_files_are_refused(folder: Path)
         (folder / "absent", "no such image file or folder"),
         (folder / "*.tif", "no images in pattern"),
         ([folder / "img1.png", folder], "img1.png is named twice"),
+        ([folder / "img1.png", folder / "sub" / ".." / "img1.png"], "img1.png is named twice"),
         ([], "no images"),
+        (5, "5: expected image files"),
+        ([None], "None is no path"),
+        ("", "'' is no path"),
     ):
         with pytest.raises(ConvRNNError, match=message):
             read_stimuli(source)

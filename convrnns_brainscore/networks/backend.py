@@ -107,9 +107,9 @@ def float32_is_float32() -> Iterator[None]:
 def compiled(function: Function) -> Function:
     """``function`` of tensors, as one graph where the backend gains from it (TensorFlow).
 
-    The graph is made at the first call and serves every batch size. Tensors that the function
-    closes over become the graph's inputs, so weights are not copied into it, and nothing lives in
-    TensorFlow's default graph.
+    The graph is made at the first call with as many arguments, and serves every batch size. Tensors
+    that the function closes over become the graph's inputs, so weights are not copied into it, and
+    nothing lives in TensorFlow's default graph.
     """
     call = _graph(function) if keras.backend.backend() == "tensorflow" else function
 
@@ -127,18 +127,17 @@ def _graph(function: Callable[..., Any]) -> Callable[..., Any]:
     def any_batch(tensor: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
 
-    graph = None
+    graphs: dict[int, Any] = {}  # with feedback and without
 
     def call(*arguments: Any) -> Any:
-        nonlocal graph
-        if graph is None:
+        if len(arguments) not in graphs:
             signature = tf.nest.map_structure(any_batch, arguments)
             with tf.init_scope():  # of its own, even where another graph is being made
-                graph = tf.function(
+                graphs[len(arguments)] = tf.function(
                     lambda *flat: function(*tf.nest.pack_sequence_as(signature, flat)),
                     autograph=False,
                 ).get_concrete_function(*tf.nest.flatten(signature))
-        return graph(*tf.nest.flatten(arguments))
+        return graphs[len(arguments)](*tf.nest.flatten(arguments))
 
     return call
 

@@ -40,7 +40,8 @@ class Lesion:
 
     def __str__(self) -> str:
         """Exact enough to tell any two apart: ``feedback of conv5, conv6 from step 10``."""
-        return f"{self.kind} of {', '.join(self.layers or ())} from step {self.first_step}"
+        layers = "all layers" if self.layers is None else ", ".join(self.layers)
+        return f"{self.kind} of {layers} from step {self.first_step}"
 
 
 def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
@@ -67,6 +68,8 @@ def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
         having = [row.name for row in backbones.rows(model.cell, model.depth) if row.cell]
     if not having:
         raise ConvRNNError(f"{model.name} has no long-range feedback to lesion.")
+    if not isinstance(lesion.layers, Iterable | None):
+        raise ConvRNNError(f"lesion of layers={lesion.layers!r}: expected names of layers.")
     asked = [lesion.layers] if isinstance(lesion.layers, str) else lesion.layers
     layers = having if asked is None else list(asked)
     for layer in layers:
