@@ -162,7 +162,9 @@ image = torch.zeros((1, 224, 224, 3), requires_grad=True)
 output = net(image, "conv5", Presentation.constant(7))["conv5"]
 output[0, -1, 0, 0, 3].backward()
 assert image.grad.abs().sum() > 0
-assert not torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32  # as it was
+# as it was:
+assert not torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
+assert torch.backends.mkldnn.enabled
 """
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -80,17 +80,24 @@ def threads() -> int:
 
 @contextmanager
 def float32_is_float32() -> Iterator[None]:
-    """No TF32 on GPUs, whose products and convolutions err by 3e-4; then as it was before."""
+    """No TF32 on GPUs, whose products and convolutions err by 3e-4; then as it was before.
+
+    PyTorch's convolutions on the CPU are its own, too: those of oneDNN err three times as much,
+    which the networks amplify over time to more than 1e-4, and are no faster here.
+    """
     if keras.backend.backend() == "torch":
         import torch
 
         settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
         before = [setting.fp32_precision for setting in settings]
+        one_dnn = torch.backends.mkldnn.enabled
         try:
+            torch.backends.mkldnn.enabled = False
             for setting in settings:
                 setting.fp32_precision = "ieee"
             yield
         finally:
+            torch.backends.mkldnn.enabled = one_dnn
             for setting, value in zip(settings, before, strict=True):
                 setting.fp32_precision = value
     else:
