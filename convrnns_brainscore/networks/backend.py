@@ -90,14 +90,15 @@ def float32_is_float32() -> Iterator[None]:
 
         settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
         before = [setting.fp32_precision for setting in settings]
-        one_dnn = torch.backends.mkldnn.enabled
+        one_dnn: Any = torch.backends.mkldnn
+        enabled = one_dnn.enabled
         try:
-            torch.backends.mkldnn.enabled = False
+            one_dnn.enabled = False
             for setting in settings:
                 setting.fp32_precision = "ieee"
             yield
         finally:
-            torch.backends.mkldnn.enabled = one_dnn
+            one_dnn.enabled = enabled
             for setting, value in zip(settings, before, strict=True):
                 setting.fp32_precision = value
     else:
