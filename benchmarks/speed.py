@@ -170,7 +170,7 @@ def machine(matmul: float) -> str:
         if line.startswith("model name")
     ]
     name = names[0] if names else platform.processor()
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, matmul {matmul:.0f} GFLOP/s"
+    return f"{name}, {os.cpu_count()} cores, matmul {matmul:.0f} GFLOP/s"
 
 
 def main() -> None:

@@ -232,9 +232,11 @@ def extract(
     """
     from convrnns_brainscore.networks.backbones import reported_steps
     from convrnns_brainscore.stimuli import read_stimuli
+    from convrnns_brainscore.stores import check_out
     from convrnns_brainscore.zoo import find_model
 
     # Most of what can be wrong with a request is found before TensorFlow takes seconds to start.
+    check_out(out)
     stimuli, left_out = read_stimuli(images, stimulus_degrees)
     shown = _presentation(model, presentation, times, image_off, off)
     names = _split(layers)
@@ -426,6 +428,9 @@ def _start_quietly() -> None:
             from convrnns_brainscore.networks import backend
 
             backend.start()
+        except (ImportError, ValueError) as error:  # Keras knows no such backend
+            name = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise ConvRNNError(f"cannot start KERAS_BACKEND={name}: {error}") from error
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -47,13 +47,12 @@ from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
 from convrnns_brainscore.stores import (
     Journal,
+    check_out,
     check_same,
     create_store,
     open_activations,
     write_netcdf,
 )
-
-FORMATS = (".zarr", ".nc")
 
 
 def extract(
@@ -71,7 +70,7 @@ def extract(
     """Write the features of images to ``out``, or go on where an interrupted call stopped.
 
     Memory holds one batch at a time. An interrupted extraction that is started again gives the
-    same bytes as one that was not interrupted (a ``.nc`` the same values: HDF5 lays out each anew).
+    same bytes as one that was not interrupted.
 
     Parameters
     ----------
@@ -200,14 +199,6 @@ def _fill(
                 soft_wrap=True,
             )
         raise
-
-
-def check_out(out: Path) -> None:
-    """Raise unless features can be written under the name ``out``."""
-    if out.suffix not in FORMATS:
-        raise ConvRNNError(f"{out}: features are written to a name ending in .zarr or .nc")
-    if not out.absolute().parent.is_dir():
-        raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
 
 
 def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:

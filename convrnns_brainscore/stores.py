@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -29,7 +30,16 @@ from numpy.typing import ArrayLike, NDArray
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.presentation import time_bins
 
+FORMATS = (".zarr", ".nc")
 _COMPARED = ("stimulus_id", "degrees", "image_sha256")
+
+
+def check_out(out: Path) -> None:
+    """Raise unless features can be written under the name ``out``."""
+    if out.suffix not in FORMATS:
+        raise ConvRNNError(f"{out}: features are written to a name ending in .zarr or .nc")
+    if not out.absolute().parent.is_dir():
+        raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
 
 
 def create_store(
@@ -151,12 +161,20 @@ def write_netcdf(store: Path, layers: list[str], path: Path) -> None:
     # Nobody else opens this file, and some clusters' file systems have no locks.
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     path.unlink(missing_ok=True)
-    with xr.open_zarr(store) as root:
-        root.to_netcdf(path, engine="netcdf4")
-    for layer in layers:
-        with xr.open_zarr(store, group=layer) as features:
-            features.activations.encoding = {"_FillValue": None}
-            features.to_netcdf(path, mode="a", group=layer, engine="netcdf4")
+    with dask.config.set(scheduler="synchronous"):
+        for group in (None, *layers):
+            with xr.open_zarr(store, group=group) as held:
+                # In one order of chunks and of variables, so that the bytes are the same each time.
+                held = held[sorted(held.variables)]
+                for name in held.variables:
+                    if name != "activations":
+                        held[name].load()
+                for name in held.data_vars:
+                    held[name].encoding = {"_FillValue": None}
+                    if held.coords:
+                        held[name].encoding["coordinates"] = " ".join(sorted(held.coords))
+                mode = "w" if group is None else "a"
+                held.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
 
 
 def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:

@@ -189,6 +189,10 @@ def test_an_interrupted_extraction_goes_on_and_ends_in_the_same_bytes(
             batch_size=2)  # fmt: skip
     assert content(out) == uninterrupted
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+    begin(network, photographs, tmp_path / "out.nc")
+    for name in ("out.nc", "whole.nc"):
+        go_on(network, photographs, tmp_path / name)
+    assert (tmp_path / "out.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
 
 
 def test_a_kill_after_the_last_step_leaves_nothing_to_do(

@@ -74,7 +74,8 @@ def threads() -> int:
     return (
         tf.config.threading.get_intra_op_parallelism_threads()
         or (int(asked) if asked.isdigit() else 0)
-        or len(os.sched_getaffinity(0))
+        or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+        or 1
     )
 
 
