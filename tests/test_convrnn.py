@@ -65,9 +65,13 @@ def test_logits_are_the_readout_at_the_last_step(network: ConvRNN, noise: np.nda
 
 # The networks that differ in more than their decoder.
 DISTINCT = {(model.cell, model.depth): model.name for model in reversed(MODELS.values())}.values()
+QUICK = [name for name in DISTINCT if "shallow" in name or name == "rgc_intermediate"]
 
 
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DISTINCT],
+)
 def test_random_weights_neither_die_nor_blow_up(name: str, noise: np.ndarray) -> None:
     """Over 30 steps of a constant image, and images stay distinguishable in every layer."""
     net = load_network(name, weights="random", seed=3)
