@@ -287,7 +287,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
-    # As a cluster's scheduler ends a job: what is half written is removed.
+    # As a cluster's scheduler ends a job: it stops as an exception does, which tidies up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
     try:

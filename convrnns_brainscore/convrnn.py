@@ -236,7 +236,6 @@ class ConvRNN:
         self, images: Tensor, asked: Mapping[str, Sequence[Average]], presentation: Presentation
     ) -> dict[str, list[Tensor]]:
         """The averages of each layer, [batch, …], or [1, …] where all images give the same."""
-        backend.check_process()
         key = tuple((layer, tuple(averages)) for layer, averages in asked.items())
         graph = self._graph(key, presentation.image_off)
         return graph(images, ops.convert_to_tensor(presentation.off_frame))

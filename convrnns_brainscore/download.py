@@ -74,14 +74,18 @@ def download(
         if _is_whole(prefix):
             return False
         try:
-            record = read_record(prefix)
-            foreign = [file for file in _files(prefix) if file.exists() and not record]
+            known = read_record(prefix)
+            foreign = [file for file in _files(prefix) if file.exists() and not known]
             if foreign:
                 raise ConvRNNError(
                     f"{foreign[0]} is there, and no download of ours brought it: it is left as it "
                     "is. Move it away, or name another folder."
                 )
-            _fetch(model, prefix, arriving, base_address, progress)
+            registry = {
+                file.name: known[file]["sha256"] if file in known else None
+                for file in _files(prefix)
+            }
+            _fetch(registry, arriving, f"{base_address}/{model}", prefix.parent / RECORD, progress)
             _keep(model, prefix, arriving, shapes, base_address)
         finally:
             shutil.rmtree(arriving, ignore_errors=True)
@@ -131,14 +135,15 @@ def _is_whole(prefix: Path) -> bool:
     return True
 
 
-def _fetch(model: str, prefix: Path, arriving: Path, base_address: str, progress: bool) -> None:
-    """Both files of the bundle to the folder ``arriving``."""
+def _fetch(
+    registry: dict[str, int | str | None],
+    arriving: Path,
+    address: str,
+    record: Path,
+    progress: bool,
+) -> None:
+    """The files of ``registry`` (name → SHA-256, if known) to the folder ``arriving``."""
     pooch.get_logger().setLevel("WARNING")  # it would announce each file beside its bar
-    known = read_record(prefix)
-    registry = {
-        file.name: known[file]["sha256"] if file in known else None for file in _files(prefix)
-    }
-    address = f"{base_address}/{model}"
     source = pooch.create(arriving, address, registry=registry, retry_if_failed=RETRIES)
     for name in registry:
         downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
@@ -149,5 +154,5 @@ def _fetch(model: str, prefix: Path, arriving: Path, base_address: str, progress
         except ValueError as error:
             raise ConvRNNError(
                 f"{source.get_url(name)} is not what was recorded at the first download. If the "
-                f"authors have published another, remove {prefix.parent / RECORD}."
+                f"authors have published another, remove {record}."
             ) from error
