@@ -1,12 +1,15 @@
 """Activations as Brain-Score wants them: presentation × neuroid × time_bin, bins in ms.
 
-The bins that are asked for drive the inference: only the layers and steps that they need are
-computed, and steps are averaged into bins while they are made.
+`ActivationsExtractor` is what Brain-Score calls an ``activations_model``. The bins that are asked
+for drive the inference: only the layers and steps that they need are computed, and steps are
+averaged into bins while they are made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -14,20 +17,311 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_core.supported_data_standards.brainio.assemblies import (
+    NeuroidAssembly,
+    walk_coords,
+)
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision.model_helpers.activations.core import ActivationsExtractorHelper, HookHandle
+from brainscore_vision.model_helpers.activations.pca import LayerPCA
 from numpy.typing import NDArray
+from result_caching import store  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.progress import track
 
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.features import describe
-from convrnns_brainscore.images import load_images
-from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
+from convrnns_brainscore.features import image_digests
+from convrnns_brainscore.images import VISUAL_DEGREES, load_images
+from convrnns_brainscore.presentation import MS_PER_STEP, Presentation, as_presentation
+from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.stores import neuroid_coordinates
 
 TimeBin = tuple[float, float]
+
+LOGITS = "logits"
+"""The name of the decoded readout among the layers."""
+
+_NEUROID_COORDINATES = (
+    "neuroid_num",
+    "neuroid_id",
+    "layer",
+    "region",
+    "channel",
+    "channel_x",
+    "channel_y",
+    "time_bin_start",
+    "time_bin_end",
+)
+
+
+class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
+    """A network as Brain-Score's ``activations_model``.
+
+    Layers come as presentation × neuroid × time_bin: all steps of the presentation, or the bins
+    asked for. ``logits`` come as presentation × 1000, decoded as the model decodes.
+
+    What is answered for a stimulus set that has an identifier is cached, where Brain-Score caches
+    (``RESULTCACHING_HOME``, ``RESULTCACHING_DISABLE``), but by what makes the numbers: the weights,
+    the presentation, the version of this package, the layers, the bins and the images' contents.
+    With batch hooks registered nothing is cached, since what they do cannot be told.
+
+    Parameters
+    ----------
+    network : from `load_network`.
+    presentation : None: `Presentation.neural` for layers over time, and for ``logits`` the one that
+        the model was trained with (under the neural one, what the last step shows entered the
+        network after the image went off).
+    batch_size : images at a time.
+
+    Attributes
+    ----------
+    identifier : ``convrnn_<model>…`` with a digest of all but layers, bins and stimuli, so that
+        whatever Brain-Score keys by it (the basis of `LayerPCA`) is never another network's.
+    """
+
+    def __init__(
+        self,
+        network: ConvRNN,
+        presentation: Presentation | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self.network = network
+        self.presentation = as_presentation(presentation, Presentation.neural())
+        self.logits_presentation = as_presentation(presentation, Presentation.default(network.name))
+        made_by = (describe(network, self.presentation), self.logits_presentation.describe())
+        super().__init__(
+            get_activations=None,
+            preprocessing=load_images,
+            identifier=f"{identifier(network)}-{_digest(made_by)}",
+            batch_size=batch_size,
+        )
+
+    @property
+    def _extractor(self) -> ActivationsExtractor:
+        """Where Brain-Score looks for hooks and for the extraction of a single image."""
+        return self
+
+    def __call__(
+        self,
+        stimuli: StimulusSet | Sequence[str | Path],
+        layers: Sequence[str] | None,
+        stimuli_identifier: str | bool | None = None,
+        number_of_trials: int = 1,
+        require_variance: bool = False,
+        time_bins: Sequence[TimeBin] | None = None,
+    ) -> NeuroidAssembly:
+        """The activations of ``layers`` for ``stimuli``, one presentation a stimulus.
+
+        Parameters
+        ----------
+        stimuli : a stimulus set, or image files.
+        layers : names; None: ``["logits"]``.
+        stimuli_identifier : name of the stimuli in the cache; None: the stimulus set's identifier;
+            False: not cached.
+        number_of_trials : what the answer is averaged over. The network is deterministic, so one
+            presentation stands for any number.
+        require_variance : refused.
+        time_bins : (start, end) in ms from image onset; None: every step of the presentation. Not
+            for ``logits``.
+
+        Returns
+        -------
+        NeuroidAssembly : float32; presentation with the stimulus set's columns; neuroid with
+            ``layer``, ``channel``, ``channel_x``, ``channel_y``, ``neuroid_num``, ``neuroid_id``;
+            time_bin with ``time_bin_start`` and ``time_bin_end``.
+
+        Raises
+        ------
+        ConvRNNError : a variance is required; no stimuli, broken or missing files, an id that comes
+            twice; unknown layers, or ``logits`` together with layers over time.
+        """
+        show = self.from_stimulus_set if isinstance(stimuli, StimulusSet) else self.from_paths
+        return show(stimuli, layers, stimuli_identifier, require_variance, time_bins)
+
+    def from_stimulus_set(
+        self,
+        stimulus_set: StimulusSet,
+        layers: Sequence[str] | None,
+        stimuli_identifier: str | bool | None = None,
+        require_variance: bool | None = False,
+        time_bins: Sequence[TimeBin] | None = None,
+    ) -> NeuroidAssembly:
+        """As a call, for a stimulus set; the stimulus-set hooks are applied to it."""
+        if stimuli_identifier is None:
+            stimuli_identifier = getattr(stimulus_set, "identifier", None)
+        for hook in list(self._stimulus_set_hooks.values()):
+            stimulus_set = hook(stimulus_set)
+        columns = {str(name): stimulus_set[name].values for name in stimulus_set.columns}
+        clash = sorted(set(columns) & set(_NEUROID_COORDINATES))
+        if clash:
+            raise ConvRNNError(
+                f"the stimulus set has a column {clash[0]!r}, which names something of neuroids or "
+                "time bins in an assembly; rename it."
+            )
+        paths = files_of(stimulus_set)
+        return self._recorded(
+            columns, paths, layers, stimuli_identifier, require_variance, time_bins
+        )
+
+    def from_paths(
+        self,
+        stimuli_paths: Sequence[str | Path],
+        layers: Sequence[str] | None,
+        stimuli_identifier: str | bool | None = None,
+        require_variance: bool | None = None,
+        time_bins: Sequence[TimeBin] | None = None,
+    ) -> NeuroidAssembly:
+        """As a call, for image files; their paths are the ``stimulus_id``."""
+        paths = _as_paths(stimuli_paths)
+        columns = {"stimulus_id": np.array(paths), "stimulus_path": np.array(paths)}
+        return self._recorded(
+            columns, paths, layers, stimuli_identifier, require_variance, time_bins
+        )
+
+    def register_batch_activations_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
+        """As Brain-Score's; ``hook`` is given each time bin by itself, [batch, feature].
+
+        `LayerPCA` fits one basis a layer, on all steps of the presentation as separate samples.
+        """
+        if isinstance(hook, LayerPCA):
+            hook._extractor = _StepsAsPresentations(self)
+        return super().register_batch_activations_hook(hook)
+
+    def _from_paths(
+        self, layers: Sequence[str], stimuli_paths: Sequence[str], require_variance: bool = False
+    ) -> NeuroidAssembly:
+        """What Brain-Score calls to look at a single image before it begins."""
+        return self.from_paths(stimuli_paths, layers, False, require_variance)
+
+    def _recorded(
+        self,
+        columns: dict[str, NDArray[Any]],
+        paths: Sequence[str],
+        layers: Sequence[str] | None,
+        stimuli_identifier: str | bool | None,
+        require_variance: bool | None,
+        time_bins: Sequence[TimeBin] | None,
+    ) -> NeuroidAssembly:
+        if require_variance:
+            raise ConvRNNError(
+                f"{self.network.name} is deterministic: it has no variance over trials to give "
+                "(require_variance=True)."
+            )
+        layers = [layers] if isinstance(layers, str) else list(layers or [LOGITS])
+        decoded = layers == [LOGITS]
+        if decoded:
+            time_bins = None
+        elif LOGITS in layers:
+            raise ConvRNNError("ask for logits by themselves: they have no time bins.")
+        else:
+            time_bins = parse_time_bins(
+                _steps(self.presentation) if time_bins is None else time_bins
+            )
+        unique = list(dict.fromkeys(paths))
+        contents = []
+        for found in image_digests(unique, [VISUAL_DEGREES] * len(unique)):
+            if isinstance(found, ConvRNNError):
+                raise found
+            contents.append(found)
+
+        shapes = {layer: self._shape(layer) for layer in layers}
+
+        def compute() -> NDArray[np.float32]:
+            if decoded:
+                return self._logits(unique, shapes)
+            return self._averages(unique, shapes, time_bins or ())
+
+        if stimuli_identifier and self.identifier and not self._batch_activations_hooks:
+            key = f"{self.identifier}-{_digest((layers, time_bins, contents))}"
+            values = _cached(key, compute)
+        else:
+            values = compute()
+        if len(unique) != len(paths):
+            place = {path: index for index, path in enumerate(unique)}
+            values = values[[place[path] for path in paths]]
+        presentation = self.logits_presentation if decoded else self.presentation
+        made_by = describe(self.network, presentation)
+        return neuroid_assembly(values, made_by, columns, shapes, time_bins)
+
+    def _averages(
+        self,
+        paths: Sequence[str],
+        shapes: dict[str, tuple[int, ...]],
+        time_bins: Sequence[TimeBin],
+    ) -> NDArray[np.float32]:
+        """Each layer averaged over each bin, [stimulus, neuroid, time_bin], C-contiguous."""
+        averages = [tuple(bin_weights(time_bin).items()) for time_bin in time_bins]
+        asked = dict.fromkeys(shapes, averages)
+
+        def record(images: NDArray[np.float32]) -> NDArray[np.float32]:
+            outputs = self.network.averages(images, asked, self.presentation)
+            bins = [
+                {layer: outputs[layer][:, index].reshape(len(images), -1) for layer in shapes}
+                for index in range(len(averages))
+            ]
+            return np.stack([self._hooked(features, shapes) for features in bins], axis=2)
+
+        return self._batched(paths, ", ".join(shapes), record)
+
+    def _logits(
+        self, paths: Sequence[str], shapes: dict[str, tuple[int, ...]]
+    ) -> NDArray[np.float32]:
+        def decode(images: NDArray[np.float32]) -> NDArray[np.float32]:
+            logits = self.network.logits(images, self.logits_presentation)
+            return self._hooked({LOGITS: logits}, shapes)
+
+        return self._batched(paths, LOGITS, decode)
+
+    def _batched(
+        self,
+        paths: Sequence[str],
+        what: str,
+        record: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
+        """``record`` of all images, batch by batch into one array."""
+        result = None
+        for start in track(
+            range(0, len(paths), self._batch_size),
+            f"{self.network.name}: {what}",
+            disable=len(paths) <= self._batch_size,
+            transient=True,
+            console=Console(stderr=True),
+        ):
+            batch = slice(start, start + self._batch_size)
+            values = record(load_images(paths[batch]))
+            if result is None:
+                result = np.empty((len(paths), *values.shape[1:]), np.float32)
+            result[batch] = values
+        assert result is not None
+        return result
+
+    def _hooked(
+        self, features: dict[str, NDArray[np.float32]], shapes: dict[str, tuple[int, ...]]
+    ) -> NDArray[np.float32]:
+        """Layers' [batch, feature] of one bin after the batch hooks, side by side.
+
+        Where a hook made another number of features of a layer's units, they stand nowhere in the
+        visual field, which ``shapes`` is made to say.
+        """
+        changed: Any = OrderedDict(features)
+        for hook in list(self._batch_activations_hooks.values()):
+            changed = _apply(hook, changed)
+        for layer, values in changed.items():
+            if values.shape[1] != np.prod(shapes[layer]):
+                shapes[layer] = (values.shape[1],)
+        return np.concatenate([changed[layer] for layer in features], axis=1)
+
+    def _shape(self, layer: str) -> tuple[int, ...]:
+        return self.network.output_shape("imnetds" if layer == LOGITS else layer)
+
+
+def identifier(network: ConvRNN) -> str:
+    """``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where there is one."""
+    label = "" if network.weights.seed is None else f"-untrained-seed{network.weights.seed}"
+    if network.lesion:
+        label += f"-without-{network.lesion}".replace(", ", "-").replace(" ", "-")
+    return f"convrnn_{network.name}{label}"
 
 
 def parse_time_bins(time_bins: Any) -> list[TimeBin]:
@@ -76,92 +370,135 @@ def bin_weights(time_bin: TimeBin) -> dict[int, float]:
     }
 
 
-def binned_activations(
-    network: ConvRNN,
-    paths: Sequence[str | Path],
-    layer: str,
-    time_bins: Sequence[TimeBin],
-    presentation: Presentation,
-    batch_size: int = BATCH_SIZE,
-) -> NDArray[np.float32]:
-    """The activations of one layer, averaged over each time bin, weighted by overlap.
-
-    Bins beyond the presentation unroll longer, with the image off (or on, if it never goes off).
-
-    Returns
-    -------
-    float32 [stimulus, neuroid, time_bin], C-contiguous.
-    """
-    averages = [tuple(bin_weights(time_bin).items()) for time_bin in time_bins]
-    size = int(np.prod(network.output_shape(layer)))
-    result = np.empty((len(paths), size, len(time_bins)), np.float32)
-    for start in track(
-        range(0, len(paths), batch_size),
-        f"{network.name}: {layer}",
-        disable=len(paths) <= batch_size,
-        transient=True,
-        console=Console(stderr=True),
-    ):
-        batch = slice(start, start + batch_size)
-        values = network.averages(load_images(paths[batch]), {layer: averages}, presentation)[layer]
-        result[batch] = np.moveaxis(values.reshape(*values.shape[:2], -1), 1, 2)
-    return result
-
-
 def neuroid_assembly(
     values: NDArray[np.float32],
-    network: ConvRNN,
-    presentation: Presentation,
-    stimuli: StimulusSet,
-    region: str,
-    layer: str,
-    time_bins: Sequence[TimeBin],
+    made_by: dict[str, Any],
+    columns: dict[str, NDArray[Any]],
+    shapes: dict[str, tuple[int, ...]],
+    time_bins: Sequence[TimeBin] | None,
 ) -> NeuroidAssembly:
-    """``values`` [presentation, neuroid, time_bin] with their coordinates and provenance."""
-    number = np.arange(values.shape[1])
-    neuroid = {
-        "neuroid_num": number,
-        "neuroid_id": [f"{layer}.{index}" for index in number],
-        "layer": [layer] * len(number),
-        "region": [region] * len(number),
-        **neuroid_coordinates(network.output_shape(layer)),
+    """``values`` with their coordinates.
+
+    Parameters
+    ----------
+    values : [presentation, neuroid, time_bin], or [presentation, neuroid] where there are no bins.
+    made_by : attributes.
+    columns : what is known of the presentations.
+    shapes : layer → shape of one step's output, (height, width, channel) or (channel,); their
+        neuroids follow each other.
+    """
+    neuroids = pd.concat([_neuroids(layer, shape) for layer, shape in shapes.items()])
+    coords: dict[str, Any] = {
+        **{name: ("presentation", column) for name, column in columns.items()},
+        **{name: ("neuroid", neuroids[name].to_numpy()) for name in neuroids.columns},
     }
-    start, end = zip(*time_bins, strict=True)
-    coords = {
-        **{column: ("presentation", stimuli[column].values) for column in stimuli.columns},
-        **{name: ("neuroid", values) for name, values in neuroid.items()},
-        "time_bin_start": ("time_bin", list(start)),
-        "time_bin_end": ("time_bin", list(end)),
-    }
-    assembly = NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid", "time_bin"])
-    assembly.attrs.update(describe(network, presentation))
+    dims = ["presentation", "neuroid"]
+    if time_bins is not None:
+        start, end = zip(*time_bins, strict=True)
+        coords |= {"time_bin_start": ("time_bin", list(start))}
+        coords |= {"time_bin_end": ("time_bin", list(end))}
+        dims.append("time_bin")
+    assembly = NeuroidAssembly(values, coords=coords, dims=dims)
+    assembly.attrs.update(made_by)
     return assembly
 
 
-def as_stimulus_set(stimuli: StimulusSet | Iterable[str | Path]) -> tuple[StimulusSet, list[Path]]:
-    """A stimulus set and its files, from a stimulus set or from paths (which become the ids).
+def in_region(recording: NeuroidAssembly, region: str) -> NeuroidAssembly:
+    """The recording with ``region`` among the neuroids' coordinates; its values are shared."""
+    coords = {name: (dims, values) for name, dims, values in walk_coords(recording)}
+    coords["region"] = ("neuroid", np.full(recording.sizes["neuroid"], region))
+    named = NeuroidAssembly(recording.values, coords=coords, dims=recording.dims)
+    named.attrs.update(recording.attrs)
+    return named
+
+
+def _neuroids(layer: str, shape: tuple[int, ...]) -> pd.DataFrame:
+    """The coordinates of a layer's neuroids; where there is no place, it is −1."""
+    number = np.arange(int(np.prod(shape)))
+    return pd.DataFrame(
+        {
+            "neuroid_num": number,
+            "neuroid_id": [f"{layer}.{index}" for index in number],
+            "layer": layer,
+            "channel_x": -1,
+            "channel_y": -1,
+        }
+    ).assign(**neuroid_coordinates(shape))
+
+
+def files_of(stimuli: StimulusSet) -> list[str]:
+    """The file of each stimulus of a set.
 
     Raises
     ------
-    ConvRNNError : no stimuli, or something else than files.
+    ConvRNNError : no stimuli, an id that comes twice, or no files.
     """
-    if not isinstance(stimuli, StimulusSet):
-        stimuli = _stimulus_set_of_files(stimuli)
     try:
-        paths = [Path(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
+        ids = stimuli["stimulus_id"]
+        twice = ids[ids.duplicated()]
+        if len(twice):
+            raise ConvRNNError(f"stimulus_id {twice.iloc[0]} comes twice in the stimulus set.")
+        paths = [str(stimuli.get_stimulus(key)) for key in ids]
     except (AttributeError, KeyError) as error:
         raise ConvRNNError(f"the stimulus set does not say where its files are: {error}") from error
     if not paths:
         raise ConvRNNError("no stimuli to look at.")
-    return stimuli, paths
+    return paths
 
 
-def _stimulus_set_of_files(paths: Any) -> StimulusSet:
+def _as_paths(paths: Any) -> list[str]:
     paths = [paths] if isinstance(paths, str | PathLike) else paths
     names = list(paths) if isinstance(paths, Iterable) else [paths]
     if isinstance(paths, pd.DataFrame) or not all(isinstance(n, str | PathLike) for n in names):
         raise ConvRNNError("expected a Brain-Score StimulusSet or a list of image files.")
-    names = [str(name) for name in names]
-    stimuli = StimulusSet({"stimulus_id": names, "stimulus_path": names})
-    stimuli.stimulus_paths = {name: name for name in names}
-    return stimuli
+    if not names:
+        raise ConvRNNError("no stimuli to look at.")
+    return [str(name) for name in names]
+
+
+class _StepsAsPresentations:
+    """An extractor as `LayerPCA` is to see it: every step of an image is one more presentation."""
+
+    def __init__(self, extractor: ActivationsExtractor) -> None:
+        self._of = extractor
+
+    @property
+    def identifier(self) -> str:
+        return str(self._of.identifier)
+
+    def __call__(self, stimuli: Sequence[str], layers: Sequence[str]) -> NeuroidAssembly:
+        recorded = self._of(stimuli, layers=layers)
+        if "time_bin" not in recorded.dims:
+            return recorded
+        values = np.moveaxis(recorded.values, 2, 1).reshape(-1, recorded.sizes["neuroid"])
+        coords = {name: ("neuroid", recorded[name].values) for name in ("layer", "neuroid_id")}
+        return NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+
+
+def _apply(hook: Callable[[Any], Any], features: Any) -> Any:
+    try:
+        return hook(features)
+    except ConvRNNError:
+        raise
+    except Exception as error:
+        if not isinstance(hook, LayerPCA):
+            raise
+        raise ConvRNNError(
+            "Brain-Score's LayerPCA could not be fitted. It needs ImageNet's validation images as "
+            "imagenet2012.hdf5, downloaded by Brain-Score or named by $MT_IMAGENET_PATH "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})."
+        ) from error
+
+
+def _steps(presentation: Presentation) -> list[TimeBin]:
+    return [(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in range(presentation.times)]
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+
+
+@store(identifier_ignore=["compute"])  # type: ignore[untyped-decorator]
+def _cached(key: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Brain-Score's store of results, by a key that holds all that makes the numbers."""
+    return compute()

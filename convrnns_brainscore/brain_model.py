@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_core.supported_data_standards.brainio.assemblies import (
+    BehavioralAssembly,
+    NeuroidAssembly,
+)
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision.model_helpers.brain_transformation.behavior import (
+    LabelBehavior,
+    OddOneOut,
+    ProbabilitiesMapping,
+)
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import ArrayLike
 
 from convrnns_brainscore.activations import (
+    LOGITS,
+    ActivationsExtractor,
     TimeBin,
-    as_stimulus_set,
-    binned_activations,
-    neuroid_assembly,
+    identifier,
+    in_region,
     parse_time_bins,
 )
 from convrnns_brainscore.convrnn import ConvRNN, load_network
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.networks.lesions import Lesion
-from convrnns_brainscore.presentation import Presentation, as_presentation
-from convrnns_brainscore.regions import region_layer
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.regions import layers_of, region_layers
 
 
 def load_brain_model(
@@ -34,6 +43,7 @@ def load_brain_model(
     weights: Mapping[str, ArrayLike] | Literal["random"] | None = None,
     seed: int = 0,
     presentation: Presentation | None = None,
+    region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
     lesion: Lesion | str | None = None,
 ) -> TemporalBrainModel:
     """A published ConvRNN as a `brainscore_vision.model_interface.BrainModel`.
@@ -41,33 +51,50 @@ def load_brain_model(
     Parameters
     ----------
     name, checkpoint, weights, seed, lesion : as in `load_network`.
-    presentation : what the subject sees when; None: `Presentation.neural`, the image for 100 ms.
+    presentation : what the subject sees when; None: `Presentation.neural`, the image for 100 ms, in
+        recordings, and in behaviour the presentation that the model was trained with.
+    region_layer_map : as in `regions.region_layers`: None (one layer a region), ``"paper"``, a
+        mapping or a JSON file.
 
     Raises
     ------
-    ConvRNNError : as `load_network`.
+    ConvRNNError : as `load_network`; a map with regions or layers that there are not.
     """
     network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed, lesion=lesion)
-    return TemporalBrainModel(network, as_presentation(presentation, Presentation.neural()))
+    return TemporalBrainModel(network, presentation, region_layer_map)
 
 
 class TemporalBrainModel(BrainModel):  # type: ignore[misc]
-    """A network that is recorded from, region by region, in time bins of ms from image onset."""
+    """A network that is recorded from, region by region, in time bins of ms from image onset, and
+    that performs Brain-Score's tasks with its decoded logits."""
 
-    def __init__(self, network: ConvRNN, presentation: Presentation) -> None:
+    def __init__(
+        self,
+        network: ConvRNN,
+        presentation: Presentation | None = None,
+        region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
+    ) -> None:
         self.network = network
-        self.presentation = presentation
+        self.region_layer_map = region_layers(network.model, region_layer_map)
+        self.activations_model = ActivationsExtractor(network, presentation)
         self._region: str | None = None
         self._time_bins: list[TimeBin] = []
+        self._behaviour: BrainModel | None = None
 
     @property
     def identifier(self) -> str:
         """``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where there is one."""
-        seed, lesion = self.network.weights.seed, self.network.lesion
-        label = "" if seed is None else f"-untrained-seed{seed}"
-        if lesion:
-            label += f"-without-{lesion}".replace(", ", "-").replace(" ", "-")
-        return f"convrnn_{self.network.name}{label}"
+        return identifier(self.network)
+
+    @property
+    def presentation(self) -> Presentation:
+        """What the subject sees when it is recorded from."""
+        return self.activations_model.presentation
+
+    @property
+    def layer_model(self) -> TemporalBrainModel:
+        """Where Brain-Score looks for ``region_layer_map`` to write it into a score's comment."""
+        return self
 
     def visual_degrees(self) -> int:
         """8 degrees."""
@@ -87,34 +114,76 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         ------
         ConvRNNError : no such region, or bins that cannot be recorded.
         """
-        region_layer(self.network.model, recording_target)
+        layers_of(self.network.model, self.region_layer_map, recording_target)
         self._time_bins = parse_time_bins(time_bins)
         self._region = str(recording_target)
+        self._behaviour = None
 
-    def start_task(self, task: Any, fitting_stimuli: Any = None) -> None:
-        """Not available: this subject is recorded from and has no behaviour."""
-        raise NotImplementedError(f"{self.identifier} is recorded from; it has no task {task!r}.")
+    def start_task(self, task: str, *arguments: Any, **options: Any) -> None:
+        """Perform a task at each following `look_at`.
+
+        Parameters
+        ----------
+        task : ``BrainModel.Task.label`` with ``"imagenet"`` or a list of labels to choose from;
+            ``probabilities`` with ``fitting_stimuli``, whose ``image_label`` a readout of the
+            logits learns; ``odd_one_out``; or ``passive``, which ends a task.
+
+        Raises
+        ------
+        ConvRNNError : no such task, or none of what it needs.
+        """
+        tasks = {
+            BrainModel.Task.label: lambda: LabelBehavior(self.identifier, self.activations_model),
+            BrainModel.Task.probabilities: lambda: ProbabilitiesMapping(
+                self.identifier, self.activations_model, LOGITS
+            ),
+            BrainModel.Task.odd_one_out: lambda: OddOneOut(
+                self.identifier, self.activations_model, LOGITS
+            ),
+        }
+        if task == BrainModel.Task.passive:
+            self._behaviour = None
+            return
+        if task not in tasks:
+            raise unknown("task", task, [*tasks, BrainModel.Task.passive])
+        behaviour = tasks[task]()
+        try:
+            behaviour.start_task(task, *arguments, **options)
+        except TypeError as error:
+            raise ConvRNNError(f"task {task}: {error}") from error
+        self._behaviour = behaviour
 
     def look_at(
-        self, stimuli: StimulusSet | list[str | Path], number_of_trials: int = 1
-    ) -> NeuroidAssembly:
-        """Show ``stimuli`` and return the recording (presentation × neuroid × time_bin).
+        self,
+        stimuli: StimulusSet | list[str | Path],
+        number_of_trials: int = 1,
+        require_variance: bool = False,
+    ) -> NeuroidAssembly | BehavioralAssembly:
+        """Show ``stimuli`` and return the recording (presentation × neuroid × time_bin), or the
+        behaviour in the task that was started.
 
         Parameters
         ----------
         stimuli : a stimulus set, or image files.
         number_of_trials : what the answer is averaged over. The network is deterministic, so one
             presentation stands for any number.
+        require_variance : refused, for the same reason.
 
         Raises
         ------
-        ConvRNNError : nothing was started, or an image cannot be read.
+        ConvRNNError : nothing was started, a variance is required, or an image cannot be read.
         """
+        if self._behaviour is not None:
+            return self._behaviour.look_at(
+                stimuli, number_of_trials=number_of_trials, require_variance=require_variance
+            )
         if self._region is None:
             raise ConvRNNError("call start_recording(region, time_bins) before look_at(stimuli).")
-        layer = region_layer(self.network.model, self._region)
-        stimuli, paths = as_stimulus_set(stimuli)
-        values = binned_activations(self.network, paths, layer, self._time_bins, self.presentation)
-        return neuroid_assembly(
-            values, self.network, self.presentation, stimuli, self._region, layer, self._time_bins
+        recording = self.activations_model(
+            stimuli,
+            layers=self.region_layer_map[self._region],
+            number_of_trials=number_of_trials,
+            require_variance=require_variance,
+            time_bins=self._time_bins,
         )
+        return in_region(recording, self._region)

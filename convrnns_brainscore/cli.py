@@ -62,6 +62,42 @@ Weights = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.")]
+Times = Annotated[int | None, typer.Option("--times", help="Number of 10 ms steps, instead.")]
+ImageOff = Annotated[
+    int | None, typer.Option("--image-off", help="Step from which the image is off, instead.")
+]
+Off = Annotated[
+    str | None,
+    typer.Option(
+        "--off",
+        help="What is shown when the image is off: a number in the normalised space (0.5, as in "
+        "training), R,G,B in 0–255, or an image file.",
+    ),
+]
+LesionKind = Annotated[
+    str | None,
+    typer.Option(
+        "--lesion",
+        help="'feedback': no long-range feedback; 'recurrence': cell states zero.",
+        show_default=False,
+    ),
+]
+LesionLayers = Annotated[
+    str | None,
+    typer.Option(
+        "--lesion-layers",
+        help="Layers of the lesion, separated by commas. [default: all that have any]",
+        show_default=False,
+    ),
+]
+LesionFrom = Annotated[
+    int | None,
+    typer.Option(
+        "--lesion-from",
+        help="Step from which the lesion holds. [default: 0]",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -164,20 +200,9 @@ def extract(
         PresentationName,
         typer.Option("--presentation", help="default: as in training; neural: 100 of 260 ms."),
     ] = PresentationName.default,
-    times: Annotated[
-        int | None, typer.Option("--times", help="Number of 10 ms steps, instead.")
-    ] = None,
-    image_off: Annotated[
-        int | None, typer.Option("--image-off", help="Step from which the image is off, instead.")
-    ] = None,
-    off: Annotated[
-        str | None,
-        typer.Option(
-            "--off",
-            help="What is shown when the image is off: a number in the normalised space (0.5, as "
-            "in training), R,G,B in 0–255, or an image file.",
-        ),
-    ] = None,
+    times: Times = None,
+    image_off: ImageOff = None,
+    off: Off = None,
     all_times: Annotated[
         bool, typer.Option("--all-times", help="Every step from 0, not from the layer's first.")
     ] = False,
@@ -190,30 +215,9 @@ def extract(
             show_default=False,
         ),
     ] = None,
-    lesion: Annotated[
-        str | None,
-        typer.Option(
-            "--lesion",
-            help="'feedback': no long-range feedback; 'recurrence': cell states zero.",
-            show_default=False,
-        ),
-    ] = None,
-    lesion_layers: Annotated[
-        str | None,
-        typer.Option(
-            "--lesion-layers",
-            help="Layers of the lesion, separated by commas. [default: all that have any]",
-            show_default=False,
-        ),
-    ] = None,
-    lesion_from: Annotated[
-        int | None,
-        typer.Option(
-            "--lesion-from",
-            help="Step from which the lesion holds. [default: 0]",
-            show_default=False,
-        ),
-    ] = None,
+    lesion: LesionKind = None,
+    lesion_layers: LesionLayers = None,
+    lesion_from: LesionFrom = None,
     skip_broken: Annotated[
         bool,
         typer.Option("--skip-broken", help="Leave out, and list, files that are no images."),
@@ -267,15 +271,171 @@ def extract(
 
 
 @app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
+    benchmark: Annotated[
+        list[str], typer.Argument(help="Benchmarks; `convrnns benchmarks` lists them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the scores; the same command goes on there.")
+    ] = Path("scores"),
+    presentation: Annotated[
+        PresentationName | None,
+        typer.Option(
+            "--presentation",
+            help="[default: neural, the image on for as long as the benchmark's; for behaviour as "
+            "in training]",
+            show_default=False,
+        ),
+    ] = None,
+    times: Times = None,
+    image_off: ImageOff = None,
+    off: Off = None,
+    region_layer_map: Annotated[
+        str | None,
+        typer.Option(
+            "--region-layer-map",
+            help="'paper' (several layers a region) or a JSON file, region → layer or layers. "
+            "[default: one layer a region]",
+            show_default=False,
+        ),
+    ] = None,
+    max_neuroids: Annotated[
+        int | None,
+        typer.Option(
+            "--max-neuroids",
+            help="Project each bin's features to so many, at random. [default: all of them]",
+            show_default=False,
+        ),
+    ] = None,
+    lesion: LesionKind = None,
+    lesion_layers: LesionLayers = None,
+    lesion_from: LesionFrom = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Score models on Brain-Score's benchmarks, temporal and static."""
+    from functools import partial
+
+    from convrnns_brainscore.benchmarks import find_benchmark
+    from convrnns_brainscore.zoo import find_model, list_models
+
+    names = list_models() if model == "all" else _names(_split(model), False)
+    for name in benchmark:
+        find_benchmark(name)
+    shown = None
+    if any(each is not None for each in (presentation, times, image_off, off)):
+        shown = _presentation(
+            names[0], presentation or PresentationName.neural, times, image_off, off
+        )
+        if presentation is PresentationName.default and len(names) > 1:
+            raise ConvRNNError(
+                "--presentation default differs between models: score one at a time."
+            )
+    for name in names:
+        if region_layer_map is not None:
+            from convrnns_brainscore.regions import region_layers
+
+            region_layers(find_model(name), region_layer_map)
+        if weights is None:
+            _checkpoint(_folder(checkpoints), name)
+    _quiet_brain_score()
+    networks = {
+        name: partial(
+            _network,
+            name,
+            weights,
+            seed,
+            checkpoints,
+            _lesion(name, lesion, lesion_layers, lesion_from),
+        )
+        for name in names
+    }
+    _start_quietly()
+
+    from convrnns_brainscore.report.figures import score_figure
+    from convrnns_brainscore.report.tables import score_table, wide_console
+    from convrnns_brainscore.scoring import score_many
+
+    records, failures = [], []
+    for outcome in score_many(
+        networks,
+        list(dict.fromkeys(benchmark)),
+        out,
+        presentation=shown,
+        region_layer_map=region_layer_map,
+        max_neuroids=max_neuroids,
+    ):
+        if isinstance(outcome, dict):
+            records.append(outcome)
+            typer.echo(f"{outcome['file']}", err=True)
+            if outcome["bins"]:
+                score_figure([outcome], Path(outcome["file"]).with_suffix(".png"))
+        else:
+            failed, name, error = outcome
+            first = (str(error).splitlines() or [""])[0]
+            kind = "" if isinstance(error, ConvRNNError) else f"{type(error).__name__}: "
+            failures.append(f"{failed} on {name}: {kind}{first}")
+            typer.echo(f"convrnns: {failures[-1]}", err=True)
+    if records:
+        score_table(records, out / "scores.csv", wide_console())
+    if failures:
+        raise ConvRNNError(f"{len(failures)} of {len(failures) + len(records)} scores failed.")
+
+
+@app.command()
+def benchmarks(
+    temporal: Annotated[
+        bool, typer.Option("--temporal", help="Only those with several time bins.")
+    ] = False,
+    model: Annotated[
+        str, typer.Option("--model", help="Whose memory and time are estimated.")
+    ] = "rgc_intermediate",
+) -> None:
+    """List Brain-Score's benchmarks: region, bins, image duration, metric, and what they cost."""
+    from convrnns_brainscore.benchmarks import list_benchmarks, matmul_rate
+    from convrnns_brainscore.report.tables import benchmark_list, wide_console
+    from convrnns_brainscore.zoo import find_model
+
+    find_model(model)
+    listed = [one for one in list_benchmarks().values() if one.bins > 1 or not temporal]
+    wide_console().print(benchmark_list(listed, model, matmul_rate()))
+
+
+@app.command()
+def describe(
+    file: Annotated[Path, typer.Argument(help="Features (.zarr, .nc) or a score (.json, .nc).")],
+) -> None:
+    """Tell all that made a stored number: model, weights, presentation, versions."""
+    from convrnns_brainscore.provenance import read_provenance
+
+    for name, value in read_provenance(file).items():
+        typer.echo(f"{name}: {value}")
+
+
+@app.command()
+def register(
+    remove: Annotated[bool, typer.Option("--remove", help="Take them away again.")] = False,
+) -> None:
+    """Have Brain-Score on this machine find the 20 models, as convrnn_<model>."""
+    from convrnns_brainscore import registry
+
+    if remove:
+        typer.echo(f"removed {registry.unregister()}")
+        return
+    typer.echo(f"20 models, convrnn_<model>, in {registry.register()}")
+    typer.echo("brainscore_vision.load_model('convrnn_rgc_intermediate') finds them.")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the figure.")] = Path("demo"),
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Compare two ConvRNNs with real macaque IT on 92 photographs (3 minutes at most)."""
-    # Brain-Score's progress bars and warnings about itself would cut up the tables.
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    warnings.filterwarnings("ignore", category=FutureWarning, module="brainscore")
+    _quiet_brain_score()
     _start_quietly()
 
     from rich.console import Console
@@ -411,6 +571,12 @@ def _network(
     if checkpoint is None:
         return load_network(model, weights="random", seed=seed, lesion=lesion)
     return load_network(model, checkpoint=checkpoint, lesion=lesion)
+
+
+def _quiet_brain_score() -> None:
+    """Brain-Score's progress bars and warnings about itself would cut up the tables."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="brainscore")
 
 
 def _start_quietly() -> None:

@@ -261,7 +261,7 @@ class ConvRNN:
                     weight = dict(average).get(step)
                     if weight is not None:
                         terms[layer][index].append(output if weight == 1 else weight * output)
-            return {layer: [sum(each[1:], each[0]) for each in terms[layer]] for layer in terms}
+            return {layer: [_total(each) for each in terms[layer]] for layer in terms}
 
         return backend.compiled(graph)
 
@@ -318,6 +318,14 @@ class ConvRNN:
         """The model, its weights and its lesion, for provenance."""
         lesion = "none" if self.lesion is None else str(self.lesion)
         return {"model": self.name, **self.weights.describe(), "lesion": lesion}
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    """The sum, pair by pair, which rounds less often than one after another."""
+    while len(terms) > 1:
+        rest = terms[len(terms) // 2 * 2 :]
+        terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + rest
+    return terms[0]
 
 
 def single(steps: Iterable[int]) -> tuple[Average, ...]:

@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from convrnns_brainscore.activations import neuroid_assembly
+from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly
+from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.geometry import dissimilarity_movie, noise_ceiling, similarity
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
+from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import Objects92, load_objects92
-from convrnns_brainscore.regions import region_layer
-from convrnns_brainscore.report.figures import geometry_figure
-from convrnns_brainscore.scoring import neural_benchmark
+from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.report.figures import geometry_figure, score_figure
+from convrnns_brainscore.report.tables import score_table
+from convrnns_brainscore.scoring import Result, as_record, random_projection, summarise
 from convrnns_brainscore.simulate import simulate_recording, stimulus_set
 
 MODELS = ("rgc_shallow", "rgc_intermediate")
@@ -31,8 +34,14 @@ TRUTH = "rgc_intermediate"
 PRESENTATION = Presentation.custom(times=14, image_off=10)
 """The image for 100 ms, as in the paper's recordings, followed to 140 ms."""
 
-REGIONS = {"V4": range(6, 10), "IT": range(10, 14)}
-"""Region → steps that its simulated recording averages."""
+REGIONS = ("V4", "IT")
+"""Regions of the simulated recording."""
+
+NEURONS, REPETITIONS = 30, 6
+"""Size of the simulated recording, region by region."""
+
+PROJECTED = 500
+"""Features that a region's layer is projected to, at random, before the benchmark sees them."""
 
 
 def load(name: str, checkpoints: Path, seed: int) -> ConvRNN:
@@ -58,7 +67,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     references = {"macaque IT": objects.macaque_it, "human IT": objects.human_it}
     similarities, responses = {}, {}
     for network in networks:
-        keep = {region_layer(network.model, region): steps for region, steps in REGIONS.items()}
+        keep = {region_layer(network, region): range(PRESENTATION.times) for region in REGIONS}
         movie, kept = dissimilarity_movie(network, images, PRESENTATION, keep=keep, progress=True)
         similarities[network.name] = similarity(movie, references, seed=seed)
         responses[network.name] = kept
@@ -84,13 +93,17 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         style="dim",
     )
     console.print(f"Figure: {picture}\n")
-    console.print(benchmark_table(networks, responses, objects, seed))
+    results = simulated_scores(networks, responses, objects, seed)
+    records = [as_record(result) for result in results]
+    score_table(records, out / "scores.csv", console)
+    score_figure(records, out / "scores.png")
     console.print(
-        "Brain-Score's NeuralBenchmark with its ridge and internal_consistency. The recording is "
-        f"simulated (100 Poisson neurons a region, 10 repetitions) from {TRUTH} itself, so that "
-        f"{TRUTH} should win.",
+        "Brain-Score's NeuralBenchmark with its spantime_ridge and internal_consistency_temporal. "
+        f"The recording is simulated ({NEURONS} Poisson neurons a region, {REPETITIONS} "
+        f"repetitions) from {TRUTH} itself, so that {TRUTH} should win.",
         style="dim",
     )
+    console.print(f"Figure: {out / 'scores.png'}")
     console.print(f"The demo took {time.monotonic() - began:.0f} s.")
 
 
@@ -134,33 +147,50 @@ def highest(over_time: xr.Dataset) -> tuple[str, str]:
     return f"{float(at.similarity):.2f} ± {float(at.error):.2f}", f"{start}–{end}"
 
 
-def benchmark_table(
+def simulated_scores(
     networks: list[ConvRNN],
     responses: dict[str, dict[tuple[str, int], NDArray[np.float32]]],
     objects: Objects92,
     seed: int,
-) -> Table:
+) -> list[Result]:
     """Score each network on a recording simulated from one of them, region by region."""
     stimuli = stimulus_set(f"objects92-{TRUTH}", objects.stimuli)
-    rows = []
-    for region, steps in REGIONS.items():
-        recorded = {}
+    columns = {name: stimuli[name].to_numpy() for name in stimuli.columns}
+    bins = [(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in range(PRESENTATION.times)]
+    results = []
+    for region in REGIONS:
+        recorded, features = {}, {}
         for network in networks:
-            layer = region_layer(network.model, region)
-            mean = np.mean([responses[network.name][layer, step] for step in steps], axis=0)
-            time_bin = (steps.start * MS_PER_STEP, steps.stop * MS_PER_STEP)
-            recorded[network.name] = neuroid_assembly(
-                mean[:, :, None], network, PRESENTATION, stimuli, region, layer, [time_bin]
+            layer = region_layer(network, region)
+            steps = [responses[network.name][layer, step] for step in range(PRESENTATION.times)]
+            values = np.stack(steps, axis=2)
+            made_by = describe(network, PRESENTATION)
+            shapes = {layer: network.output_shape(layer)}
+            if network.name == TRUTH:
+                recorded[TRUTH] = neuroid_assembly(values, made_by, columns, shapes, bins)
+            project = random_projection(network.name, PROJECTED)
+            few = np.stack([project({layer: step})[layer] for step in steps], axis=2)
+            features[network.name] = neuroid_assembly(
+                few, made_by, columns, {layer: (PROJECTED,)}, bins
             )
-        recording = simulate_recording(recorded[TRUTH], stimuli, neurons=100, seed=seed)
-        benchmark = neural_benchmark(f"simulated-{TRUTH}", recording, "ridge")
+        truth = in_region(recorded[TRUTH], region)
+        recording = simulate_recording(
+            truth, stimuli, neurons=NEURONS, repetitions=REPETITIONS, seed=seed
+        )
+        benchmark = neural_benchmark(f"simulated-{TRUTH}", recording, "spantime_ridge")
         for network in networks:
-            subject = PrecomputedFeatures(recorded[network.name], visual_degrees=VISUAL_DEGREES)
+            subject = PrecomputedFeatures(
+                in_region(features[network.name], region), visual_degrees=VISUAL_DEGREES
+            )
+            first = MS_PER_STEP * network.first_step(region_layer(network, region))
             score = benchmark(subject)
-            raw, ceiling = float(score.attrs["raw"]), float(score.attrs["ceiling"])
-            rows.append((region, network, raw, ceiling, float(score)))
-    title = f"Simulated benchmark (truth: {TRUTH})"
-    table = empty_table(title, ("region", "model", "weights"), ("r", "ceiling", "r²/ceiling"))
-    for region, network, *numbers in rows:
-        table.add_row(region, network.name, network.label, *(f"{number:.2f}" for number in numbers))
-    return table
+            made_by = {**describe(network, PRESENTATION), "max_neuroids": PROJECTED}
+            name = f"simulated {region}, {PROJECTED} projected neuroids"
+            summary = summarise(score, bins, first)
+            results.append(Result(identifier(network), name, summary, made_by, score))
+    return results
+
+
+def region_layer(network: ConvRNN, region: str) -> str:
+    """The one layer of a region in the default map."""
+    return region_layers(network.model)[region][0]

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,14 +35,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-import convrnns_brainscore
 from convrnns_brainscore.checkpoints import sha256_of
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
-from convrnns_brainscore.networks.backend import threads, version
+from convrnns_brainscore.networks.backend import threads
 from convrnns_brainscore.presentation import Presentation, as_presentation
+from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
 from convrnns_brainscore.stores import (
     Journal,
@@ -201,14 +200,23 @@ def _fill(
         raise
 
 
-def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
-    """All that made a number, as plain values: model, weights, presentation, versions."""
-    return {
-        **network.describe(),
-        **presentation.describe(),
-        "backend": version(),
-        "convrnns_brainscore": convrnns_brainscore.__version__,
-    }
+def image_digests(
+    filenames: Iterable[str], degrees: Iterable[float]
+) -> Iterator[str | ConvRNNError]:
+    """For each file in turn: its SHA-256, or why it is no image that can be shown."""
+
+    def check(filename: str, size: float) -> str | ConvRNNError:
+        try:
+            load_image(filename, size)
+        except ConvRNNError as error:
+            return error
+        return sha256_of(Path(filename))
+
+    with ThreadPoolExecutor(threads()) as pool:
+        try:
+            yield from pool.map(check, filenames, degrees)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class _Speed(ProgressColumn):
@@ -237,30 +245,19 @@ def _checked(
     stimuli: pd.DataFrame, skip_broken: bool, console: Console
 ) -> tuple[pd.DataFrame, list[str]]:
     """The stimuli whose files are images, with their SHA-256; and what is wrong with the others."""
-
-    def check(filename: str, degrees: float) -> str | ConvRNNError:
-        try:
-            load_image(filename, degrees)
-        except ConvRNNError as error:
-            return error
-        return sha256_of(Path(filename))
-
     results, skipped = [], []
-    with ThreadPoolExecutor(threads()) as pool, _bar(console, transient=True) as bar:
-        try:
-            for result in bar.track(
-                pool.map(check, stimuli["filename"], stimuli["degrees"]),
-                len(stimuli),
-                description="checking images",
-            ):
-                if isinstance(result, ConvRNNError):
-                    if not skip_broken:
-                        raise result
-                    skipped.append(str(result))
-                    result = ""
-                results.append(result)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with _bar(console, transient=True) as bar:
+        for result in bar.track(
+            image_digests(stimuli["filename"], stimuli["degrees"]),
+            len(stimuli),
+            description="checking images",
+        ):
+            if isinstance(result, ConvRNNError):
+                if not skip_broken:
+                    raise result
+                skipped.append(str(result))
+                result = ""
+            results.append(result)
     stimuli = stimuli.assign(image_sha256=results)
     stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
     if not len(stimuli):

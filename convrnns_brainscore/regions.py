@@ -1,47 +1,98 @@
-"""Region ↔ layer: which layer of a network stands for which area of the ventral stream.
+"""Region ↔ layers: which layers of a network stand for which area of the ventral stream.
 
 Nayebi et al. (2022) found conv3 to match V4 best, conv4 pIT and conv5 cIT/aIT in the shallow
 networks; in the intermediate ones conv5 and conv6 V4, conv7 and conv8 pIT, conv9 and conv10
-cIT/aIT. The map here takes one layer a region, the deepest of them, as is Brain-Score's convention.
-V1 and V2 are this package's own choice and not from the paper.
+cIT/aIT: ``"paper"``. The default takes one layer a region, the deepest of them, as is Brain-Score's
+convention. V1 and V2 are this package's own choice and not from the paper.
 """
 
 from __future__ import annotations
 
-from convrnns_brainscore.errors import unknown
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.networks.backbones import first_step
 from convrnns_brainscore.zoo import Model
 
-REGION_LAYERS = {
-    "shallow": {
-        "V1": "conv1",
-        "V2": "conv2",
-        "V4": "conv3",
-        "pIT": "conv4",
-        "IT": "conv5",
-        "cIT": "conv5",
-        "aIT": "conv5",
-    },
-    "intermediate": {
-        "V1": "conv2",
-        "V2": "conv4",
-        "V4": "conv6",
-        "pIT": "conv8",
-        "IT": "conv10",
-        "cIT": "conv10",
-        "aIT": "conv10",
-    },
+REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
+"""The regions that can be recorded from, from the retina on."""
+
+NOT_FROM_THE_PAPER = ("V1", "V2")
+
+RegionLayers = dict[str, list[str]]
+"""Region → its layers."""
+
+_PAPER = {
+    "shallow": [["conv1"], ["conv2"], ["conv3"], ["conv4"], ["conv5"]],
+    "intermediate": [
+        ["conv2"],
+        ["conv4"],
+        ["conv5", "conv6"],
+        ["conv7", "conv8"],
+        ["conv9", "conv10"],
+    ],
 }
-"""Depth of the network → region → layer."""
 
 
-def region_layer(model: Model, region: str) -> str:
-    """The layer of ``model`` that stands for ``region``.
+def region_layers(
+    model: Model,
+    region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
+) -> RegionLayers:
+    """The layers of ``model`` for each region.
+
+    Parameters
+    ----------
+    region_layer_map : None: one layer a region; ``"paper"``: as in the paper, several layers a
+        region; or the user's own: region → layer or layers, or a JSON file of that.
+
+    Raises
+    ------
+    ConvRNNError : no map, a region that is none, or a layer that the model does not have.
+    """
+    if region_layer_map is None or region_layer_map == "paper":
+        v1, v2, v4, posterior, anterior = _PAPER[model.depth]
+        several = [v1, v2, v4, posterior, anterior, anterior, anterior]
+        kept = [each if region_layer_map else each[-1:] for each in several]
+        return dict(zip(REGIONS, kept, strict=True))
+    where = "region_layer_map"
+    given: Any = region_layer_map
+    if isinstance(region_layer_map, str | PathLike):
+        where, given = str(region_layer_map), _read(Path(region_layer_map))
+    if not isinstance(given, Mapping) or not given:
+        raise ConvRNNError(f'{where}: expected {{"IT": "conv10", …}}, region → layer or layers.')
+    found: RegionLayers = {}
+    for region, named in given.items():
+        if region not in REGIONS:
+            raise unknown(f"region in {where}", region, REGIONS)
+        layers = [named] if isinstance(named, str) else list(named or ())
+        if not layers or len(set(layers)) != len(layers):
+            raise ConvRNNError(f"{where}: {region} needs one or more different layers.")
+        for layer in layers:
+            first_step(model, layer)
+        found[region] = layers
+    return found
+
+
+def layers_of(model: Model, regions: RegionLayers, region: str) -> list[str]:
+    """The layers that stand for ``region``.
 
     Raises
     ------
     ConvRNNError : the model has no such region.
     """
-    layers = REGION_LAYERS[model.depth]
-    if not isinstance(region, str) or region not in layers:
-        raise unknown(f"region of {model.name}", region, layers)
-    return layers[region]
+    if not isinstance(region, str) or region not in regions:
+        raise unknown(f"region of {model.name}", region, regions)
+    return regions[region]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConvRNNError(
+            f"cannot read the region map {path}: {error}. The map of the paper is called 'paper'."
+        ) from error

@@ -1,14 +1,27 @@
-"""Recordings whose truth is known: neurons that read out a network."""
+"""Recordings whose truth is known: composed photographs, and neurons that read out a network."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from convrnns_brainscore.recordings import load_objects92
 
 MEAN_RATES = (10.0, 60.0)
 """The range of the neurons' mean rates, in spikes/s."""
+
+SIZE = 256
+"""Width and height of composed photographs, in pixels."""
+
+FIELD = 1
+"""How far, in positions of the layer, a neuron reads to each side of its centre."""
 
 
 def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
@@ -19,20 +32,62 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
     return result
 
 
+def compose_stimuli(folder: Path, count: int = 400, seed: int = 0) -> StimulusSet:
+    """Photographs of the 92 objects, varied in position and size, on photographs as backgrounds.
+
+    As in the field's stimulus sets (Majaj et al. 2015), so that features must generalise over
+    what does not matter to the object. The backgrounds are the sample photographs of scikit-learn
+    and scikit-image.
+
+    Parameters
+    ----------
+    folder : where the PNG files are written; it is made.
+    count : number of stimuli; the six categories (``object_name``) take turns.
+    seed : of all that is random.
+
+    Returns
+    -------
+    StimulusSet : ``stimulus_id``, ``object_name``, ``object``, and the object's ``size`` (share of
+        the width) and centre ``x``, ``y`` (share of width and height from the upper left).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    objects = load_objects92().stimuli
+    categories = list(objects.groupby("object_name", sort=True))
+    backgrounds = _backgrounds()
+    rows = []
+    for index in range(count):
+        name, members = categories[index % len(categories)]
+        chosen = members.iloc[rng.integers(len(members))]
+        size, x, y = rng.uniform(0.4, 0.9), *rng.uniform(0.3, 0.7, 2)
+        scene = _crop(backgrounds[rng.integers(len(backgrounds))], rng)
+        cut = _cut_out(Path(chosen["filename"])).resize((round(size * SIZE),) * 2)
+        corner = round(x * SIZE) - cut.width // 2, round(y * SIZE) - cut.height // 2
+        scene.paste(cut, corner, cut)
+        stimulus = f"scene{index:04d}"
+        path = folder / f"{stimulus}.png"
+        scene.save(path)
+        rows.append((stimulus, str(path), name, chosen["stimulus_id"], size, x, y))
+    columns = ["stimulus_id", "filename", "object_name", "object", "size", "x", "y"]
+    return stimulus_set(f"composed-{count}-{seed}", pd.DataFrame(rows, columns=columns))
+
+
 def simulate_recording(
     activations: NeuroidAssembly,
     stimuli: StimulusSet,
     *,
     neurons: int = 30,
-    repetitions: int = 10,
+    repetitions: int = 30,
     inputs: int = 32,
+    latency: float = 0,
     seed: int = 0,
 ) -> NeuroidAssembly:
-    """Poisson neurons that each read out a few units of a network's layer.
+    """Poisson neurons that each read out a few neighbouring units of a network's layer.
 
-    A neuron sums ``inputs`` units, standardised over stimuli and drawn from those that vary, with
-    normal weights; the sum, rectified smoothly (softplus), is its rate, scaled to a mean of 10–60
-    spikes/s. Counts in each bin are Poisson.
+    A neuron has a place in the layer. It sums ``inputs`` units that stand within one position of
+    it and vary, standardised over stimuli and time, with normal weights; the sum, rectified
+    smoothly (softplus), is its rate, scaled to a mean of 10–60 spikes/s, and comes ``latency``
+    later. Counts in each bin are Poisson.
 
     Parameters
     ----------
@@ -40,7 +95,8 @@ def simulate_recording(
         model's ``look_at`` returns them.
     stimuli : the stimulus set, its rows in the order of the presentations.
     neurons, repetitions, seed : size of the recording and seed of all that is random.
-    inputs : units that a neuron reads.
+    inputs : units that a neuron reads at most.
+    latency : ms from the network's time bins to the recording's.
 
     Returns
     -------
@@ -49,13 +105,16 @@ def simulate_recording(
     """
     rng = np.random.default_rng(seed)
     features = activations.transpose("presentation", "time_bin", "neuroid").values
-    varying = np.flatnonzero(features.std(axis=0).min(axis=0) > 0)
-    inputs = min(inputs, len(varying))
+    varying = np.flatnonzero(features.std(axis=0).max(axis=0) > 0)
+    place = np.stack([activations[name].values for name in ("channel_x", "channel_y")], 1)[varying]
     drive = np.empty((*features.shape[:2], neurons))
     for neuron in range(neurons):
-        units = features[:, :, rng.choice(varying, inputs, replace=False)]
+        centre = place[rng.integers(len(place))]
+        near = varying[(abs(place - centre) <= FIELD).all(axis=1)]
+        units = features[:, :, rng.choice(near, min(inputs, len(near)), replace=False)]
         units = (units - units.mean(axis=(0, 1))) / units.std(axis=(0, 1))
-        drive[:, :, neuron] = units @ rng.standard_normal(inputs) / np.sqrt(inputs)
+        count = units.shape[-1]
+        drive[:, :, neuron] = units @ rng.standard_normal(count) / np.sqrt(count)
     rate = np.logaddexp(0, 2 * drive)
     rate *= rng.uniform(*MEAN_RATES, neurons) / rate.mean(axis=(0, 1))
 
@@ -73,9 +132,39 @@ def simulate_recording(
         },
         "neuroid_id": ("neuroid", [f"neuron{index}" for index in range(neurons)]),
         "region": ("neuroid", [str(activations["region"].values[0])] * neurons),
-        "time_bin_start": ("time_bin", start),
-        "time_bin_end": ("time_bin", end),
+        "time_bin_start": ("time_bin", start + latency),
+        "time_bin_end": ("time_bin", end + latency),
     }
     recording = NeuroidAssembly(spikes, coords=coords, dims=["presentation", "neuroid", "time_bin"])
     recording.attrs["stimulus_set"] = stimuli
     return recording
+
+
+def _backgrounds() -> list[Image.Image]:
+    from skimage import data
+    from sklearn.datasets import load_sample_images
+
+    scenes: list[NDArray[np.uint8]] = list(load_sample_images().images)
+    samples: list[Any] = [data.coffee, data.rocket, data.grass, data.gravel, data.brick]
+    scenes += [sample() for sample in samples]
+    return [Image.fromarray(scene).convert("RGB") for scene in scenes]
+
+
+def _crop(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A random square of a photograph, at least half its height."""
+    side = int(rng.integers(min(scene.size) // 2, min(scene.size) + 1))
+    left, top = (int(rng.integers(0, length - side + 1)) for length in scene.size)
+    return scene.crop((left, top, left + side, top + side)).resize((SIZE, SIZE))
+
+
+def _cut_out(path: Path) -> Image.Image:
+    """The object without the gray that surrounds it, which becomes transparent."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    filled = image.copy()
+    outside = (255, 0, 255)
+    for corner in ((0, 0), (image.width - 1, 0), (0, image.height - 1)):
+        ImageDraw.floodfill(filled, corner, outside)
+    opaque = (np.asarray(filled) != outside).any(axis=-1)
+    image.putalpha(Image.fromarray((255 * opaque).astype(np.uint8)))
+    return image

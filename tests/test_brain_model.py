@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_brain_model
-from convrnns_brainscore.activations import bin_weights, neuroid_assembly, parse_time_bins
+from convrnns_brainscore.activations import ActivationsExtractor, bin_weights, parse_time_bins
 from convrnns_brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
@@ -60,14 +60,9 @@ def test_bins_are_those_of_brain_scores_own_alignment(
     brain.start_recording("V4", bins)
     ours = brain.look_at(STIMULI)
 
-    paths = [Path(STIMULI.get_stimulus(key)) for key in STIMULI["stimulus_id"]]
-    full = network.unroll(load_images(paths), ["conv3"], Presentation.neural(), all_times=True)
-    steps = [(10 * step, 10 * (step + 1)) for step in range(26)]
-    values = np.moveaxis(full["conv3"].reshape(5, 26, -1), 1, 2)
-    assembly = neuroid_assembly(
-        values, network, Presentation.neural(), STIMULI, "V4", "conv3", steps
-    )
-    theirs = assembly_time_align(assembly, bins).transpose(*ours.dims)
+    full = ActivationsExtractor(network)(STIMULI, ["conv3"])
+    assert full.sizes["time_bin"] == 26
+    theirs = assembly_time_align(full, bins).transpose(*ours.dims)
     np.testing.assert_allclose(ours.values, theirs.values, atol=1e-6)
     assert ours["time_bin_start"].values.tolist() == [start for start, _ in bins]
 
@@ -157,5 +152,51 @@ def test_mistakes_are_named(brain: TemporalBrainModel) -> None:
             brain.look_at(stimuli)
     with pytest.raises(ConvRNNError, match="does not say where its files are"):
         brain.look_at(StimulusSet({"stimulus_id": ["a", "b"]}))
-    with pytest.raises(NotImplementedError, match="it has no task"):
-        brain.start_task(BrainModel.Task.label, "imagenet")
+    with pytest.raises(ConvRNNError, match="unknown task 'dream'"):
+        brain.start_task("dream")
+
+
+def test_a_region_can_have_several_layers(network: ConvRNN) -> None:
+    brain = TemporalBrainModel(network, region_layer_map={"IT": ["conv4", "conv5"]})
+    brain.start_recording("IT", [(60, 70)])
+    recording = brain.look_at(STIMULI)
+    assert recording.sizes["neuroid"] == 7 * 7 * 256 + 4 * 4 * 512
+    assert set(recording["region"].values) == {"IT"}
+    with pytest.raises(ConvRNNError, match="unknown region of timedecay_shallow 'V4'"):
+        brain.start_recording("V4", [(60, 70)])
+
+
+def test_labels_are_the_decoded_logits(brain: TemporalBrainModel) -> None:
+    brain.start_task(BrainModel.Task.label, "imagenet")
+    labels = brain.look_at(STIMULI, number_of_trials=10)
+    files = [Path(STIMULI.get_stimulus(key)) for key in STIMULI["stimulus_id"]]
+    logits = brain.network.logits(load_images(files), Presentation.neural())
+    assert labels["logit"].values.tolist() == logits.argmax(axis=1).tolist()
+    brain.start_task(BrainModel.Task.label, ["dog", "cat", "chair"])
+    assert set(brain.look_at(STIMULI).values.ravel()) <= {"dog", "cat", "chair"}
+
+
+def test_probabilities_are_learned_from_fitting_stimuli(brain: TemporalBrainModel) -> None:
+    fitting = STIMULI.copy()
+    fitting.stimulus_paths = STIMULI.stimulus_paths
+    fitting["image_label"] = list("aabbc")
+    brain.start_task(BrainModel.Task.probabilities, fitting_stimuli=fitting)
+    probabilities = brain.look_at(fitting)
+    assert set(probabilities["choice"].values) == set("abc")
+    np.testing.assert_allclose(probabilities.values.sum(axis=1), 1)
+
+
+def test_the_odd_one_of_three_is_found(brain: TemporalBrainModel) -> None:
+    triplets = stimulus_set("triplets", load_objects92().stimuli.iloc[[0, 20, 40, 0, 20, 60]])
+    brain.start_task(BrainModel.Task.odd_one_out)
+    assert brain.look_at(triplets).shape == (1, 2)
+
+
+def test_a_task_ends_where_a_recording_starts(brain: TemporalBrainModel) -> None:
+    brain.start_task(BrainModel.Task.label, "imagenet")
+    brain.start_recording("IT", [(60, 70)])
+    assert brain.look_at(STIMULI).dims == ("presentation", "neuroid", "time_bin")
+    with pytest.raises(ConvRNNError, match="task label"):
+        brain.start_task(BrainModel.Task.label)
+    with pytest.raises(ConvRNNError, match="deterministic"):
+        brain.look_at(STIMULI, require_variance=True)

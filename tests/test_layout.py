@@ -21,13 +21,16 @@ ORDER = [
     "weights",
     "convrnn",
     "stores",
+    "provenance",
     "features",
     "geometry",
     "regions",
     "assemblies",
     "activations",
     "brain_model",
+    "benchmarks",
     "scoring",
+    "registry",
     "recordings",
     "simulate",
     "report",
@@ -45,7 +48,15 @@ NETWORKS = [
     "unroll",
 ]
 FOLDER = Path(convrnns_brainscore.__file__).parent
-BRAIN_SCORE = {"activations", "assemblies", "brain_model", "scoring", "simulate", "demo"}
+BRAIN_SCORE = {
+    "activations",
+    "assemblies",
+    "benchmarks",
+    "brain_model",
+    "demo",
+    "scoring",
+    "simulate",
+}
 
 
 def imported(path: Path) -> set[str]:

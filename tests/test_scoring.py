@@ -2,67 +2,368 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import brainscore_vision.benchmarks.kar2019.benchmark as kar2019
 import numpy as np
 import pandas as pd
 import pytest
-from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
-from brainscore_vision import load_ceiling
+from brainscore_core.metrics import Score
+from brainscore_core.supported_data_standards.brainio.assemblies import (
+    DataAssembly,
+    NeuroidAssembly,
+    walk_coords,
+)
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision import load_ceiling, load_metric
+from brainscore_vision.benchmark_helpers.neural_common import (
+    RSABenchmark,
+    TrainTestNeuralBenchmark,
+    average_repetition,
+)
 
-from convrnns_brainscore import ConvRNNError, Presentation, load_network
+from convrnns_brainscore import ConvRNNError, Presentation, load_network, scoring
+from convrnns_brainscore.assemblies import read_assembly
+from convrnns_brainscore.benchmarks import data_digest, load_benchmark, neural_benchmark
 from convrnns_brainscore.brain_model import TemporalBrainModel
-from convrnns_brainscore.recordings import load_objects92
-from convrnns_brainscore.scoring import neural_benchmark
-from convrnns_brainscore.simulate import simulate_recording, stimulus_set
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.provenance import read_provenance
+from convrnns_brainscore.scoring import presentation_for, score, score_many, summarise
+from convrnns_brainscore.simulate import compose_stimuli, simulate_recording, stimulus_set
 
-TRUTH, OTHER = "simplernn_shallow", "timedecay_shallow"
+TRUTH, OTHER = "timedecay_shallow", "simplernn_shallow"
+TEMPORAL = [(20, 30), (50, 60), (60, 70), (80, 90)]
+STATIC = [(50, 90)]
 
 
 @pytest.fixture(scope="module")
-def subjects() -> dict[str, TemporalBrainModel]:
-    return {
-        name: TemporalBrainModel(
-            load_network(name, weights="random", seed=0), Presentation.neural()
-        )
-        for name in (TRUTH, OTHER)
-    }
+def networks() -> dict[str, ConvRNN]:
+    return {name: load_network(name, weights="random", seed=0) for name in (TRUTH, OTHER)}
 
 
-def simulated(subject: TemporalBrainModel, region: str, bins: list) -> NeuroidAssembly:
-    stimuli = stimulus_set("objects92", load_objects92().stimuli)
-    subject.start_recording(region, bins)
-    activations = subject.look_at(stimuli)
-    return simulate_recording(activations, stimuli, neurons=40, repetitions=8, inputs=8, seed=1)
+@pytest.fixture(scope="module")
+def stimuli(tmp_path_factory) -> StimulusSet:
+    return compose_stimuli(tmp_path_factory.mktemp("composed"), count=66, seed=1)
 
 
-def test_simulated_neurons_fire_as_neurons_do(subjects) -> None:
-    recording = simulated(subjects[TRUTH], "IT", [(70, 80), (80, 90)])
-    assert recording.shape == (92 * 8, 40, 2)
-    assert sorted(set(recording["repetition"].values)) == list(range(8))
+@pytest.fixture(scope="module")
+def recordings(networks, stimuli) -> Callable[..., NeuroidAssembly]:
+    """Recordings of IT simulated from the true network, which sees the stimuli once."""
+    subject = TemporalBrainModel(networks[TRUTH])
+    seen = {}
+
+    def record(bins: list, **settings) -> NeuroidAssembly:
+        key = tuple(bins)
+        if key not in seen:
+            subject.start_recording("IT", bins)
+            seen[key] = subject.look_at(stimuli)
+        settings = {"neurons": 24, "repetitions": 4, "inputs": 2, "seed": 1, **settings}
+        return simulate_recording(seen[key], stimuli, **settings)
+
+    return record
+
+
+def test_simulated_neurons_fire_as_neurons_do(recordings) -> None:
+    recording = recordings(TEMPORAL, repetitions=6, latency=20)
+    assert recording.shape == (66 * 6, 24, 4)
+    assert recording["time_bin_start"].values.tolist() == [40, 70, 80, 100]
+    assert sorted(set(recording["repetition"].values)) == list(range(6))
+    assert len(set(recording["object_name"].values)) == 6
     rates = recording.values.mean(axis=(0, 2))
     assert 8 < rates.min() < rates.max() < 66  # spikes/s
     counts = recording.values * 0.01
     np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
+    before = recording.values[..., 0]  # the image has not reached the layer: chance alone
+    again = before.reshape(6, 66, 24).mean(axis=0)
+    assert again.std(axis=0).mean() < 0.5 * before.std(axis=0).mean()
 
 
+def test_features_can_be_projected_and_the_score_says_so(networks, recordings) -> None:
+    """With Brain-Score's `spantime_pls`, whose processes start after TensorFlow has run."""
+    benchmark = neural_benchmark("simulated", recordings(TEMPORAL, neurons=10), "spantime_pls")
+    result = score(networks[TRUTH], benchmark, max_neuroids=100)
+    assert result.benchmark.endswith(", 100 projected neuroids")
+    assert result.made_by["max_neuroids"] == 100
+    assert result.score.attrs["max_neuroids"] == 100
+    assert result.summary.counted == 3
+
+
+def test_the_layer_that_made_the_recording_wins(networks, recordings) -> None:
+    benchmark = neural_benchmark("simulated", recordings(STATIC), "ridge")
+    best = score(networks[TRUTH], benchmark)
+    assert "untrained" in best.model
+    assert best.summary.ceiling > 0.5
+    other = score(networks[TRUTH], benchmark, region_layer_map={"IT": "conv3"})
+    assert best.summary.raw > other.summary.raw + 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repetitions", [30, 6])
 @pytest.mark.parametrize(
-    ("metric", "bins"), [("pls", [(70, 110)]), ("spantime_pls", [(60, 80), (80, 100), (100, 120)])]
+    ("metric", "bins", "neuroids"),
+    [
+        ("pls", STATIC, 2000),  # scikit-learn's PLS takes many minutes on all features
+        ("ridge", STATIC, None),
+        ("spantime_pls", TEMPORAL, 1000),
+        ("spantime_ridge", TEMPORAL, 2000),
+    ],
 )
-def test_the_network_that_made_the_recording_wins(subjects, metric: str, bins: list) -> None:
-    recording = simulated(subjects[TRUTH], "IT", bins)
+def test_the_network_that_made_the_recording_wins(
+    networks, tmp_path: Path, metric: str, bins: list, neuroids: int | None, repetitions: int
+) -> None:
+    """Against the same network with other weights, its neighbouring layer, another network."""
+    truth = networks[OTHER]
+    stimuli = compose_stimuli(tmp_path, count=200, seed=3)
+    subject = TemporalBrainModel(truth)
+    subject.start_recording("IT", bins)
+    recording = simulate_recording(
+        subject.look_at(stimuli), stimuli, repetitions=repetitions, inputs=8, seed=1
+    )
     benchmark = neural_benchmark("simulated", recording, metric)
-    scores = {name: benchmark(subject) for name, subject in subjects.items()}
-    raw = {name: score.attrs["raw"] for name, score in scores.items()}
-    assert np.size(raw[TRUTH]) == len(bins)
-    assert (np.asarray(raw[TRUTH]) > np.asarray(raw[OTHER]) + 0.02).all(), raw
-    assert (np.asarray(scores[TRUTH].attrs["ceiling"]) > 0.5).all()
-    assert "untrained" in subjects[TRUTH].identifier
+    size = {"max_neuroids": neuroids}
+    best = score(truth, benchmark, **size)
+    others = {
+        "weights": score(load_network(OTHER, weights="random", seed=5), benchmark, **size),
+        "layer": score(truth, benchmark, region_layer_map={"IT": "conv4"}, **size),
+        "network": score(networks[TRUTH], benchmark, **size),
+    }
+    for name, result in others.items():
+        assert best.summary.raw > result.summary.raw, name
+    assert best.summary.ceiling > 0.5
+    if metric.startswith("spantime"):
+        first = best.summary.bins[0]
+        assert first.reason == scoring.BEFORE_THE_IMAGE
+        assert np.isnan(first.ceiled)
+        assert best.summary.counted == 3
 
 
-def test_metrics_and_recordings_must_fit(subjects) -> None:
-    one = simulated(subjects[OTHER], "IT", [(70, 110)])
+@pytest.mark.slow
+def test_the_latency_of_the_neurons_is_found(networks, tmp_path: Path) -> None:
+    """Neurons answer 20 ms after the network: read that much earlier, it predicts them best."""
+    bins = [(40, 50), (50, 60), (60, 70)]  # while the answer of the layer unfolds
+    stimuli = compose_stimuli(tmp_path, count=200, seed=3)
+    subject = TemporalBrainModel(networks[OTHER])
+    subject.start_recording("IT", bins)
+    late = simulate_recording(
+        subject.look_at(stimuli), stimuli, repetitions=30, inputs=4, latency=20, seed=1
+    )
+    raw = {}
+    for shift in (10, 20, 30):
+        moved = {
+            name: ("time_bin", late[name].values - shift)
+            for name in ("time_bin_start", "time_bin_end")
+        }
+        shifted = NeuroidAssembly(late.reset_index("time_bin").assign_coords(moved))
+        shifted.attrs = late.attrs
+        benchmark = neural_benchmark("late", shifted, "spantime_ridge")
+        result = score(networks[OTHER], benchmark, max_neuroids=1000)
+        raw[shift] = float(np.nanmean(result.score.attrs["raw"].values))
+    assert max(raw, key=raw.get) == 20, raw
+
+
+def test_other_benchmark_classes_run_to_their_end(networks, recordings, stimuli) -> None:
+    recording = recordings(STATIC).squeeze("time_bin")
+    averaged = average_repetition(recording)
+    train, test = averaged[:50], averaged[50:]
+    for part in (train, test):
+        kept = stimuli[stimuli["stimulus_id"].isin(part["stimulus_id"].values)]
+        kept.stimulus_paths = stimuli.stimulus_paths
+        part.attrs["stimulus_set"] = kept
+    common = {"version": 1, "visual_degrees": 8, "number_of_trials": 1, "bibtex": ""}
+    ceiling = Score(0.8)
+    split = TrainTestNeuralBenchmark(
+        "split.IT-ridge",
+        ceiling_func=lambda: ceiling,
+        train_assembly=train,
+        test_assembly=test,
+        similarity_metric=load_metric("ridge_split"),
+        parent="IT",
+        **common,
+    )
+    result = score(networks[TRUTH], split, max_neuroids=500)
+    assert result.summary.raw > 0.1
+    assert result.summary.ceiling == 0.8
+    assert data_digest(split).count("-") == 1
+
+    coords = {name: (dims, values) for name, dims, values in walk_coords(averaged)}
+    coords["subject"] = ("neuroid", ["one"] * 12 + ["two"] * 12)
+    subjects = NeuroidAssembly(averaged.values, coords=coords, dims=averaged.dims)
+    subjects.attrs["stimulus_set"] = stimuli
+    geometry = RSABenchmark("rsa.IT-rdm", assembly=subjects, region="IT", **common)
+    result = score(networks[TRUTH], geometry)
+    assert result.summary.formula.startswith("r/ceiling")
+    assert result.summary.raw > 0.1
+
+
+def kar2019_like(networks, recordings, stimuli) -> DataAssembly:
+    """Object solution times of the shape of Kar2019's data set."""
+    rng = np.random.default_rng(0)
+    stimuli = stimuli.copy()
+    labels = [f"class{index % 4}" for index in range(len(stimuli))]
+    stimuli["image_label"] = labels
+    coords = {
+        "stimulus_id": ("presentation", stimuli["stimulus_id"].values),
+        "image_label": ("presentation", labels),
+        "i1": ("presentation", rng.uniform(0.2, 1.5, len(stimuli))),
+        "decoder": ["svm", "other"],
+    }
+    values = rng.uniform(80, 180, (len(stimuli), 2))
+    assembly = DataAssembly(values, coords=coords, dims=["presentation", "decoder"])
+    stimuli.identifier = "kar-like"
+    assembly.attrs["stimulus_set"] = stimuli
+    return assembly
+
+
+@pytest.mark.slow
+def test_kar2019_runs_in_brain_scores_own_class(
+    networks, recordings, stimuli, monkeypatch, tmp_path: Path
+) -> None:
+    """Real benchmark class and `ost` metric, on data of the data set's shape."""
+    composed = compose_stimuli(tmp_path, count=200, seed=2)
+    assembly = kar2019_like(networks, recordings, composed)
+    monkeypatch.setattr(kar2019, "load_dataset", lambda name: assembly)
+    benchmark = kar2019.DicarloKar2019OST()
+    result = score(networks[TRUTH], benchmark, name="Kar2019-ost", max_neuroids=30)
+    assert result.made_by["image_duration"] == "100 ms"
+    assert result.made_by["layers"] == "conv5"
+    assert result.summary.formula.startswith("r/ceiling")
+    assert result.summary.ceiling == pytest.approx(0.79)
+    assert -1 <= result.summary.raw <= 1
+
+
+def test_many_models_on_many_benchmarks_go_on_after_a_stop(recordings, tmp_path: Path) -> None:
+    held = {
+        "static": neural_benchmark("x", recordings(STATIC, neurons=8), "ridge"),
+        "temporal": neural_benchmark("x", recordings(TEMPORAL, neurons=8), "spantime_ridge"),
+    }
+    loaded = []
+
+    def network(name: str) -> ConvRNN:
+        loaded.append(name)
+        if name == "broken":
+            raise ConvRNNError("these weights are damaged.")
+        return load_network(TRUTH, weights="random", seed=len(name) - len(TRUTH))
+
+    models = {
+        name: (lambda name=name: network(name))
+        for name in ("longer than the truth", "broken", TRUTH)
+    }
+    setting = {"load": held.__getitem__, "max_neuroids": 200}
+    first = list(score_many(models, ["static", "absent"], tmp_path, **setting))
+    assert [isinstance(outcome, dict) for outcome in first] == [True, False, True] + 3 * [False]
+    assert first[1][:2] == ("broken", "static")
+
+    del models["broken"]
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    records = list(score_many(models, ["static"], tmp_path, **setting))
+    one = {TRUTH: models[TRUTH]}
+    records += score_many(one, ["temporal"], tmp_path, **setting)
+    assert len(records) == 3
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    assert records[:2] == [first[0], first[2]]
+
+    temporal = records[2]
+    stored = json.loads(Path(temporal["file"]).read_text())
+    assert stored["bins"][0]["ceiled"] is None
+    assert stored["made_by"]["weights"] == "untrained, seed 0"
+    assert read_provenance(Path(temporal["file"])) == stored["made_by"]
+    netcdf = Path(temporal["file"]).with_suffix(".nc")
+    assert read_provenance(netcdf)["weights_sha256"] == stored["made_by"]["weights_sha256"]
+    raw = read_assembly(netcdf).attrs["raw"]
+    np.testing.assert_allclose(raw.values, [one["raw"] or np.nan for one in stored["bins"]])
+
+    changed = list(score_many(models, ["static"], tmp_path, load=held.__getitem__, max_neuroids=90))
+    assert all(record["file"] not in {str(path) for path in times} for record in changed)
+
+
+def test_ceilings_are_kept_by_registry_name_and_data(recordings) -> None:
+    """Two benchmarks of one identifier, as Brain-Score allows: each has its own ceiling."""
+    quiet, noisy = (
+        neural_benchmark("x", recordings(STATIC, repetitions=repetitions, neurons=12), "ridge")
+        for repetitions in (6, 2)
+    )
+    noisy._identifier = quiet.identifier
+    assert data_digest(quiet) != data_digest(noisy)
+    for benchmark in (quiet, noisy):
+        scoring._keep_ceiling("one name", benchmark)
+    assert float(quiet.ceiling) > float(noisy.ceiling) + 0.05
+
+
+def score_of(raw: list[float], ceiling: list[float]) -> Score:
+    """What Brain-Score's `explained_variance` makes of them."""
+    given = Score(np.square(raw) / np.asarray(ceiling))
+    given.attrs["raw"], given.attrs["ceiling"] = Score(np.array(raw)), Score(np.array(ceiling))
+    return given
+
+
+def test_the_sign_of_a_correlation_is_not_lost() -> None:
+    summary = summarise(score_of([-0.3, 0.9], [0.5, 0.6]), [(70, 80), (80, 90)])
+    negative, above = summary.bins
+    assert negative.raw == -0.3
+    assert negative.ceiled == pytest.approx(-0.18)
+    assert above.ceiled == pytest.approx(1.35)  # not clipped
+    assert summary.brain_score == pytest.approx((0.18 + 1.35) / 2)
+    assert summary.formula.startswith("sign(r)·r²/ceiling")
+    assert "2.4" in summary.formula
+    static = summarise(Score(0.18, attrs={"raw": Score(-0.3), "ceiling": Score(0.5)}))
+    assert static.ceiled == pytest.approx(-0.18)
+
+
+def test_undefined_bins_are_told_apart_and_not_counted() -> None:
+    raw, ceiling = [0.4, 0.01, np.nan, 0.5, 0.6], [0.6, 0.02, 0.7, np.nan, 0.8]
+    bins = [(10 * step, 10 * (step + 1)) for step in (3, 5, 6, 7, 8)]
+    summary = summarise(score_of(raw, ceiling), bins, first_image_ms=40)
+    assert [one.reason for one in summary.bins] == [
+        scoring.BEFORE_THE_IMAGE,
+        scoring.TOO_LOW_CEILING,
+        "no correlation: a prediction or a neuron does not vary",
+        scoring.TOO_LOW_CEILING,
+        "",
+    ]
+    assert summary.counted == 1
+    assert summary.raw == 0.6
+    assert summary.ceiled == pytest.approx(0.45)
+    nothing = summarise(score_of([0.1, 0.2], [0.01, 0.01]), bins[:2])
+    assert np.isnan(nothing.ceiled)
+
+
+def test_a_score_that_does_not_fit_in_memory_is_refused_before_inference(
+    networks, recordings, monkeypatch
+) -> None:
+    benchmark = neural_benchmark("x", recordings(STATIC, neurons=4, repetitions=2), "ridge")
+    monkeypatch.setattr(scoring, "available_memory_gb", lambda: 0.01)
+    monkeypatch.setattr(ConvRNN, "averages", lambda *arguments: pytest.fail("inference began"))
+    with pytest.raises(ConvRNNError, match=r"needs about .* GiB.*--max-neuroids"):
+        score(networks[TRUTH], benchmark)
+    monkeypatch.setattr(scoring, "available_memory_gb", lambda: 1.0)
+    scoring.check_memory(benchmark, networks[TRUTH], ["conv5"])
+
+
+def test_images_are_shown_for_as_long_as_the_subjects_saw_them() -> None:
+    shown, words = presentation_for("Li2026.IT-temporal-pls", "IT")
+    assert (shown.image_off, words) == (15, "150 ms")
+    for name, words in (
+        ("MajajHong2015public.IT-pls", "100 ms"),
+        ("Cadena2017-pls", "assumed 100 ms"),
+    ):
+        assert presentation_for(name, "IT") == (Presentation.neural(), words)
+    asked = Presentation.constant(20)
+    assert presentation_for("Cadena2017-pls", "V1", asked) == (asked, "always")
+    assert presentation_for("ImageNet-top1", None) == (None, "as in training")
+
+
+def test_data_that_cannot_be_fetched_are_named(monkeypatch) -> None:
+    with pytest.raises(ConvRNNError, match=r"data set Li2026.temporal, which cannot be fetched"):
+        load_benchmark("Li2026.IT-temporal-pls")
+    with pytest.raises(ConvRNNError, match=r"unknown benchmark 'MajajHong2015public.IT-plss'"):
+        load_benchmark("MajajHong2015public.IT-plss")
+
+
+def test_metrics_and_recordings_must_fit(recordings) -> None:
+    one = recordings(STATIC)
     with pytest.raises(ConvRNNError, match="spantime_pls wants several time bins"):
         neural_benchmark("simulated", one, "spantime_pls")
     with pytest.raises(ConvRNNError, match=r"unknown metric 'plss'.*Did you mean 'pls'"):
@@ -73,9 +374,9 @@ def test_metrics_and_recordings_must_fit(subjects) -> None:
         neural_benchmark("simulated", one[one["repetition"] == 0], "pls")
 
 
-def test_benchmarks_of_other_data_have_other_identifiers(subjects) -> None:
+def test_benchmarks_of_other_data_have_other_identifiers(recordings) -> None:
     """Brain-Score keeps ceilings by identifier alone."""
-    recording = simulated(subjects[OTHER], "IT", [(70, 110)])
+    recording = recordings(STATIC, neurons=4, repetitions=2)
     shifted = recording + 1
     shifted.attrs = recording.attrs
     first, second = (neural_benchmark("x", data, "pls") for data in (recording, shifted))
@@ -126,18 +427,21 @@ def test_the_ceiling_of_real_v4_is_its_published_reliability(shared: Path, tmp_p
     assert float(ceiling) == pytest.approx(0.76, abs=0.02)
 
 
-def score_real_v4(shared: Path, folder: Path, subjects, per_object: int) -> dict[str, float]:
+def score_real_v4(shared: Path, folder: Path, networks, per_object: int) -> dict[str, float]:
     benchmark = neural_benchmark("real", real_v4(shared, folder, per_object), "pls")
-    return {name: float(benchmark(subject).attrs["raw"]) for name, subject in subjects.items()}
+    return {
+        name: score(network, benchmark, max_neuroids=2000).summary.raw
+        for name, network in networks.items()
+    }
 
 
-def test_two_networks_are_scored_on_real_v4(shared: Path, tmp_path: Path, subjects) -> None:
-    raw = score_real_v4(shared, tmp_path, subjects, per_object=12)
+def test_two_networks_are_scored_on_real_v4(shared: Path, tmp_path: Path, networks) -> None:
+    raw = score_real_v4(shared, tmp_path, networks, per_object=12)
     assert all(0.1 < value < 0.6 for value in raw.values()), raw
 
 
 @pytest.mark.slow
-def test_two_networks_are_scored_on_all_of_real_v4(shared: Path, tmp_path: Path, subjects) -> None:
+def test_two_networks_are_scored_on_all_of_real_v4(shared: Path, tmp_path: Path, networks) -> None:
     """Even untrained networks predict V4 above .3 from 576 training images."""
-    raw = score_real_v4(shared, tmp_path, subjects, per_object=80)
+    raw = score_real_v4(shared, tmp_path, networks, per_object=80)
     assert all(0.3 < value < 0.7 for value in raw.values()), raw

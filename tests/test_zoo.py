@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from convrnns_brainscore import ConvRNNError, list_models
-from convrnns_brainscore.networks.backbones import layer_names
+from convrnns_brainscore.networks.backbones import layer_names, output_shape
 from convrnns_brainscore.networks.build import variable_shapes
-from convrnns_brainscore.regions import REGION_LAYERS, region_layer
+from convrnns_brainscore.regions import REGIONS, layers_of, region_layers
 from convrnns_brainscore.zoo import MODELS, find_model
 
 
@@ -36,11 +36,46 @@ def test_the_variables_are_those_of_the_published_checkpoints(shared: Path) -> N
 @pytest.mark.parametrize("name", list_models())
 def test_every_region_has_a_layer_of_the_model(name: str) -> None:
     model = MODELS[name]
-    for region in REGION_LAYERS[model.depth]:
-        assert region_layer(model, region) in layer_names(model)
-    assert {"V1", "V2", "V4", "pIT", "IT", "cIT", "aIT"} == set(REGION_LAYERS[model.depth])
+    for chosen in (None, "paper"):
+        regions = region_layers(model, chosen)
+        assert list(regions) == list(REGIONS)
+        assert all(layer in layer_names(model) for layers in regions.values() for layer in layers)
+        for layer in layer_names(model):
+            assert output_shape(model, layer)[-1] > 0
+
+
+def test_the_maps_are_those_of_the_paper_and_of_brain_scores_convention() -> None:
+    shallow, intermediate = MODELS["gru_shallow"], MODELS["rgc_intermediate"]
+    assert region_layers(shallow)["V4"] == ["conv3"]
+    assert region_layers(shallow)["pIT"] == ["conv4"]
+    assert region_layers(intermediate)["IT"] == region_layers(intermediate)["aIT"] == ["conv10"]
+    paper = region_layers(intermediate, "paper")
+    assert paper["V4"] == ["conv5", "conv6"]
+    assert paper["pIT"] == ["conv7", "conv8"]
+    assert paper["cIT"] == paper["aIT"] == ["conv9", "conv10"]
+
+
+def test_a_map_of_the_users_own(tmp_path: Path) -> None:
+    model = MODELS["rgc_intermediate"]
+    path = tmp_path / "map.json"
+    path.write_text(json.dumps({"IT": "conv9", "V4": ["conv4", "conv6"]}))
+    assert region_layers(model, path) == {"IT": ["conv9"], "V4": ["conv4", "conv6"]}
+    for wrong, message in (
+        ({"MT": "conv9"}, "unknown region"),
+        ({"IT": "conv11"}, "unknown layer"),
+        ({"IT": []}, "one or more"),
+        ({"IT": ["conv9", "conv9"]}, "one or more"),
+        ({}, "expected"),
+        ([1], "expected"),
+    ):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(ConvRNNError, match=message):
+            region_layers(model, path)
+    with pytest.raises(ConvRNNError, match="cannot read the region map"):
+        region_layers(model, tmp_path / "absent.json")
 
 
 def test_an_unknown_region_is_refused() -> None:
+    model = MODELS["rgc_shallow"]
     with pytest.raises(ConvRNNError, match=r"unknown region of rgc_shallow 'MT'.*V4"):
-        region_layer(MODELS["rgc_shallow"], "MT")
+        layers_of(model, region_layers(model), "MT")

@@ -105,6 +105,15 @@ def layer_names(model: Model) -> list[str]:
     return [row.name for row in rows(model.cell, model.depth)] + [READOUT]
 
 
+def output_shape(model: Model, layer: str) -> tuple[int, ...]:
+    """The shape of one step's output of a layer: (height, width, channel), or (class,)."""
+    if layer == READOUT:
+        return (CLASSES,)
+    row = {row.name: row for row in rows(model.cell, model.depth)}[layer]
+    size = -(-row.size // 2) if row.pool else row.size
+    return size, size, row.depth
+
+
 def first_step(model: Model, layer: str) -> int:
     """The first step at which ``layer`` depends on the image: 0 for conv1, one more a layer.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -63,3 +64,56 @@ def geometry_figure(
             )
     figure.colorbar(image, ax=panels, label="similarity to macaque IT (Spearman)")
     figure.savefig(path, dpi=150)
+
+
+def score_figure(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Temporal scores over time, one panel a benchmark, to an image file.
+
+    Above: the raw correlation of each bin with the ceiling; below: the ceiled value. Undefined bins
+    stay blank.
+
+    Parameters
+    ----------
+    records : as in a score's JSON file.
+    path : the file to write; its suffix says the format.
+    """
+    names = list(dict.fromkeys(record["benchmark"] for record in records))
+    figure = Figure(figsize=(5 * len(names) + 0.6, 5.4), layout="constrained")
+    panels = figure.subplots(2, len(names), squeeze=False, sharex="col", sharey="row")
+    for column, name in enumerate(names):
+        raw_axes, ceiled_axes = panels[:, column]
+        raw_axes.set_title(name, fontsize=9)
+        of_name = [record for record in records if record["benchmark"] == name]
+        bins = of_name[0]["bins"]
+        middle = [(one["start"] + one["end"]) / 2 for one in bins]
+        ceiling = [_or_nan(one["ceiling"]) for one in bins]
+        raw_axes.plot(middle, ceiling, color="0.5", linestyle="--", label="ceiling")
+        for index, record in enumerate(of_name):
+            label = f"{record['model']} ({record['made_by']['weights']})"
+            style = {
+                "color": f"C{index}",
+                "marker": _MARKERS[index % len(_MARKERS)],
+                "markersize": 4,
+            }
+            for axes, value in ((raw_axes, "raw"), (ceiled_axes, "ceiled")):
+                undefined = [one["reason"] and value == "ceiled" for one in record["bins"]]
+                values = [
+                    np.nan if blank else _or_nan(one[value])
+                    for one, blank in zip(record["bins"], undefined, strict=True)
+                ]
+                axes.plot(middle, values, label=label, **style)
+        for axes in (raw_axes, ceiled_axes):
+            axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        ceiled_axes.axhline(1, color="0.5", linestyle="--", linewidth=0.8)
+        ceiled_axes.set_xlabel("time from image onset (ms)")
+        raw_axes.legend(fontsize=7)
+    panels[0, 0].set_ylabel("raw correlation r")
+    panels[1, 0].set_ylabel("ceiled value")
+    figure.savefig(path, dpi=150)
+
+
+_MARKERS = "os^Dv"
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value

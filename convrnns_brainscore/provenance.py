@@ -1,0 +1,64 @@
+"""What made a number: written beside it, and read back from any file of ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import convrnns_brainscore
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.presentation import Presentation
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.convrnn import ConvRNN
+
+
+def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
+    """All that made a number, as plain values: model, weights, presentation, versions."""
+    from convrnns_brainscore.networks.backend import version
+
+    return {
+        **network.describe(),
+        **presentation.describe(),
+        "backend": version(),
+        "convrnns_brainscore": convrnns_brainscore.__version__,
+    }
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """What made the features or the score in ``path``.
+
+    Parameters
+    ----------
+    path : a ``.zarr`` store or ``.nc`` file of `convrnns extract`, or a ``.json`` or ``.nc`` of
+        `convrnns score`.
+
+    Raises
+    ------
+    ConvRNNError : there is no such file, or it was not made by this package.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ConvRNNError(f"there is no {path}.")
+    try:
+        attributes = _attributes(path)
+    except Exception as error:
+        raise ConvRNNError(f"cannot read {path}: {error}") from error
+    if "convrnns_brainscore" not in attributes:
+        raise ConvRNNError(f"{path} does not say what made it; this package did not write it.")
+    return attributes
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    if path.suffix == ".json":
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return dict(record["made_by"]) if isinstance(record, dict) and "made_by" in record else {}
+    if path.suffix == ".zarr":
+        import zarr
+
+        return dict(zarr.open_group(str(path), mode="r").attrs)
+    import netCDF4
+
+    with netCDF4.Dataset(path) as opened:
+        return {name: opened.getncattr(name) for name in opened.ncattrs()}

@@ -1,0 +1,111 @@
+"""Tables for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from convrnns_brainscore.benchmarks import Listed, needed_memory
+from convrnns_brainscore.networks.backbones import output_shape
+from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.zoo import find_model
+
+_COLUMNS = ["model", "benchmark", "raw", "ceiling", "ceiled", "brain_score", "counted", "formula"]
+
+
+def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Console) -> None:
+    """Scores as a table on the console and as a CSV file.
+
+    Parameters
+    ----------
+    records : as in a score's JSON file.
+    path : the CSV file.
+    """
+    table = Table(title="Scores")
+    for column in ("model", "weights", "benchmark"):
+        table.add_column(column, overflow="fold")
+    for column in ("r", "ceiling", "ceiled", "Brain-Score's", "bins"):
+        table.add_column(column, justify="right")
+    for record in records:
+        bins = f"{record['counted']}/{len(record['bins'])}" if record["bins"] else "–"
+        numbers = [number(record[name]) for name in ("raw", "ceiling", "ceiled", "brain_score")]
+        if (record["ceiled"] or 0) > 1:
+            numbers[2] += " >1"
+        made_by = record["made_by"]
+        weights = made_by["weights"]
+        if made_by["lesion"] != "none":
+            weights += f", without {made_by['lesion']}"
+        table.add_row(made_by["model"], weights, record["benchmark"], *numbers, bins)
+    console.print(table)
+    for formula in dict.fromkeys(record["formula"] for record in records):
+        console.print(f"ceiled = {formula}", style="dim", soft_wrap=True)
+    if any(record["bins"] for record in records):
+        console.print(
+            "Temporal scores: means over the bins that have a ceiled value, 'bins' of all. Bins "
+            "before the image reaches the layer, or with a ceiling below "
+            f"{records[0]['min_ceiling']}, have none. Brain-Score's: the mean of all its bins.",
+            style="dim",
+            soft_wrap=True,
+        )
+    pd.DataFrame(records)[_COLUMNS].to_csv(path, index=False)
+    console.print(f"Table: {path}", soft_wrap=True)
+
+
+def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
+    """Benchmarks, with the memory and time that ``model`` will take.
+
+    Parameters
+    ----------
+    rate : of float32 matrix products on this machine, in GFLOP/s.
+    """
+    row = find_model(model)
+    regions = region_layers(row)
+    table = Table(title=f"Brain-Score's benchmarks (memory and time for {model}, inference only)")
+    for column in ("benchmark", "region", "bins", "image on", "metric"):
+        table.add_column(column, no_wrap=True)
+    for column in ("stimuli", "memory", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("data")
+    for one in listed:
+        window = f" {one.window[0]}–{one.window[1]} ms" if one.window else ""
+        bins = f"{one.bins}:{window}" if window else str(one.bins or "–")
+        on = f"{one.image_ms} ms" if one.image_ms else "unknown"
+        memory = time = "?"
+        if one.stimuli:
+            seconds = one.stimuli * row.gflop / rate
+            time = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+            if one.region in regions:
+                neuroids = prod(output_shape(row, regions[one.region][0]))
+                memory = decimal(needed_memory(one.stimuli, neuroids, one.bins, one.metric))
+            elif not one.bins:
+                memory = "small"
+        table.add_row(
+            one.name,
+            one.region or "–",
+            bins,
+            on if one.bins else "–",
+            one.metric,
+            "?" if one.stimuli is None else str(one.stimuli),
+            memory,
+            time,
+            {True: "public", False: "not public", None: "?"}[one.public],
+        )
+    return table
+
+
+def number(value: float | None) -> str:
+    """A number with two decimals and its sign where it is negative; a dash where undefined."""
+    return "–" if value is None or value != value else f"{value:.2f}"
+
+
+def wide_console() -> Console:
+    """The console, wide enough for a table's names however narrow the terminal."""
+    console = Console()
+    return Console(width=max(console.width, 130))

@@ -1,0 +1,259 @@
+"""The activations extractor where Brain-Score takes an ``activations_model``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision.model_helpers.activations.pca import LayerPCA
+from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
+from PIL import Image
+
+from convrnns_brainscore import ConvRNNError, Presentation, load_network
+from convrnns_brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.images import load_images
+from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.simulate import stimulus_set
+
+STIMULI = stimulus_set("five-objects", load_objects92().stimuli[::20])
+BINS = [(60, 80), (100, 120)]
+
+
+@pytest.fixture
+def extractor(network: ConvRNN) -> ActivationsExtractor:
+    return ActivationsExtractor(network, batch_size=2)
+
+
+def test_layers_come_over_time_with_all_coordinates(extractor: ActivationsExtractor) -> None:
+    recorded = extractor(STIMULI, ["conv4", "conv5"], time_bins=BINS)
+    assert recorded.dims == ("presentation", "neuroid", "time_bin")
+    assert recorded.dtype == np.float32
+    assert recorded.values.flags.c_contiguous
+    for column in STIMULI.columns:
+        assert recorded[column].values.tolist() == STIMULI[column].tolist()
+    assert recorded["layer"].values.tolist() == ["conv4"] * 7 * 7 * 256 + ["conv5"] * 4 * 4 * 512
+    assert len(set(recorded["neuroid_id"].values)) == recorded.sizes["neuroid"]
+    last = [recorded[name].values[-1] for name in ("channel", "channel_x", "channel_y")]
+    assert last == [511, 3, 3]
+    assert recorded["time_bin_start"].values.tolist() == [60, 100]
+    assert recorded["time_bin_end"].values.tolist() == [80, 120]
+
+
+def test_without_bins_every_step_of_the_presentation_comes(
+    extractor: ActivationsExtractor, network: ConvRNN
+) -> None:
+    recorded = extractor.from_stimulus_set(STIMULI, ["conv5"])
+    files = [Path(STIMULI.get_stimulus(key)) for key in STIMULI["stimulus_id"]]
+    full = network.unroll(load_images(files), "conv5", Presentation.neural(), all_times=True)
+    expected = np.moveaxis(full["conv5"].reshape(5, 26, -1), 1, 2)
+    np.testing.assert_allclose(recorded.values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("rgc_intermediate_dthresh", marks=pytest.mark.slow),
+        pytest.param("ugrnn_intermediate_t30_tmaxconf", marks=pytest.mark.slow),
+        "timedecay_shallow",
+    ],
+)
+def test_logits_are_decoded_under_the_training_presentation(name: str) -> None:
+    network = load_network(name, weights="random", seed=1)
+    logits = ActivationsExtractor(network)(STIMULI[:2], ["logits"])
+    assert logits.dims == ("presentation", "neuroid")
+    assert logits.shape == (2, 1000)
+    files = [Path(STIMULI.get_stimulus(key)) for key in STIMULI["stimulus_id"][:2]]
+    np.testing.assert_allclose(
+        logits.values, network.logits(load_images(files), Presentation.default(name)), atol=1e-5
+    )
+    named = ActivationsExtractor(network, Presentation.neural())(STIMULI[:2], None)
+    assert (named.values != logits.values).any()
+    assert logits.attrs["presentation"] == "default"
+
+
+def test_the_same_file_under_two_ids_keeps_both_rows(
+    extractor: ActivationsExtractor, photographs: list[Path]
+) -> None:
+    twins = StimulusSet({"stimulus_id": ["b", "c", "a"], "object_name": ["x", "y", "z"]})
+    twins.stimulus_paths = {"a": photographs[3], "b": photographs[0], "c": photographs[3]}
+    twins.identifier = "twins"
+    recorded = extractor(twins, ["conv5"], number_of_trials=50, time_bins=BINS)
+    assert recorded["stimulus_id"].values.tolist() == ["b", "c", "a"]
+    np.testing.assert_array_equal(recorded.values[1], recorded.values[2])
+    once = extractor(twins, ["conv5"], time_bins=BINS)
+    np.testing.assert_array_equal(recorded.values, once.values)
+    paths = extractor.from_paths([photographs[3], photographs[0], photographs[3]], ["conv5"])
+    assert paths["stimulus_id"].values.tolist() == [str(photographs[i]) for i in (3, 0, 3)]
+
+
+def test_hooks_are_called_bin_by_bin(extractor: ActivationsExtractor) -> None:
+    plain = extractor(STIMULI, ["conv4", "conv5"], time_bins=BINS)
+    shapes = []
+
+    def first_two(features):
+        shapes.append({layer: values.shape for layer, values in features.items()})
+        return {layer: values[:, :2] for layer, values in features.items()}
+
+    handle = extractor.register_batch_activations_hook(first_two)
+    hooked = extractor(STIMULI, ["conv4", "conv5"], time_bins=BINS)
+    assert hooked.shape == (5, 4, 2)
+    assert hooked["layer"].values.tolist() == ["conv4", "conv4", "conv5", "conv5"]
+    assert shapes[0] == {"conv4": (2, 12544), "conv5": (2, 8192)}
+    assert len(shapes) == 3 * len(BINS)
+    np.testing.assert_allclose(hooked.values[:, :2], plain.values[:, :2], atol=1e-6)
+    handle.remove()
+    assert extractor(STIMULI, ["conv5"], time_bins=BINS).sizes["neuroid"] == 8192
+
+
+def test_stimulus_set_hooks_change_what_is_shown(extractor: ActivationsExtractor) -> None:
+    handle = extractor.register_stimulus_set_hook(lambda stimuli: stimuli[:2])
+    assert extractor(STIMULI, ["conv5"], time_bins=BINS).sizes["presentation"] == 2
+    handle.remove()
+
+
+def imagenet_file(path: Path, photographs: list[Path]) -> None:
+    """A file of the layout in which Brain-Score keeps ImageNet's validation images."""
+    import h5py
+
+    images = [np.asarray(Image.open(file).resize((64, 64))) for file in photographs[:4]]
+    with h5py.File(path, "w") as opened:
+        values = opened.create_dataset("val/images", (50 * 4, 64, 64, 3), np.uint8)
+        for index, image in enumerate(images):
+            values[50 * index] = image
+
+
+def test_layer_pca_keeps_time(
+    extractor: ActivationsExtractor, photographs: list[Path], tmp_path: Path, monkeypatch
+) -> None:
+    """One basis a layer, fitted on the steps of four images as so many samples."""
+    imagenet_file(tmp_path / "imagenet.hdf5", photographs)
+    monkeypatch.setenv("MT_IMAGENET_PATH", str(tmp_path / "imagenet.hdf5"))
+    plain = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    handle = LayerPCA.hook(extractor, n_components=4)
+    assert LayerPCA.is_hooked(extractor)
+    reduced = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    assert reduced.shape == (5, 4, 2)
+    pca = next(iter(extractor._batch_activations_hooks.values()))._layer_pcas["conv5"]
+    assert pca.n_samples_ == 4 * 26
+    for index in range(2):
+        np.testing.assert_allclose(
+            reduced.values[..., index], pca.transform(plain.values[..., index]), atol=1e-2
+        )
+    handle.remove()
+
+
+def test_layer_pca_without_imagenet_is_one_line(
+    extractor: ActivationsExtractor, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "not_a_folder").write_text("")
+    monkeypatch.setenv("MT_IMAGENET_PATH", str(tmp_path / "not_a_folder" / "imagenet.hdf5"))
+    LayerPCA.hook(extractor, n_components=4)
+    with pytest.raises(ConvRNNError, match="needs ImageNet's validation images") as told:
+        extractor(STIMULI, ["conv5"], time_bins=BINS)
+    assert "\n" not in str(told.value)
+
+
+def test_brain_scores_own_commitment_takes_the_extractor(extractor: ActivationsExtractor) -> None:
+    committed = ModelCommitment(
+        "committed",
+        extractor,
+        layers=["conv5"],
+        behavioral_readout_layer="logits",
+        region_layer_map={"IT": "conv5"},
+    )
+    committed.start_recording("IT", [(70, 170)])
+    static = committed.look_at(STIMULI)
+    assert static.dims == ("presentation", "neuroid")
+    ours = extractor(STIMULI, ["conv5"], time_bins=[(70, 170)])
+    np.testing.assert_allclose(static.values, ours.values[..., 0], rtol=1e-6, atol=1e-6)
+    committed.start_task("label", "imagenet")
+    assert committed.look_at(STIMULI).shape == (1, 5)
+
+
+def test_the_cache_never_answers_for_something_else(
+    photographs: list[Path], tmp_path: Path
+) -> None:
+    """In a process of its own, since Brain-Score reads where its cache is when it is imported."""
+    work = tmp_path / "images"
+    work.mkdir()
+    for index in (0, 1):
+        shutil.copy(photographs[index], work / f"{index}.png")
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"""
+import shutil
+from pathlib import Path
+import numpy as np
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from convrnns_brainscore import Presentation, load_network
+from convrnns_brainscore.activations import ActivationsExtractor
+
+calls = []
+averages = ActivationsExtractor._averages
+ActivationsExtractor._averages = lambda self, *a: (calls.append(1), averages(self, *a))[1]
+stimuli = StimulusSet({{"stimulus_id": ["a", "b"]}})
+stimuli.stimulus_paths = {{"a": Path({str(work)!r}) / "0.png", "b": Path({str(work)!r}) / "1.png"}}
+stimuli.identifier = "one-name"
+
+def record(seed=0, presentation=None, layers=("conv5",), bins=((60, 70),), identifier=None):
+    network = load_network("timedecay_shallow", weights="random", seed=seed)
+    before = len(calls)
+    recorded = ActivationsExtractor(network, presentation)(
+        stimuli, list(layers), stimuli_identifier=identifier, time_bins=list(bins))
+    return recorded.values, len(calls) > before
+
+first, computed = record()
+assert computed
+again, computed = record()
+assert not computed and (first == again).all() and first.dtype == again.dtype
+for other in (dict(seed=1), dict(presentation=Presentation.constant(26)), dict(layers=["conv4"]),
+              dict(bins=[(70, 80)]), dict(identifier=False)):
+    values, computed = record(**other)
+    assert computed, other
+stimuli.identifier = None
+assert record()[1]
+stimuli.identifier = "one-name"
+shutil.copy({str(photographs[5])!r}, Path({str(work)!r}) / "0.png")
+changed, computed = record()
+assert computed and (changed[0] != first[0]).any() and np.allclose(changed[1], first[1], atol=1e-5)
+print("all told apart")
+"""
+    )
+    environment = {**os.environ, "RESULTCACHING_HOME": str(tmp_path / "cache")}
+    del environment["RESULTCACHING_DISABLE"]
+    told = subprocess.run(
+        [sys.executable, str(program)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "all told apart" in told.stdout, told.stderr
+
+
+def test_what_cannot_be_answered_is_refused_in_one_line(
+    extractor: ActivationsExtractor, photographs: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ConvRNNError, match="deterministic"):
+        extractor(STIMULI, ["conv5"], require_variance=True)
+    with pytest.raises(ConvRNNError, match="ask for logits by themselves"):
+        extractor(STIMULI, ["conv5", "logits"])
+    with pytest.raises(ConvRNNError, match="unknown layer"):
+        extractor(STIMULI, ["conv99"])
+    with pytest.raises(ConvRNNError, match=r"missing\.png"):
+        extractor([photographs[0], tmp_path / "missing.png"], ["conv5"])
+    (tmp_path / "broken.png").write_bytes(photographs[0].read_bytes()[:500])
+    with pytest.raises(ConvRNNError, match=r"broken\.png"):
+        extractor([photographs[0], tmp_path / "broken.png"], ["conv5"])
+    twice = StimulusSet({"stimulus_id": ["a", "a"]})
+    twice.stimulus_paths = {"a": photographs[0]}
+    with pytest.raises(ConvRNNError, match="stimulus_id a comes twice"):
+        extractor(twice, ["conv5"])
+    clash = STIMULI.copy()
+    clash["layer"] = "V4"
+    clash.stimulus_paths = STIMULI.stimulus_paths
+    with pytest.raises(ConvRNNError, match="column 'layer'"):
+        extractor(clash, ["conv5"])
