@@ -321,7 +321,9 @@ def _data_set(error: BaseException) -> str | None:
 
 
 def _digest(assembly: Any) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(assembly.values).tobytes())
-    if "stimulus_id" in assembly.coords or hasattr(assembly, "stimulus_id"):
+    values = np.asarray(assembly.values)
+    values = values.astype(str) if values.dtype.kind == "O" else values  # choices are words
+    digest = hashlib.sha256(np.ascontiguousarray(values).tobytes())
+    if hasattr(assembly, "stimulus_id"):
         digest.update("\n".join(map(str, assembly["stimulus_id"].values)).encode())
     return digest.hexdigest()[:12]

@@ -187,8 +187,8 @@ def summarise(
     formula, ceil = _formula(raw, ceiling, values)
     own = float(np.mean(values)) if given is per_bin else float(given.values)
     if len(time_bins) < 2 or raw.ndim != 1:
-        signed = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else np.nan
-        return Summary(float(raw.mean()), float(np.mean(ceiling)), signed, own, formula)
+        ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
+        return Summary(float(raw.mean()), float(np.mean(ceiling)), ceiled, own, formula)
     ceilings = np.broadcast_to(ceiling, raw.shape)
     bins = []
     for (start, end), r, c, ceiled in zip(

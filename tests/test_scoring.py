@@ -7,12 +7,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import brainscore_vision.benchmarks.geirhos2021.benchmark as geirhos2021
 import brainscore_vision.benchmarks.kar2019.benchmark as kar2019
 import numpy as np
 import pandas as pd
 import pytest
 from brainscore_core.metrics import Score
 from brainscore_core.supported_data_standards.brainio.assemblies import (
+    BehavioralAssembly,
     DataAssembly,
     NeuroidAssembly,
     walk_coords,
@@ -24,6 +26,7 @@ from brainscore_vision.benchmark_helpers.neural_common import (
     TrainTestNeuralBenchmark,
     average_repetition,
 )
+from brainscore_vision.model_helpers.brain_transformation.temporal import assembly_time_align
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network, scoring
 from convrnns_brainscore.assemblies import read_assembly
@@ -196,6 +199,38 @@ def test_other_benchmark_classes_run_to_their_end(networks, recordings, stimuli)
     result = score(networks[TRUTH], geometry)
     assert result.summary.formula.startswith("r/ceiling")
     assert result.summary.raw > 0.1
+
+
+def test_behaviour_is_scored_by_brain_scores_own_classes(networks, stimuli, monkeypatch) -> None:
+    """Choices of simulated people among labels; the network sees images as in its training."""
+    people, rng = 3, np.random.default_rng(0)
+    labels = ["bear", "chair", "clock"]
+    truth = [labels[index % 3] for index in range(len(stimuli))]
+    shown = stimuli.copy()
+    shown.stimulus_paths, shown.identifier = stimuli.stimulus_paths, "people"
+    shown["truth"], shown["condition"] = truth, ["0", "1"] * (len(stimuli) // 2)
+    columns = {name: np.tile(shown[name], people) for name in ("stimulus_id", "truth", "condition")}
+    right = rng.random(people * len(stimuli)) < 0.7
+    choices = np.where(right, columns["truth"], rng.choice(labels, len(right)))
+    columns["subject"] = np.repeat([f"person{index}" for index in range(people)], len(stimuli))
+    assembly = BehavioralAssembly(
+        choices,
+        {name: ("presentation", values) for name, values in columns.items()},
+        ["presentation"],
+    )
+    assembly.attrs["stimulus_set"] = shown
+    monkeypatch.setattr(geirhos2021, "load_dataset", lambda name: assembly)
+
+    name = "Geirhos2021sketch-error_consistency"
+    result = score(networks[TRUTH], geirhos2021.Geirhos2021sketchErrorConsistency(), name=name)
+    assert result.made_by["image_duration"] == "as in training"
+    assert result.made_by["layers"] == "logits"
+    assert result.summary.formula.startswith("r/ceiling")
+    assert len(result.made_by["data"]) == 12
+    name = "Geirhos2021sketch-top1"
+    result = score(networks[TRUTH], geirhos2021.Geirhos2021sketchAccuracy(), name=name)
+    assert result.summary.raw == result.summary.ceiled == result.summary.brain_score
+    assert 0.1 < result.summary.raw < 0.6  # by chance: 1/3
 
 
 def kar2019_like(networks, recordings, stimuli) -> DataAssembly:
@@ -425,6 +460,45 @@ def test_the_ceiling_of_real_v4_is_its_published_reliability(shared: Path, tmp_p
     recording = real_v4(shared, tmp_path, per_object=80).squeeze("time_bin")
     ceiling = load_ceiling("internal_consistency")(recording)
     assert float(ceiling) == pytest.approx(0.76, abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_reliability_of_real_faces_cells_over_time(shared: Path) -> None:
+    """1 ms spikes of face patch AM, at 10 ms, aligned to 50 ms by Brain-Score: the reliability
+    begins after 100 ms and has the course of the recording's README."""
+    with np.load(shared / "recordings" / "am_faces" / "bert_1ms_packed.npz") as held:
+        sites, stimuli, packed = held["site"], held["stim"], held["spikes_packed"]
+    spikes = np.unpackbits(packed, axis=1)[:, :400].astype(np.float32)
+    binned = spikes.reshape(len(spikes), 40, 10).sum(axis=2)
+    repetitions, faces = 4, np.arange(1, 201)
+    chosen = []
+    for site in np.unique(sites):
+        trials = [np.flatnonzero((sites == site) & (stimuli == face)) for face in faces]
+        if all(len(each) >= repetitions for each in trials):
+            chosen.append(np.concatenate([binned[each[:repetitions]] for each in trials]))
+    chosen = chosen[:24]
+    assert len(chosen) == 24
+    recording = NeuroidAssembly(
+        np.stack(chosen, axis=1),
+        coords={
+            "stimulus_id": ("presentation", np.repeat(faces, repetitions)),
+            "object_name": ("presentation", ["face"] * len(faces) * repetitions),
+            "repetition": ("presentation", np.tile(np.arange(repetitions), len(faces))),
+            "neuroid_id": ("neuroid", np.arange(24)),
+            "region": ("neuroid", ["aIT"] * 24),
+            "time_bin_start": ("time_bin", np.arange(40) * 10),
+            "time_bin_end": ("time_bin", np.arange(40) * 10 + 10),
+        },
+        dims=["presentation", "neuroid", "time_bin"],
+    )
+    wide = assembly_time_align(recording, [(start, start + 50) for start in range(0, 400, 50)])
+    by_hand = np.stack(chosen, axis=1).reshape(800, 24, 8, 5).mean(axis=3)
+    np.testing.assert_allclose(wide.values, by_hand, atol=1e-6)
+    ceiling = load_ceiling("internal_consistency_temporal")(wide).values
+    published = np.array([0, 0, 0.18, 0.40, 0.28, 0.24, 0.25, 0.22])
+    assert (abs(ceiling[:2]) < 0.1).all()
+    assert (ceiling[3:] > 0.2).all()
+    assert np.corrcoef(ceiling, published)[0, 1] > 0.85
 
 
 def score_real_v4(shared: Path, folder: Path, networks, per_object: int) -> dict[str, float]:
