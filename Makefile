@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
+# Much of a test's time is one process starting or tracing: two at a time, a file in one process.
+IN_PARALLEL := --numprocesses 2 --dist loadfile
+
 .PHONY: install bench demo test test-all check format wheel-check clean
 
 install: $(STAMP)
@@ -27,10 +30,10 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(IN_PARALLEL)
 
 test-all: check
-	$(BIN)/pytest
+	$(BIN)/pytest $(IN_PARALLEL)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

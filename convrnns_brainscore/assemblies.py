@@ -25,6 +25,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
 )
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
 
 _KINDS = {
     kind.__name__: kind
@@ -51,13 +52,9 @@ def write_assembly(assembly: DataAssembly, path: str | Path) -> None:
     OSError : ``path`` cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")  # nobody else opens this file
-    try:
+    with written_whole(path) as partial:
         _write(assembly, partial, None, "w")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
 
 DATA = ".data-00000-of-00001"
 RECORD = "downloaded.json"
@@ -189,19 +190,16 @@ def write_safetensors(path: Path, model: str, values: Mapping[str, NDArray[np.fl
     """``values`` to the file ``path``, which appears when it is whole."""
     from safetensors.numpy import save_file
 
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in values.items()},
-            partial,
-            {"model": model, "sha256": values_sha256(values)},
-        )
-        partial.chmod(0o644)  # for all of a lab that share the folder
-        partial.replace(path)
+        with written_whole(path) as partial:
+            save_file(
+                {name: np.ascontiguousarray(value) for name, value in values.items()},
+                partial,
+                {"model": model, "sha256": values_sha256(values)},
+            )
+            partial.chmod(0o644)  # for all of a lab that share the folder
     except Exception as error:
         raise ConvRNNError(f"cannot write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read_safetensors(

@@ -41,6 +41,7 @@ from convrnns_brainscore.benchmarks import (
 from convrnns_brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.regions import layers_of
@@ -342,9 +343,8 @@ def _kept_or_scored(
     result = _run(subject, benchmark, made_by)
     write_assembly(result.score, out / f"{stem}.nc")
     record = as_record(result)
-    partial = out / f".{stem}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    partial.replace(kept)
+    with written_whole(kept) as partial:
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return {**record, "file": str(kept)}
 
 

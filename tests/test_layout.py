@@ -11,6 +11,7 @@ import convrnns_brainscore
 
 ORDER = [
     "errors",
+    "files",
     "zoo",
     "images",
     "stimuli",
