@@ -434,7 +434,7 @@ def demo(
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Compare two ConvRNNs with real macaque IT on 92 photographs (3 minutes at most)."""
+    """Compare two ConvRNNs with real macaque IT on 92 photographs (about 4 minutes)."""
     _quiet_brain_score()
     _start_quietly()
 
@@ -576,6 +576,7 @@ def _network(
 def _quiet_brain_score() -> None:
     """Brain-Score's progress bars and warnings about itself would cut up the tables."""
     os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes that its metrics start
     warnings.filterwarnings("ignore", category=FutureWarning, module="brainscore")
 
 

@@ -37,10 +37,10 @@ PRESENTATION = Presentation.custom(times=14, image_off=10)
 REGIONS = ("V4", "IT")
 """Regions of the simulated recording."""
 
-NEURONS, REPETITIONS = 30, 6
+NEURONS, REPETITIONS = 20, 4
 """Size of the simulated recording, region by region."""
 
-PROJECTED = 500
+PROJECTED = 2000
 """Features that a region's layer is projected to, at random, before the benchmark sees them."""
 
 
@@ -156,20 +156,22 @@ def simulated_scores(
     """Score each network on a recording simulated from one of them, region by region."""
     stimuli = stimulus_set(f"objects92-{TRUTH}", objects.stimuli)
     columns = {name: stimuli[name].to_numpy() for name in stimuli.columns}
-    bins = [(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in range(PRESENTATION.times)]
     results = []
     for region in REGIONS:
         recorded, features = {}, {}
+        reached = max(network.first_step(region_layer(network, region)) for network in networks)
+        steps = range(reached, PRESENTATION.times)
+        bins = [(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in steps]
         for network in networks:
             layer = region_layer(network, region)
-            steps = [responses[network.name][layer, step] for step in range(PRESENTATION.times)]
-            values = np.stack(steps, axis=2)
+            outputs = [responses[network.name][layer, step] for step in steps]
+            values = np.stack(outputs, axis=2)
             made_by = describe(network, PRESENTATION)
             shapes = {layer: network.output_shape(layer)}
             if network.name == TRUTH:
                 recorded[TRUTH] = neuroid_assembly(values, made_by, columns, shapes, bins)
             project = random_projection(network.name, PROJECTED)
-            few = np.stack([project({layer: step})[layer] for step in steps], axis=2)
+            few = np.stack([project({layer: step})[layer] for step in outputs], axis=2)
             features[network.name] = neuroid_assembly(
                 few, made_by, columns, {layer: (PROJECTED,)}, bins
             )
@@ -182,11 +184,10 @@ def simulated_scores(
             subject = PrecomputedFeatures(
                 in_region(features[network.name], region), visual_degrees=VISUAL_DEGREES
             )
-            first = MS_PER_STEP * network.first_step(region_layer(network, region))
             score = benchmark(subject)
             made_by = {**describe(network, PRESENTATION), "max_neuroids": PROJECTED}
             name = f"simulated {region}, {PROJECTED} projected neuroids"
-            summary = summarise(score, bins, first)
+            summary = summarise(score, bins)
             results.append(Result(identifier(network), name, summary, made_by, score))
     return results
 
