@@ -107,5 +107,6 @@ def _plain(value: Any) -> str | int | float:
 
 def _text_or_number(values: Any) -> np.ndarray[Any, Any]:
     """Levels of a MultiIndex come as objects: the type that they are of, or text if of several."""
-    values = pd.Series(np.asarray(values)).infer_objects().to_numpy()
-    return values.astype(str).astype(object) if values.dtype.kind == "O" else values
+    values = np.asarray(values)
+    plain = pd.Series(values.ravel()).infer_objects().to_numpy().reshape(values.shape)
+    return plain.astype(str).astype(object) if plain.dtype.kind == "O" else plain

@@ -19,6 +19,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import yaml
@@ -139,9 +140,25 @@ def load_benchmark(name: str) -> Any:
     if name in LI2026_TEMPORAL:
         module = import_module("brainscore_vision.benchmarks.li2026.benchmark")
         factory = getattr(module, f"Li2026{LI2026_TEMPORAL[name]}Temporal")
+    with data_of(name):
+        return factory()
+
+
+@contextmanager
+def data_of(name: str) -> Iterator[None]:
+    """Whatever loads data within, installs nothing, and says in one line what cannot be fetched.
+
+    Raises
+    ------
+    ConvRNNError : a data set of the benchmark ``name`` could not be loaded.
+    """
+    switch = "BS_INSTALL_DEPENDENCIES"  # Brain-Score runs pip for every plugin, unless told not to
+    before = os.environ.get(switch)
+    os.environ.setdefault(switch, "no")
     try:
-        with without_installing():
-            return factory()
+        yield
+    except ConvRNNError:
+        raise
     except Exception as error:
         data = _data_set(error)
         if data is None:
@@ -153,6 +170,9 @@ def load_benchmark(name: str) -> Any:
             f"`python -c \"import brainscore_vision; brainscore_vision.load_dataset('{data}')\"` "
             "and copy its ~/.brainio here."
         ) from error
+    finally:
+        if before is None:
+            del os.environ[switch]
 
 
 def image_duration(name: str) -> tuple[int, str]:
@@ -214,8 +234,9 @@ def neural_benchmark(
         recording = recording.squeeze("time_bin")
     region = str(recording["region"].values[0])
     ceiler = load_ceiling("internal_consistency_temporal" if temporal else "internal_consistency")
+    digest = hashlib.sha256(_contents(recording)).hexdigest()[:12]
     return NeuralBenchmark(
-        identifier=f"{name}.{region}-{metric}-{_digest(recording)}",
+        identifier=f"{name}.{region}-{metric}-{digest}",
         version=1,
         assembly=average_repetition(recording),
         similarity_metric=load_metric(
@@ -228,9 +249,16 @@ def neural_benchmark(
     )
 
 
-def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str) -> int:
-    """Bytes that recording and metric hold at most, beside the network and the libraries."""
-    return 4 * stimuli * neuroids * bins * COPIES.get(metric, OTHER_COPIES)
+def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str, neurons: int = 0) -> int:
+    """Bytes that recording and metric hold at most, beside the network and the libraries.
+
+    Parameters
+    ----------
+    neuroids : of the model.
+    neurons : of the data, where they are known.
+    """
+    of_model = 4 * neuroids * COPIES.get(metric, OTHER_COPIES)
+    return stimuli * bins * (of_model + 8 * neurons * OTHER_COPIES)
 
 
 def matmul_rate() -> float:
@@ -245,14 +273,23 @@ def matmul_rate() -> float:
     return 2 * size**3 / min(times) / 1e9
 
 
+_DIGESTS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
 def data_digest(benchmark: Any) -> str:
-    """A digest of the data that a benchmark compares with, ``"none"`` where it shows none."""
-    held = [
-        getattr(benchmark, name)
-        for name in ("_assembly", "train_assembly", "test_assembly")
-        if hasattr(benchmark, name)
-    ]
-    return "-".join(_digest(assembly) for assembly in held) or "none"
+    """A digest of the data that a benchmark holds: responses, all coordinates, and images.
+
+    ``"none"`` where it holds none (a benchmark that loads its data while it runs).
+    """
+    if benchmark not in _DIGESTS:
+        digest = hashlib.sha256()
+        held = [value for _, value in sorted(vars(benchmark).items())]
+        for value in held:
+            for each in value if isinstance(value, list | tuple) else [value]:
+                digest.update(_contents(each))
+        nothing = hashlib.sha256().hexdigest()
+        _DIGESTS[benchmark] = "none" if digest.hexdigest() == nothing else digest.hexdigest()[:16]
+    return _DIGESTS[benchmark]
 
 
 def brain_score_folder() -> Path:
@@ -268,29 +305,16 @@ def brain_score_folder() -> Path:
     return Path(found.submodule_search_locations[0])
 
 
-@contextmanager
-def without_installing() -> Iterator[None]:
-    """Brain-Score runs pip for every plugin that it loads, unless the user or this says no."""
-    name = "BS_INSTALL_DEPENDENCIES"
-    before = os.environ.get(name)
-    os.environ.setdefault(name, "no")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-
-
 def _listed(name: str, metadata: dict[str, Any]) -> Listed:
     data, stimuli = metadata.get("data") or {}, metadata.get("stimulus_set") or {}
     window = TEMPORAL_BINS.get(name)
-    kind = str(data.get("benchmark_type") or ("neural" if window else "unknown"))
-    if kind.startswith("behavior"):
+    kind = str(data.get("benchmark_type") or "unknown")
+    kind = "behavioural" if kind.startswith("behavior") else kind
+    region = data.get("region") or region_in(name) or ("IT" if name == "Kar2019-ost" else None)
+    if window or (region and kind == "unknown"):
+        kind = "neural"
+    if kind == "unknown" and re.search(r"error_consistency|accuracy", name):
         kind = "behavioural"
-    region = data.get("region") or LI2026_TEMPORAL.get(name)
-    if name == "Kar2019-ost":
-        region = "IT"
-    neural = kind == "neural"
     count = stimuli.get("num_stimuli")
     if window and not count:
         count = 1320 if name == "Kar2019-ost" else 1000
@@ -298,13 +322,23 @@ def _listed(name: str, metadata: dict[str, Any]) -> Listed:
         name=name,
         kind=kind,
         region=region,
-        bins=(window[1] - window[0]) // 10 if window else int(neural),
+        bins=(window[1] - window[0]) // 10 if window else int(kind == "neural"),
         window=window,
-        image_ms=IMAGE_MS.get(re.split(r"[.\-_]", name)[0]) if neural else None,
+        image_ms=IMAGE_MS.get(re.split(r"[.\-_]", name)[0]) if kind == "neural" else None,
         metric=name.rsplit("-", 1)[-1] if "temporal" not in name else "spantime_pls",
         stimuli=count if isinstance(count, int) else None,
         public=True if name in LI2026_TEMPORAL else data.get("data_publicly_available"),
     )
+
+
+def region_in(name: str) -> str | None:
+    """The region that a benchmark's name holds.
+
+    >>> region_in("Papale2025.V4-ridge")
+    'V4'
+    """
+    found = re.search(r"[._](V1|V2|V4|IT)(?=[-_.]|$)", name)
+    return found.group(1) if found else None
 
 
 def _data_set(error: BaseException) -> str | None:
@@ -320,10 +354,32 @@ def _data_set(error: BaseException) -> str | None:
     return None
 
 
-def _digest(assembly: Any) -> str:
-    values = np.asarray(assembly.values)
-    values = values.astype(str) if values.dtype.kind == "O" else values  # choices are words
-    digest = hashlib.sha256(np.ascontiguousarray(values).tobytes())
-    if hasattr(assembly, "stimulus_id"):
-        digest.update("\n".join(map(str, assembly["stimulus_id"].values)).encode())
-    return digest.hexdigest()[:12]
+def _contents(value: Any) -> bytes:
+    """What a digest takes of an assembly or a stimulus set; nothing of anything else."""
+    from brainscore_core.supported_data_standards.brainio.assemblies import (
+        DataAssembly,
+        walk_coords,
+    )
+    from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+    from brainscore_vision.utils import LazyLoad
+
+    if isinstance(value, LazyLoad):
+        value._ensure_loaded()
+        value = value.content
+    if isinstance(value, StimulusSet):
+        files = [Path(value.get_stimulus(key)) for key in value["stimulus_id"]]
+        images = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        return f"{value.to_csv()}{images}".encode()
+    if not isinstance(value, DataAssembly):
+        return b""
+    parts = [_bytes(value.values)]
+    for name, _, values in sorted(walk_coords(value), key=lambda coordinate: coordinate[0]):
+        parts += [name.encode(), _bytes(values)]
+    return b"".join([*parts, _contents(value.attrs.get("stimulus_set"))])
+
+
+def _bytes(values: Any) -> bytes:
+    values = np.asarray(values)
+    if values.dtype.kind == "O":  # words, or a time bin's pair
+        return "\n".join(map(str, values.ravel().tolist())).encode()
+    return np.ascontiguousarray(values).tobytes()

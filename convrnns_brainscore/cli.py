@@ -326,6 +326,11 @@ def score(
         find_benchmark(name)
     shown = None
     if any(each is not None for each in (presentation, times, image_off, off)):
+        if presentation is None and image_off is None:
+            raise ConvRNNError(
+                "--times and --off change when a benchmark's images go: say when, with --image-off "
+                "or --presentation."
+            )
         shown = _presentation(
             names[0], presentation or PresentationName.neural, times, image_off, off
         )

@@ -6,6 +6,8 @@ with its sign, the ceiling, both bin by bin, and which bins can mean anything.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import os
 import zlib
@@ -21,9 +23,10 @@ from typing import Any
 
 import brainscore_vision.benchmark_helpers.screen as screen
 import numpy as np
+import psutil
 from brainscore_core.metrics import Score
-from brainscore_vision.benchmark_helpers.memory import available_memory_gb
 from brainscore_vision.benchmark_helpers.neural_common import timebins_from_assembly
+from brainscore_vision.benchmarks import BenchmarkBase
 from numpy.typing import NDArray
 from result_caching import store  # type: ignore[import-untyped]
 from sklearn.random_projection import SparseRandomProjection
@@ -32,11 +35,12 @@ from convrnns_brainscore.activations import LOGITS, TimeBin, parse_time_bins
 from convrnns_brainscore.assemblies import write_assembly
 from convrnns_brainscore.benchmarks import (
     data_digest,
+    data_of,
     image_duration,
     list_benchmarks,
     load_benchmark,
     needed_memory,
-    without_installing,
+    region_in,
 )
 from convrnns_brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
@@ -48,6 +52,9 @@ from convrnns_brainscore.regions import layers_of
 
 MIN_CEILING = 0.1
 """Ceilings below this are too close to zero to divide by: such bins have no ceiled value."""
+
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+"""Where Linux shows control groups."""
 
 BEFORE_THE_IMAGE = "before the image reaches the layer"
 TOO_LOW_CEILING = f"ceiling below {MIN_CEILING}"
@@ -137,17 +144,20 @@ def score(
     if isinstance(benchmark, str):
         name, benchmark = benchmark, load_benchmark(benchmark)
     name = name or str(benchmark.identifier)
-    subject, made_by = _prepared(
-        network, name, benchmark, presentation, region_layer_map, max_neuroids
-    )
-    return _run(subject, benchmark, made_by)
+    with data_of(name):
+        subject, made_by = _prepared(
+            network, name, benchmark, presentation, region_layer_map, max_neuroids
+        )
+        return _run(subject, benchmark, made_by)
 
 
 def recorded_region(name: str, benchmark: Any) -> str | None:
     """The region that a neural benchmark records; None for behaviour."""
     region = getattr(benchmark, "region", None)
-    if region is None and name in list_benchmarks() and list_benchmarks()[name].kind == "neural":
-        region = list_benchmarks()[name].region  # Kar2019's object does not say it
+    if region is None:  # some neural benchmarks' objects do not say it
+        listed = list_benchmarks().get(name)
+        neural = listed is not None and listed.kind == "neural"
+        region = listed.region if listed is not None and neural else region_in(name)
     return None if region is None else str(region)
 
 
@@ -182,13 +192,15 @@ def summarise(
         whatever a metric made of features that are the same for every image.
     """
     per_bin = given.attrs.get("per_bin", given)
-    values = np.asarray(per_bin.values, float)
-    raw = np.asarray(_values(per_bin.attrs.get("raw", per_bin)), float)
-    ceiling = np.asarray(_values(per_bin.attrs.get("ceiling", np.nan)), float)
+    values = _values(per_bin)
+    raw = _values(per_bin.attrs.get("raw", per_bin))
+    ceiling = _values(per_bin.attrs.get("ceiling", np.nan))
     formula, ceil = _formula(raw, ceiling, values)
     own = float(np.mean(values)) if given is per_bin else float(given.values)
     if len(time_bins) < 2 or raw.ndim != 1:
         ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
+        if raw.mean() < 0 < ceiled:
+            ceiled = np.nan  # an unknown formula has hidden the sign
         return Summary(float(raw.mean()), float(np.mean(ceiling)), ceiled, own, formula)
     ceilings = np.broadcast_to(ceiling, raw.shape)
     bins = []
@@ -235,8 +247,10 @@ def check_memory(
     neuroids = sum(int(np.prod(network.output_shape(layer))) for layer in layers)
     if max_neuroids is not None:
         neuroids = min(neuroids, max_neuroids)
-    need = needed_memory(_stimuli(benchmark), neuroids, bins, metric)
-    free = available_memory_gb() * 2**30
+    data = getattr(benchmark, "_assembly", None)
+    neurons = 0 if data is None or not layers else int(data.sizes.get("neuroid", 0))
+    need = needed_memory(_stimuli(benchmark), neuroids, bins, metric, neurons) if layers else 0
+    free = available_memory()
     if need > free:
         raise ConvRNNError(
             f"{benchmark.identifier} with {metric} on {neuroids} neuroids × {bins} bins × "
@@ -244,6 +258,35 @@ def check_memory(
             f"{free / 2**30:.1f} GiB are free. Give --max-neuroids N (fewer, randomly projected "
             "features), record a smaller layer (--region-layer-map), or use a larger machine."
         )
+
+
+def available_memory(group: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes that this process may still take: of the machine, and of every control group (of a
+    container, a SLURM job, ``systemd-run``) that it is in.
+
+    Parameters
+    ----------
+    group : the file that names the process's control group (version 2; elsewhere it is ignored).
+    """
+    free = [psutil.virtual_memory().available]
+    lines = group.read_text().splitlines() if group.exists() else []
+    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    for name in names:
+        folder = CONTROL_GROUPS / name
+        for each in (folder, *folder.parents):
+            if each == CONTROL_GROUPS.parent:
+                break
+            try:
+                limit = (each / "memory.max").read_text().strip()
+                used = int((each / "memory.current").read_text())
+                kept = dict(
+                    line.split() for line in (each / "memory.stat").read_text().splitlines()
+                )
+            except OSError:
+                continue
+            if limit != "max":  # what the system may drop (read files) does not count as used
+                free.append(int(limit) - used + int(kept.get("inactive_file", 0)))
+    return min(free)
 
 
 def score_many(
@@ -280,7 +323,9 @@ def score_many(
             continue
         for model, network in models.items():
             try:
-                yield _kept_or_scored(network(), name, benchmark, out, settings)
+                with data_of(name):
+                    outcome = _kept_or_scored(network(), name, benchmark, out, settings)
+                yield outcome
             except Exception as error:
                 yield model, name, error
 
@@ -298,19 +343,21 @@ def _prepared(
     shown, on = presentation_for(name, region, presentation)
     subject = TemporalBrainModel(network, shown, region_layer_map)
     layers = [] if region is None else layers_of(network.model, subject.region_layer_map, region)
-    if max_neuroids is not None:
+    if max_neuroids is not None and region is not None:
         subject.activations_model.register_batch_activations_hook(
             random_projection(network.name, max_neuroids)
         )
     return subject, {
         "benchmark": name,
         "benchmark_version": str(benchmark.version),
+        "benchmark_identifier": str(benchmark.identifier),
+        "time_bins": str(_time_bins(benchmark)),
         "data": data_digest(benchmark),
         **describe(network, shown or Presentation.default(network.name)),
         "image_duration": on,
         "region": region or "none",
         "layers": ", ".join(layers) or "logits",
-        "max_neuroids": "all" if max_neuroids is None else max_neuroids,
+        "max_neuroids": "all" if max_neuroids is None or region is None else max_neuroids,
         "brainscore_vision": installed_version("brainscore-vision"),
     }
 
@@ -319,9 +366,11 @@ def _run(subject: TemporalBrainModel, benchmark: Any, made_by: dict[str, Any]) -
     name, neuroids = made_by["benchmark"], made_by["max_neuroids"]
     layers = [] if made_by["region"] == "none" else subject.region_layer_map[made_by["region"]]
     check_memory(benchmark, subject.network, layers, None if neuroids == "all" else neuroids)
-    with _brain_score_alone(), without_installing():
+    with _brain_score_alone():
         _keep_ceiling(name, benchmark)
         given = benchmark(subject)
+    if neuroids != "all":
+        given = given.assign_coords(max_neuroids=neuroids)
     given.attrs.update(made_by)
     first = min((subject.network.first_step(layer) for layer in layers), default=0)
     label = name if neuroids == "all" else f"{name}, {neuroids} projected neuroids"
@@ -335,11 +384,13 @@ def _kept_or_scored(
     """The score's record: read, where a file made by all the same holds it, or computed."""
     subject, made_by = _prepared(network, name, benchmark, **settings)
     # Identifiers alone do not tell two checkpoints of one model apart.
-    digest = zlib.crc32(json.dumps(made_by, sort_keys=True).encode())
-    stem = f"{subject.identifier},{name.replace('/', '_')},{digest:08x}"
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    stem = f"{subject.identifier},{name.replace('/', '_')},{digest}"
     kept = out / f"{stem}.json"
     if kept.exists():
-        return {**json.loads(kept.read_text(encoding="utf-8")), "file": str(kept)}
+        record = json.loads(kept.read_text(encoding="utf-8"))
+        if record["made_by"] == made_by:
+            return {**record, "file": str(kept)}
     result = _run(subject, benchmark, made_by)
     write_assembly(result.score, out / f"{stem}.nc")
     record = as_record(result)
@@ -369,8 +420,11 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def _values(value: Any) -> Any:
-    return getattr(value, "values", value)
+def _values(value: Any) -> NDArray[np.float64]:
+    """The values of a score; of one with an ``aggregation``, its center and not its error."""
+    if "aggregation" in getattr(value, "dims", ()):
+        value = value.sel(aggregation="center")
+    return np.asarray(getattr(value, "values", value), float)
 
 
 def _formula(
@@ -456,13 +510,19 @@ def random_projection(
 
 
 def _keep_ceiling(name: str, benchmark: Any) -> None:
-    """Have the benchmark's ceiling stored by its registry name and its data."""
-    estimate = getattr(benchmark, "_ceiling_func", None)
-    if estimate is None or hasattr(estimate, "cache_info"):
-        return
-    key = f"{name.replace('/', '_')},{benchmark.version},{data_digest(benchmark)}"
+    """Have the benchmark's ceiling kept, on disk where the registry knows the benchmark.
 
-    benchmark._ceiling_func = lru_cache(maxsize=1)(partial(_ceiling, key, estimate))
+    Brain-Score's own store goes by the benchmark's identifier alone.
+    """
+    if not isinstance(benchmark, BenchmarkBase) or "_ceiling" in vars(benchmark):
+        return
+    estimate = partial(inspect.unwrap(type(benchmark)._ceiling), benchmark, benchmark.identifier)
+    if name in list_benchmarks():
+        versions = f"{installed_version('brainscore-vision')},{benchmark.version}"
+        key = f"{name.replace('/', '_')},{versions},{data_digest(benchmark)}"
+        estimate = partial(_ceiling, key, estimate)
+    once = lru_cache(maxsize=1)(estimate)
+    benchmark._ceiling = lambda identifier: once()
 
 
 @store(identifier_ignore=["estimate"])  # type: ignore[untyped-decorator]

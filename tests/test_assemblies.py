@@ -80,3 +80,9 @@ def test_other_things_are_refused(tmp_path: Path) -> None:
     write_assembly(NeuroidAssembly([1.0], dims=["neuroid"]), tmp_path / "bare.nc")
     assert read_assembly(tmp_path / "bare.nc").dims == ("neuroid",)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.nc", "text.nc"]
+
+
+def test_a_coordinate_of_the_whole_score_is_kept(tmp_path: Path) -> None:
+    score = Score(0.2).assign_coords(max_neuroids=5)
+    write_assembly(score, tmp_path / "score.nc")
+    assert read_assembly(tmp_path / "score.nc")["max_neuroids"].item() == 5

@@ -189,7 +189,7 @@ def test_other_benchmark_classes_run_to_their_end(networks, recordings, stimuli)
     result = score(networks[TRUTH], split, max_neuroids=500)
     assert result.summary.raw > 0.1
     assert result.summary.ceiling == 0.8
-    assert data_digest(split).count("-") == 1
+    assert len(data_digest(split)) == 16
 
     coords = {name: (dims, values) for name, dims, values in walk_coords(averaged)}
     coords["subject"] = ("neuroid", ["one"] * 12 + ["two"] * 12)
@@ -226,7 +226,7 @@ def test_behaviour_is_scored_by_brain_scores_own_classes(networks, stimuli, monk
     assert result.made_by["image_duration"] == "as in training"
     assert result.made_by["layers"] == "logits"
     assert result.summary.formula.startswith("r/ceiling")
-    assert len(result.made_by["data"]) == 12
+    assert len(result.made_by["data"]) == 16
     name = "Geirhos2021sketch-top1"
     result = score(networks[TRUTH], geirhos2021.Geirhos2021sketchAccuracy(), name=name)
     assert result.summary.raw == result.summary.ceiled == result.summary.brain_score
@@ -347,6 +347,40 @@ def test_the_sign_of_a_correlation_is_not_lost() -> None:
     assert static.ceiled == pytest.approx(-0.18)
 
 
+def test_the_center_of_a_score_with_an_error_is_its_value() -> None:
+    given = Score([0.8, 0.06], coords={"aggregation": ["center", "error"]}, dims=["aggregation"])
+    assert summarise(given).brain_score == 0.8
+
+
+def test_a_formula_that_is_not_known_does_not_hide_a_sign() -> None:
+    given = Score(0.2, attrs={"raw": Score(-0.3), "ceiling": Score(0.5)})
+    assert np.isnan(summarise(given).ceiled)
+
+
+def test_data_are_told_apart_by_all_that_they_hold(recordings) -> None:
+    """The same responses, 20 ms later, or of other objects."""
+    now, later = (
+        neural_benchmark("x", recordings(STATIC, neurons=4, repetitions=2, latency=latency), "pls")
+        for latency in (0, 20)
+    )
+    assert data_digest(now) != data_digest(later)
+    assert now.identifier != later.identifier
+
+
+def test_the_memory_of_a_control_group_is_what_is_left_in_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(scoring, "CONTROL_GROUPS", tmp_path)
+    job = tmp_path / "slurm" / "job7"
+    job.mkdir(parents=True)
+    (job / "memory.max").write_text("4000000000\n")
+    (job / "memory.current").write_text("1500000000\n")
+    (job / "memory.stat").write_text("anon 500000000\ninactive_file 1000000000\n")
+    (tmp_path / "self").write_text("0::/slurm/job7\n")
+    assert scoring.available_memory(tmp_path / "self") == 3_500_000_000
+    (job / "memory.max").write_text("max\n")
+    assert scoring.available_memory(tmp_path / "self") > 0
+    assert scoring.available_memory(tmp_path / "absent") > 0
+
+
 def test_undefined_bins_are_told_apart_and_not_counted() -> None:
     raw, ceiling = [0.4, 0.01, np.nan, 0.5, 0.6], [0.6, 0.02, 0.7, np.nan, 0.8]
     bins = [(10 * step, 10 * (step + 1)) for step in (3, 5, 6, 7, 8)]
@@ -369,11 +403,11 @@ def test_a_score_that_does_not_fit_in_memory_is_refused_before_inference(
     networks, recordings, monkeypatch
 ) -> None:
     benchmark = neural_benchmark("x", recordings(STATIC, neurons=4, repetitions=2), "ridge")
-    monkeypatch.setattr(scoring, "available_memory_gb", lambda: 0.01)
+    monkeypatch.setattr(scoring, "available_memory", lambda: 10_000_000)
     monkeypatch.setattr(ConvRNN, "averages", lambda *arguments: pytest.fail("inference began"))
     with pytest.raises(ConvRNNError, match=r"needs about .* GiB.*--max-neuroids"):
         score(networks[TRUTH], benchmark)
-    monkeypatch.setattr(scoring, "available_memory_gb", lambda: 1.0)
+    monkeypatch.setattr(scoring, "available_memory", lambda: 1_000_000_000)
     scoring.check_memory(benchmark, networks[TRUTH], ["conv5"])
 
 

@@ -80,6 +80,8 @@ def score_figure(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     names = list(dict.fromkeys(record["benchmark"] for record in records))
     figure = Figure(figsize=(5 * len(names) + 0.6, 5.4), layout="constrained")
     panels = figure.subplots(2, len(names), squeeze=False, sharex="col", sharey="row")
+    if len(records) == 1:
+        figure.suptitle(f"{records[0]['model']} ({records[0]['made_by']['weights']})", fontsize=9)
     for column, name in enumerate(names):
         raw_axes, ceiled_axes = panels[:, column]
         raw_axes.set_title(name, fontsize=9)
@@ -96,10 +98,9 @@ def score_figure(records: Sequence[Mapping[str, Any]], path: Path) -> None:
                 "markersize": 4,
             }
             for axes, value in ((raw_axes, "raw"), (ceiled_axes, "ceiled")):
-                undefined = [one["reason"] and value == "ceiled" for one in record["bins"]]
                 values = [
-                    np.nan if blank else _or_nan(one[value])
-                    for one, blank in zip(record["bins"], undefined, strict=True)
+                    np.nan if one["ceiled"] is None else _or_nan(one[value])
+                    for one in record["bins"]
                 ]
                 axes.plot(middle, values, label=label, **style)
         for axes in (raw_axes, ceiled_axes):

@@ -18,6 +18,7 @@ from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.zoo import find_model
 
 _COLUMNS = ["model", "benchmark", "raw", "ceiling", "ceiled", "brain_score", "counted", "formula"]
+_MADE_BY = ["weights_sha256", "lesion", "layers", "presentation", "image_duration"]
 
 
 def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Console) -> None:
@@ -54,7 +55,14 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
             style="dim",
             soft_wrap=True,
         )
-    pd.DataFrame(records)[_COLUMNS].to_csv(path, index=False)
+    rows = [
+        {
+            **{name: record[name] for name in _COLUMNS},
+            **{name: record["made_by"].get(name) for name in _MADE_BY},
+        }
+        for record in records
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
     console.print(f"Table: {path}", soft_wrap=True)
 
 
