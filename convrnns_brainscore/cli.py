@@ -582,7 +582,7 @@ def _quiet_brain_score() -> None:
     """Brain-Score's progress bars and warnings about itself would cut up the tables."""
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes that its metrics start
-    warnings.filterwarnings("ignore", category=FutureWarning, module="brainscore")
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def _start_quietly() -> None:

@@ -23,7 +23,7 @@ from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import Objects92, load_objects92
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.report.figures import geometry_figure, score_figure
-from convrnns_brainscore.report.tables import score_table
+from convrnns_brainscore.report.tables import score_table, wide_console
 from convrnns_brainscore.scoring import Result, as_record, random_projection, summarise
 from convrnns_brainscore.simulate import simulate_recording, stimulus_set
 
@@ -95,7 +95,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     console.print(f"Figure: {picture}\n")
     results = simulated_scores(networks, responses, objects, seed)
     records = [as_record(result) for result in results]
-    score_table(records, out / "scores.csv", console)
+    score_table(records, out / "scores.csv", wide_console())
     score_figure(records, out / "scores.png")
     console.print(
         "Brain-Score's NeuralBenchmark with its spantime_ridge and internal_consistency_temporal. "
