@@ -394,9 +394,11 @@ def neuroid_assembly(
     }
     dims = ["presentation", "neuroid"]
     if time_bins is not None:
-        start, end = zip(*time_bins, strict=True)
-        coords |= {"time_bin_start": ("time_bin", list(start))}
-        coords |= {"time_bin_end": ("time_bin", list(end))}
+        edges = np.array(time_bins, float)
+        if (edges == edges.round()).all():  # whole numbers, as Brain-Score's `ost` selects by them
+            edges = edges.astype(int)
+        coords |= {"time_bin_start": ("time_bin", edges[:, 0])}
+        coords |= {"time_bin_end": ("time_bin", edges[:, 1])}
         dims.append("time_bin")
     assembly = NeuroidAssembly(values, coords=coords, dims=dims)
     assembly.attrs.update(made_by)
