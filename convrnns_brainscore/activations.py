@@ -34,6 +34,7 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import image_digests
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.presentation import MS_PER_STEP, Presentation, as_presentation
+from convrnns_brainscore.presentation import time_bins as bins_of_steps
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.stores import neuroid_coordinates
 
@@ -216,7 +217,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             raise ConvRNNError("ask for logits by themselves: they have no time bins.")
         else:
             time_bins = parse_time_bins(
-                _steps(self.presentation) if time_bins is None else time_bins
+                step_bins(0, self.presentation.times) if time_bins is None else time_bins
             )
         unique = list(dict.fromkeys(paths))
         contents = []
@@ -356,6 +357,11 @@ def parse_time_bins(time_bins: Any) -> list[TimeBin]:
     return pairs
 
 
+def step_bins(first: int, last: int) -> list[TimeBin]:
+    """The time bins of the steps ``first`` … ``last − 1``."""
+    return list(zip(*(edge.tolist() for edge in bins_of_steps(first, last)), strict=True))
+
+
 def bin_weights(time_bin: TimeBin) -> dict[int, float]:
     """Step → its share in a bin: how much of the bin the step's 10 ms overlap.
 
@@ -490,10 +496,6 @@ def _apply(hook: Callable[[Any], Any], features: Any) -> Any:
             "imagenet2012.hdf5, downloaded by Brain-Score or named by $MT_IMAGENET_PATH "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})."
         ) from error
-
-
-def _steps(presentation: Presentation) -> list[TimeBin]:
-    return [(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in range(presentation.times)]
 
 
 def _digest(values: Any) -> str:

@@ -183,7 +183,7 @@ def image_duration(name: str) -> tuple[int, str]:
     >>> image_duration("Cadena2017-pls")
     (100, 'assumed 100 ms')
     """
-    known = IMAGE_MS.get(re.split(r"[.\-_]", name)[0])
+    known = _image_ms(name)
     if known is None:
         return ASSUMED_IMAGE_MS, f"assumed {ASSUMED_IMAGE_MS} ms"
     return known, f"{known} ms"
@@ -234,9 +234,10 @@ def neural_benchmark(
         recording = recording.squeeze("time_bin")
     region = str(recording["region"].values[0])
     ceiler = load_ceiling("internal_consistency_temporal" if temporal else "internal_consistency")
-    digest = hashlib.sha256(_contents(recording)).hexdigest()[:12]
+    digest = hashlib.sha256()
+    _take(digest, recording)
     return NeuralBenchmark(
-        identifier=f"{name}.{region}-{metric}-{digest}",
+        identifier=f"{name}.{region}-{metric}-{digest.hexdigest()[:12]}",
         version=1,
         assembly=average_repetition(recording),
         similarity_metric=load_metric(
@@ -286,7 +287,7 @@ def data_digest(benchmark: Any) -> str:
         held = [value for _, value in sorted(vars(benchmark).items())]
         for value in held:
             for each in value if isinstance(value, list | tuple) else [value]:
-                digest.update(_contents(each))
+                _take(digest, each)
         nothing = hashlib.sha256().hexdigest()
         _DIGESTS[benchmark] = "none" if digest.hexdigest() == nothing else digest.hexdigest()[:16]
     return _DIGESTS[benchmark]
@@ -324,11 +325,16 @@ def _listed(name: str, metadata: dict[str, Any]) -> Listed:
         region=region,
         bins=(window[1] - window[0]) // 10 if window else int(kind == "neural"),
         window=window,
-        image_ms=IMAGE_MS.get(re.split(r"[.\-_]", name)[0]) if kind == "neural" else None,
+        image_ms=_image_ms(name) if kind == "neural" else None,
         metric=name.rsplit("-", 1)[-1] if "temporal" not in name else "spantime_pls",
         stimuli=count if isinstance(count, int) else None,
         public=True if name in LI2026_TEMPORAL else data.get("data_publicly_available"),
     )
+
+
+def _image_ms(name: str) -> int | None:
+    """How long the images of a benchmark's data set were on, if it is known."""
+    return IMAGE_MS.get(re.split(r"[.\-_]", name)[0])
 
 
 def region_in(name: str) -> str | None:
@@ -354,8 +360,8 @@ def _data_set(error: BaseException) -> str | None:
     return None
 
 
-def _contents(value: Any) -> bytes:
-    """What a digest takes of an assembly or a stimulus set; nothing of anything else."""
+def _take(digest: Any, value: Any) -> None:
+    """Have ``digest`` (of hashlib) take an assembly or a stimulus set; nothing of anything else."""
     from brainscore_core.supported_data_standards.brainio.assemblies import (
         DataAssembly,
         walk_coords,
@@ -369,17 +375,18 @@ def _contents(value: Any) -> bytes:
     if isinstance(value, StimulusSet):
         files = [Path(value.get_stimulus(key)) for key in value["stimulus_id"]]
         images = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-        return f"{value.to_csv()}{images}".encode()
-    if not isinstance(value, DataAssembly):
-        return b""
-    parts = [_bytes(value.values)]
-    for name, _, values in sorted(walk_coords(value), key=lambda coordinate: coordinate[0]):
-        parts += [name.encode(), _bytes(values)]
-    return b"".join([*parts, _contents(value.attrs.get("stimulus_set"))])
+        digest.update(f"{value.to_csv()}{images}".encode())
+    elif isinstance(value, DataAssembly):
+        _take_array(digest, value.values)
+        for name, _, values in sorted(walk_coords(value), key=lambda coordinate: coordinate[0]):
+            digest.update(name.encode())
+            _take_array(digest, values)
+        _take(digest, value.attrs.get("stimulus_set"))
 
 
-def _bytes(values: Any) -> bytes:
-    values = np.asarray(values)
+def _take_array(digest: Any, values: Any) -> None:
+    values = np.asarray(values).ravel()
     if values.dtype.kind == "O":  # words, or a time bin's pair
-        return "\n".join(map(str, values.ravel().tolist())).encode()
-    return np.ascontiguousarray(values).tobytes()
+        digest.update("\n".join(map(str, values.tolist())).encode())
+    else:  # the array's own memory: responses may be many GB
+        digest.update(np.ascontiguousarray(values).view(np.uint8))

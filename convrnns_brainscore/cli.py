@@ -319,6 +319,7 @@ def score(
     from functools import partial
 
     from convrnns_brainscore.benchmarks import find_benchmark
+    from convrnns_brainscore.regions import region_layers
     from convrnns_brainscore.zoo import find_model, list_models
 
     names = list_models() if model == "all" else _names(_split(model), False)
@@ -339,10 +340,7 @@ def score(
                 "--presentation default differs between models: score one at a time."
             )
     for name in names:
-        if region_layer_map is not None:
-            from convrnns_brainscore.regions import region_layers
-
-            region_layers(find_model(name), region_layer_map)
+        region_layers(find_model(name), region_layer_map)
         if weights is None:
             _checkpoint(_folder(checkpoints), name)
     _quiet_brain_score()

@@ -109,8 +109,7 @@ class ConvRNN:
 
     def output_shape(self, layer: str) -> tuple[int, ...]:
         """The shape of one step's output of ``layer``: (height, width, channel) or (class,)."""
-        backbones.first_step(self.model, layer)
-        return self._network.layers[layer].output_shape
+        return backbones.output_shape(self.model, layer)
 
     def first_step(self, layer: str) -> int:
         """The first step at which ``layer`` depends on the image: 0 for conv1, 9 for conv10.

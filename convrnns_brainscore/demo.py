@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly
+from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly, step_bins
 from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
@@ -158,10 +158,10 @@ def simulated_scores(
     columns = {name: stimuli[name].to_numpy() for name in stimuli.columns}
     results = []
     for region in REGIONS:
-        recorded, features = {}, {}
+        features = {}
         reached = max(network.first_step(region_layer(network, region)) for network in networks)
         steps = range(reached, PRESENTATION.times)
-        bins = [(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in steps]
+        bins = step_bins(reached, PRESENTATION.times)
         for network in networks:
             layer = region_layer(network, region)
             outputs = [responses[network.name][layer, step] for step in steps]
@@ -169,15 +169,18 @@ def simulated_scores(
             made_by = describe(network, PRESENTATION)
             shapes = {layer: network.output_shape(layer)}
             if network.name == TRUTH:
-                recorded[TRUTH] = neuroid_assembly(values, made_by, columns, shapes, bins)
+                truth = neuroid_assembly(values, made_by, columns, shapes, bins)
             project = random_projection(network.name, PROJECTED)
             few = np.stack([project({layer: step})[layer] for step in outputs], axis=2)
             features[network.name] = neuroid_assembly(
                 few, made_by, columns, {layer: (PROJECTED,)}, bins
             )
-        truth = in_region(recorded[TRUTH], region)
         recording = simulate_recording(
-            truth, stimuli, neurons=NEURONS, repetitions=REPETITIONS, seed=seed
+            in_region(truth, region),
+            stimuli,
+            neurons=NEURONS,
+            repetitions=REPETITIONS,
+            seed=seed,
         )
         benchmark = neural_benchmark(f"simulated-{TRUTH}", recording, "spantime_ridge")
         for network in networks:

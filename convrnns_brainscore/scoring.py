@@ -243,18 +243,20 @@ def check_memory(
     ------
     ConvRNNError : it does not fit, with the ways out.
     """
-    metric, bins = _metric(benchmark), max(1, len(_time_bins(benchmark)))
+    if not layers:
+        return
+    metric, bins, stimuli = _metric(benchmark), len(_time_bins(benchmark)) or 1, _stimuli(benchmark)
     neuroids = sum(int(np.prod(network.output_shape(layer))) for layer in layers)
     if max_neuroids is not None:
         neuroids = min(neuroids, max_neuroids)
     data = getattr(benchmark, "_assembly", None)
-    neurons = 0 if data is None or not layers else int(data.sizes.get("neuroid", 0))
-    need = needed_memory(_stimuli(benchmark), neuroids, bins, metric, neurons) if layers else 0
+    neurons = 0 if data is None else int(data.sizes.get("neuroid", 0))
+    need = needed_memory(stimuli, neuroids, bins, metric, neurons)
     free = available_memory()
     if need > free:
         raise ConvRNNError(
             f"{benchmark.identifier} with {metric} on {neuroids} neuroids × {bins} bins × "
-            f"{_stimuli(benchmark)} stimuli needs about {need / 2**30:.1f} GiB, and "
+            f"{stimuli} stimuli needs about {need / 2**30:.1f} GiB, and "
             f"{free / 2**30:.1f} GiB are free. Give --max-neuroids N (fewer, randomly projected "
             "features), record a smaller layer (--region-layer-map), or use a larger machine."
         )
@@ -403,7 +405,6 @@ def as_record(result: Result) -> dict[str, Any]:
     """A result as plain values; NaN is None, as JSON has it."""
     summary = asdict(result.summary)
     record = {"model": result.model, "benchmark": result.benchmark, **summary}
-    record["bins"] = [dict(one) for one in summary["bins"]]
     record["min_ceiling"] = MIN_CEILING
     record["made_by"] = result.made_by
     cleaned: dict[str, Any] = _without_nan(record)

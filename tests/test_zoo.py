@@ -79,3 +79,9 @@ def test_an_unknown_region_is_refused() -> None:
     model = MODELS["rgc_shallow"]
     with pytest.raises(ConvRNNError, match=r"unknown region of rgc_shallow 'MT'.*V4"):
         layers_of(model, region_layers(model), "MT")
+
+
+def test_a_cell_of_another_depth_makes_its_layers_output_as_deep() -> None:
+    assert output_shape(MODELS["lstm_shallow"], "conv3") == (14, 14, 128)
+    assert output_shape(MODELS["simplernn_shallow"], "conv5") == (4, 4, 256)
+    assert output_shape(MODELS["gru_shallow"], "conv5") == (4, 4, 512)

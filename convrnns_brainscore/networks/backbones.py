@@ -106,12 +106,18 @@ def layer_names(model: Model) -> list[str]:
 
 
 def output_shape(model: Model, layer: str) -> tuple[int, ...]:
-    """The shape of one step's output of a layer: (height, width, channel), or (class,)."""
+    """The shape of one step's output of a layer: (height, width, channel), or (class,).
+
+    Raises
+    ------
+    ConvRNNError : the model has no such layer.
+    """
     if layer == READOUT:
         return (CLASSES,)
-    row = {row.name: row for row in rows(model.cell, model.depth)}[layer]
+    row = rows(model.cell, model.depth)[first_step(model, layer)]
     size = -(-row.size // 2) if row.pool else row.size
-    return size, size, row.depth
+    depth = CELL_DEPTHS.get((model.cell, model.depth), {}).get(layer, row.depth)
+    return size, size, depth
 
 
 def first_step(model: Model, layer: str) -> int:
