@@ -144,6 +144,28 @@ def load_benchmark(name: str) -> Any:
         return factory()
 
 
+def load_data(name: str) -> Any:
+    """A data set of Brain-Score by its identifier: a NeuroidAssembly.
+
+    Raises
+    ------
+    ConvRNNError : Brain-Score has no such data set, or it cannot be fetched.
+    """
+    folder = brain_score_folder() / "data"
+    pattern = re.compile(r"^data_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
+    known = [
+        found
+        for plugin in sorted(folder.glob("*/__init__.py"))
+        for found in pattern.findall(plugin.read_text(encoding="utf-8"))
+    ]
+    if name not in known:
+        raise unknown("recording", name, known, "It is no file, and no data set of Brain-Score.")
+    import brainscore_vision
+
+    with data_of(name):
+        return brainscore_vision.load_dataset(name)
+
+
 @contextmanager
 def data_of(name: str) -> Iterator[None]:
     """Whatever loads data within, installs nothing, and says in one line what cannot be fetched.

@@ -23,10 +23,8 @@ from numpy.typing import ArrayLike
 from convrnns_brainscore.activations import (
     LOGITS,
     ActivationsExtractor,
-    TimeBin,
     identifier,
     in_region,
-    parse_time_bins,
 )
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError, unknown
@@ -34,6 +32,7 @@ from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.regions import layers_of, region_layers
+from convrnns_brainscore.timing import TimeBin, parse_time_bins
 
 
 def load_brain_model(

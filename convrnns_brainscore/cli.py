@@ -41,6 +41,20 @@ class PresentationName(StrEnum):
     constant = "constant"
 
 
+class MethodName(StrEnum):
+    """How responses are predicted from features."""
+
+    pls = "pls"
+    ridge = "ridge"
+
+
+class TimeName(StrEnum):
+    """Whose the weights of a fit are."""
+
+    per_bin = "per-bin"
+    shared = "shared"
+
+
 Checkpoints = Annotated[
     Path | None,
     typer.Option(
@@ -72,6 +86,15 @@ Off = Annotated[
         "--off",
         help="What is shown when the image is off: a number in the normalised space (0.5, as in "
         "training), R,G,B in 0–255, or an image file.",
+    ),
+]
+StimulusDegrees = Annotated[
+    float | None,
+    typer.Option(
+        "--stimulus-degrees",
+        help="Width of the stimuli in degrees: they are placed at that size on the model's "
+        "8-degree field, on gray. [default: they fill it]",
+        show_default=False,
     ),
 ]
 LesionKind = Annotated[
@@ -206,15 +229,7 @@ def extract(
     all_times: Annotated[
         bool, typer.Option("--all-times", help="Every step from 0, not from the layer's first.")
     ] = False,
-    stimulus_degrees: Annotated[
-        float | None,
-        typer.Option(
-            "--stimulus-degrees",
-            help="Width of the stimuli in degrees: they are placed at that size on the model's "
-            "8-degree field, on gray. [default: they fill it]",
-            show_default=False,
-        ),
-    ] = None,
+    stimulus_degrees: StimulusDegrees = None,
     lesion: LesionKind = None,
     lesion_layers: LesionLayers = None,
     lesion_from: LesionFrom = None,
@@ -404,6 +419,198 @@ def benchmarks(
     find_model(model)
     listed = [one for one in list_benchmarks().values() if one.bins > 1 or not temporal]
     wide_console().print(benchmark_list(listed, model, matmul_rate()))
+
+
+@app.command()
+def fit(
+    model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
+    recording: Annotated[
+        str,
+        typer.Argument(
+            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), or a data set "
+            "of Brain-Score."
+        ),
+    ],
+    stimuli: Annotated[
+        list[str],
+        typer.Option(
+            "--stimuli",
+            help="The stimuli: a folder of images, a pattern in quotes, or a .csv with columns "
+            "stimulus_id, filename and, if sizes differ, degrees.",
+        ),
+    ],
+    regions: Annotated[
+        str | None,
+        typer.Option(
+            "--regions",
+            help="Regions, separated by commas. [default: all in the recording]",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            help="Layers for all regions, separated by commas. [default: those that the paper "
+            "found to match each region]",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        MethodName, typer.Option("--method", help="pls: 25 components; ridge: leave-one-out.")
+    ] = MethodName.pls,
+    components: Annotated[
+        int | None,
+        typer.Option("--components", help="Of PLS. [default: 25]", show_default=False),
+    ] = None,
+    penalty: Annotated[
+        float | None,
+        typer.Option(
+            "--penalty",
+            help="Of ridge, for all neurons. [default: each neuron's own, by leave-one-out]",
+            show_default=False,
+        ),
+    ] = None,
+    time: Annotated[
+        TimeName, typer.Option("--time", help="Weights of each time bin's own, or shared by all.")
+    ] = TimeName.per_bin,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            "--window",
+            help="Average to one bin, start and end in ms. [default: the recording's bins]",
+            show_default=False,
+        ),
+    ] = None,
+    image_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--image-ms",
+            help="How long images were on, in ms. [default: as the recording says, or 100]",
+            show_default=False,
+        ),
+    ] = None,
+    off: Off = None,
+    splits: Annotated[int, typer.Option("--splits", help="Splits into training and test.")] = 10,
+    stratify: Annotated[
+        str | None,
+        typer.Option(
+            "--stratify",
+            help="What each side of a split has its share of, or 'none'. [default: object_name]",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group", help="What stands on one side of a split as a whole.", show_default=False
+        ),
+    ] = None,
+    latencies: Annotated[
+        tuple[int, int],
+        typer.Option("--latencies", help="First and last shift to choose from, in ms."),
+    ] = (-50, 100),
+    cross_temporal: Annotated[
+        bool, typer.Option("--cross-temporal", help="Every step against every bin as well.")
+    ] = False,
+    stimulus_degrees: StimulusDegrees = None,
+    scratch_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--scratch-limit",
+            help="GB of features on disk at a time. [default: four fifths of what is free]",
+            show_default=False,
+        ),
+    ] = None,
+    keep_features: Annotated[
+        bool, typer.Option("--keep-features", help="Leave the features in the folder.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the results; the same command goes on there.")
+    ] = Path("fits"),
+    lesion: LesionKind = None,
+    lesion_layers: LesionLayers = None,
+    lesion_from: LesionFrom = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Fit layers to a recording, region by region and bin by bin, and write a report."""
+    from functools import partial
+
+    from convrnns_brainscore.fits.heldout import Method
+    from convrnns_brainscore.fits.pls import COMPONENTS
+    from convrnns_brainscore.fits.prepare import prepare
+    from convrnns_brainscore.recordings import as_recording, open_recording
+    from convrnns_brainscore.regions import candidate_layers
+    from convrnns_brainscore.stimuli import read_stimuli
+    from convrnns_brainscore.zoo import find_model, list_models
+
+    names = list_models() if model == "all" else _names(_split(model), False)
+    how = Method(method.value, COMPONENTS if components is None else components, penalty)
+    if components is not None and how.name != "pls":
+        raise ConvRNNError("--components is of PLS: give --method pls, or omit it.")
+    asked = None if regions is None else _split(regions)
+    if Path(recording).exists() or Path(recording).suffix in (".nc", ".zarr", ".h5"):
+        data = open_recording(recording)
+    else:
+        from convrnns_brainscore.benchmarks import load_data
+
+        data = load_data(recording)
+    prepared = prepare(
+        as_recording(data, asked[0] if asked and len(asked) == 1 else None),
+        read_stimuli(stimuli, stimulus_degrees)[0],
+        regions=asked,
+        window=window,
+        image_ms=image_ms,
+        off=0.5 if off is None else _parse_off(off),
+        splits=splits,
+        stratify=stratify,
+        group=group,
+        needed=how.needed,
+        latencies=range(latencies[0], latencies[1] + 1, 10),
+    )
+    wanted = None if layers is None else _split(layers)
+    for name in names:
+        candidate_layers(find_model(name), prepared.recording.regions, wanted)
+        if weights is None:
+            _checkpoint(_folder(checkpoints), name)
+    for note in prepared.notes:
+        typer.echo(note, err=True)
+    networks = {
+        name: partial(
+            _network,
+            name,
+            weights,
+            seed,
+            checkpoints,
+            _lesion(name, lesion, lesion_layers, lesion_from),
+        )
+        for name in names
+    }
+    _start_quietly()
+
+    from convrnns_brainscore.fits.fit import fit_recording
+
+    results = fit_recording(
+        networks,
+        prepared,
+        out,
+        method=how,
+        time=time.value,
+        layers=wanted,
+        cross_temporal=cross_temporal,
+        scratch_limit=None if scratch_limit is None else int(scratch_limit * 1e9),
+        keep_features=keep_features,
+        progress=True,
+    )
+
+    from convrnns_brainscore.report.fits import write_report
+    from convrnns_brainscore.report.tables import fit_table, wide_console
+
+    files = write_report(results, out)
+    wide_console().print(fit_table(results))
+    typer.echo("\n".join(map(str, [out / "results.nc", *files])))
 
 
 @app.command()

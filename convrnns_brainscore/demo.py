@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly, step_bins
+from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly
 from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.geometry import dissimilarity_movie, noise_ceiling, similarity
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
-from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
+from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import Objects92, load_objects92
 from convrnns_brainscore.regions import region_layers
@@ -26,6 +26,7 @@ from convrnns_brainscore.report.figures import geometry_figure, score_figure
 from convrnns_brainscore.report.tables import score_table, wide_console
 from convrnns_brainscore.scoring import Result, as_record, random_projection, summarise
 from convrnns_brainscore.simulate import simulate_recording, stimulus_set
+from convrnns_brainscore.timing import MS_PER_STEP, step_bins
 
 MODELS = ("rgc_shallow", "rgc_intermediate")
 TRUTH = "rgc_intermediate"

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from rich.progress import (
 from rich.text import Text
 
 from convrnns_brainscore.checkpoints import sha256_of
-from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN, single
+from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
@@ -45,13 +46,16 @@ from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
 from convrnns_brainscore.stores import (
+    Bins,
     Journal,
     check_out,
     check_same,
+    chunk_names,
     create_store,
     open_activations,
     write_netcdf,
 )
+from convrnns_brainscore.timing import bins_of_steps
 
 
 def extract(
@@ -96,13 +100,57 @@ def extract(
     OSError : ``out`` cannot be written.
     """
     presentation = as_presentation(presentation, Presentation.default(network.name))
-    out = Path(out)
     steps = reported_steps(network.model, layers, presentation.times, all_times)
+    request = Request(
+        network,
+        presentation,
+        {layer: single(steps[layer]) for layer in steps},
+        {layer: bins_of_steps(each.start, each.stop) for layer, each in steps.items()},
+        ", ".join(f"{layer} {each.start}–{each.stop - 1}" for layer, each in steps.items()),
+        batch_size,
+    )
+    return write_features(request, stimuli, out, skip_broken=skip_broken, progress=progress)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What features are asked of a network.
+
+    Attributes
+    ----------
+    network, presentation : what is shown, to whom.
+    averages : layer → averages over steps, as `ConvRNN.averages` takes them.
+    bins : layer → the averages' start and end in ms.
+    label : layers and averages in words, exact enough to tell any two apart.
+    batch_size : images at a time.
+    apart : each average is to be read by itself.
+    """
+
+    network: ConvRNN
+    presentation: Presentation
+    averages: Mapping[str, Sequence[Average]]
+    bins: Mapping[str, Bins]
+    label: str
+    batch_size: int = BATCH_SIZE
+    apart: bool = False
+
+
+def write_features(
+    request: Request,
+    stimuli: pd.DataFrame | str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    skip_broken: bool = False,
+    progress: bool = False,
+) -> list[str]:
+    """`extract`, for any averages over steps."""
+    network, presentation = request.network, request.presentation
+    batch_size, out = request.batch_size, Path(out)
     check_out(out)
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if not whole or batch_size < 1:
         raise ConvRNNError(f"batch_size={batch_size!r}: expected a whole number from 1 on.")
-    batch_size = int(batch_size)
+    request = replace(request, batch_size=int(batch_size))
     if network.lesion and network.lesion.first_step >= presentation.times:
         raise ConvRNNError(
             f"the lesion begins at step {network.lesion.first_step}, after the "
@@ -117,27 +165,27 @@ def extract(
 
     attributes: dict[str, str | int] = {
         **describe(network, presentation),
-        "layers": ", ".join(f"{layer} {s.start}–{s.stop - 1}" for layer, s in steps.items()),
-        "batch_size": batch_size,
+        "layers": request.label,
+        "batch_size": request.batch_size,
         "threads": threads(),
         "field_degrees": VISUAL_DEGREES,
         "skipped": "\n".join(skipped) or "none",
     }
-    shapes = {layer: network.output_shape(layer) for layer in steps}
+    shapes = {layer: network.output_shape(layer) for layer in request.averages}
     work = out.with_name(f".{out.name}.partial")
     if os.path.lexists(out):
         check_same(out, attributes, stimuli, out)
         _clear(work, out)
         console.print(f"{out} is complete already.", soft_wrap=True)
         return skipped
-    sizes = {layer: 4 * int(np.prod(shapes[layer])) * len(steps[layer]) for layer in steps}
+    sizes = [4 * int(np.prod(shapes[layer])) * len(a) for layer, a in request.averages.items()]
     with _only_process(work, out):
         store, journal = work / "store.zarr", Journal(work)
         if os.path.lexists(out):
             raise ConvRNNError(f"another process has just written {out}.")
         if journal.begun:
             check_same(store, attributes, stimuli, out)
-        to_write = len(stimuli) * sum(sizes.values())
+        to_write = len(stimuli) * sum(sizes)
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
         if (stimuli["degrees"] == VISUAL_DEGREES).all():
             console.print(
@@ -146,12 +194,20 @@ def extract(
                 soft_wrap=True,
             )
         if not journal.begun:
-            create_store(store, attributes, stimuli, shapes, steps, batch_size)
+            create_store(
+                store,
+                attributes,
+                stimuli,
+                shapes,
+                request.bins,
+                request.batch_size,
+                apart=request.apart,
+            )
             journal.begin()
-        _fill(store, journal, network, stimuli, steps, presentation, batch_size, console)
+        _fill(store, journal, request, stimuli, console)
         zarr.consolidate_metadata(zarr.DirectoryStore(str(store)))
         if out.suffix == ".nc":
-            write_netcdf(store, list(steps), work / out.name)
+            write_netcdf(store, list(shapes), work / out.name)
             (work / out.name).replace(out)
         else:
             store.rename(out)
@@ -161,16 +217,13 @@ def extract(
 def _fill(
     store: Path,
     journal: Journal,
-    network: ConvRNN,
+    request: Request,
     stimuli: pd.DataFrame,
-    steps: Mapping[str, range],
-    presentation: Presentation,
-    batch_size: int,
     console: Console,
 ) -> None:
     """Extract the batches that the journal does not have."""
-    arrays = open_activations(store, steps)
-    asked = {layer: single(steps[layer]) for layer in steps}
+    arrays = open_activations(store, request.averages)
+    network, batch_size = request.network, request.batch_size
     done = journal.done()
     try:
         with _bar(console) as bar:
@@ -181,12 +234,14 @@ def _fill(
                     continue
                 rows = stimuli.iloc[start : start + batch_size]
                 images = load_images(list(rows["filename"]), list(rows["degrees"]))
-                chunks = {layer: f"{layer}/activations/{index}.0.0" for layer in steps}
-                for layer, output in network.averages(images, asked, presentation).items():
-                    (store / chunks[layer]).unlink(missing_ok=True)  # torn, perhaps
+                chunks = [name for array in arrays.values() for name in chunk_names(array, index)]
+                for name in chunks:
+                    (store / name).unlink(missing_ok=True)  # torn, perhaps
+                outputs = network.averages(images, request.averages, request.presentation)
+                for layer, output in outputs.items():
                     flat = output.reshape(*output.shape[:2], -1)
                     arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
-                journal.write(index, list(chunks.values()))
+                journal.write(index, chunks)
                 done.add(index)
                 bar.advance(task, len(rows))
     except BaseException:

@@ -20,7 +20,8 @@ from rsatoolbox.rdm import RDMs, compare
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks.backend import to_numpy
-from convrnns_brainscore.presentation import Presentation, time_bins
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.timing import bins_of_steps
 
 METHOD = "spearman"
 """How dissimilarities are compared (a method of `rsatoolbox.rdm.compare`)."""
@@ -103,7 +104,7 @@ def dissimilarity_movie(
             same[layer] = tensors, result
             movie[layers.index(layer), step] = result
             bar.update(task, completed=step + 1)
-    start, end = time_bins(0, presentation.times)
+    start, end = bins_of_steps(0, presentation.times)
     coords = {
         "layer": layers,
         "time_bin_start": ("time_bin", start),

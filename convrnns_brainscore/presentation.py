@@ -19,9 +19,6 @@ from convrnns_brainscore import images
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.zoo import find_model
 
-MS_PER_STEP = 10
-"""Milliseconds that one step stands for (Nayebi et al. 2022, "biological unrolling")."""
-
 
 @dataclass(frozen=True, eq=False)
 class Presentation:
@@ -122,16 +119,6 @@ def as_presentation(presentation: Any, default: Presentation) -> Presentation:
             f"presentation={presentation!r}: expected a Presentation, e.g. Presentation.neural()."
         )
     return presentation
-
-
-def time_bins(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Start and end in ms of the steps ``first`` … ``last − 1``: step t is [10 t, 10 (t + 1)).
-
-    >>> time_bins(9, 11)
-    (array([90, 100]), array([100, 110]))
-    """
-    start = np.arange(first, last) * MS_PER_STEP
-    return start, start + MS_PER_STEP
 
 
 def _check_whole(name: str, value: Any) -> None:

@@ -1,16 +1,37 @@
-"""Recordings that come with the package."""
+"""Recordings of neurons: read from a lab's files, checked, and brought into one form.
+
+A recording is an xarray object with dims presentation × neuroid × time_bin and the coordinates
+
+* presentation: ``stimulus_id``; if there are any ``repetition``, ``object_name`` (or another
+  stratum), a group, ``degrees``, ``image_on_ms``;
+* neuroid: ``neuroid_id``, ``region``; if there are several ``subject``;
+* time_bin: ``time_bin_start``, ``time_bin_end`` in ms from image onset.
+
+Brain-Score's ``NeuroidAssembly`` is one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.regions import REGIONS
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
 OBJECTS92 = Path(__file__).parent / "data" / "objects92"
 """Folder of the 92 objects of Kriegeskorte et al. (2008); its README says what lies there."""
+
+_DIMS = ("presentation", "neuroid", "time_bin")
 
 
 @dataclass(frozen=True)
@@ -41,3 +62,271 @@ def load_objects92() -> Objects92:
             rdms["macaque_it"].astype(np.float64),
             rdms["human_it"].mean(axis=1, dtype=np.float64),
         )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording in the form that everything here works with.
+
+    Attributes
+    ----------
+    values : float32 [presentation, neuron, bin]; NaN where nothing was observed.
+    stimulus : [presentation], the row of ``stimuli`` that was shown.
+    stimuli : one row a stimulus, sorted by ``stimulus_id``, with what else is known of each.
+    neurons : one row a neuron: ``neuroid_id`` (with the subject, where subjects number alike),
+        ``region``, ``subject``.
+    time_bins : start and end in ms from image onset.
+    """
+
+    values: NDArray[np.float32]
+    stimulus: NDArray[np.intp]
+    stimuli: pd.DataFrame
+    neurons: pd.DataFrame
+    time_bins: list[TimeBin]
+
+    @property
+    def regions(self) -> list[str]:
+        """The regions that neurons come from, from the retina on."""
+        return [region for region in REGIONS if region in set(self.neurons["region"])]
+
+    @property
+    def sha256(self) -> str:
+        """Of all that the recording holds."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.values).data)
+        digest.update(np.ascontiguousarray(self.stimulus).data)
+        for table in (self.stimuli, self.neurons):
+            digest.update(table.to_csv(index=False).encode())
+        digest.update(repr(self.time_bins).encode())
+        return digest.hexdigest()
+
+    def only(self, regions: Iterable[str]) -> Recording:
+        """The neurons of some regions.
+
+        Raises
+        ------
+        ConvRNNError : a region that no neuron comes from.
+        """
+        wanted = list(regions)
+        for region in wanted:
+            if region not in self.regions:
+                raise unknown("region of the recording", region, self.regions)
+        kept = self.neurons["region"].isin(wanted).to_numpy()
+        neurons = self.neurons[kept].reset_index(drop=True)
+        return replace(self, values=self.values[:, kept], neurons=neurons)
+
+    def in_bins(self, time_bins: Sequence[TimeBin]) -> Recording:
+        """Averages over other bins, weighted by overlap.
+
+        Raises
+        ------
+        ConvRNNError : the recording does not cover a bin.
+        """
+        starts, ends = np.array(self.time_bins, float).T
+        values = np.empty((*self.values.shape[:2], len(time_bins)), np.float32)
+        for index, (start, end) in enumerate(time_bins):
+            overlap = np.clip(np.minimum(ends, end) - np.maximum(starts, start), 0, None)
+            if not np.isclose(overlap.sum(), end - start, rtol=1e-6):
+                raise ConvRNNError(
+                    f"the recording does not cover {start:g}–{end:g} ms once: its bins are "
+                    f"{_in_short(self.time_bins)}."
+                )
+            inside = np.flatnonzero(overlap)
+            values[..., index] = self.values[..., inside] @ (
+                overlap[inside] / (end - start)
+            ).astype(np.float32)
+        return replace(self, values=values, time_bins=[(float(a), float(b)) for a, b in time_bins])
+
+    def no_finer_than_steps(self) -> Recording:
+        """The same in the networks' steps of 10 ms, if its bins are finer."""
+        if min(end - start for start, end in self.time_bins) >= MS_PER_STEP * (1 - 1e-9):
+            return self
+        first = np.ceil(self.time_bins[0][0] / MS_PER_STEP - 1e-9)
+        last = np.floor(self.time_bins[-1][1] / MS_PER_STEP + 1e-9)
+        steps = np.arange(first, last)
+        if not len(steps):
+            raise ConvRNNError(
+                f"the recording's bins {_in_short(self.time_bins)} hold no whole step of "
+                f"{MS_PER_STEP} ms."
+            )
+        return self.in_bins([(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in steps])
+
+
+def open_recording(path: str | PathLike[str]) -> xr.DataArray:
+    """The data of a netCDF file or Zarr store, whatever its variable is called.
+
+    Raises
+    ------
+    ConvRNNError : there is no such file, or it holds no recording, or more than one.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ConvRNNError(f"there is no recording {path}.")
+    try:
+        opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
+        with opened:
+            held = opened.load()
+    except Exception as error:
+        raise ConvRNNError(
+            f"{path} is no recording: neither a netCDF file nor a Zarr store ({error})."
+        ) from error
+    found = [name for name, data in held.data_vars.items() if {*_DIMS[:2]} <= {*data.dims}]
+    if len(found) != 1:
+        what = f"several ({', '.join(map(str, found))})" if found else "none"
+        raise ConvRNNError(
+            f"{path} is no recording: of its variables {what} has the dims presentation × neuroid "
+            f"× time_bin; it has {', '.join(f'{n} {d.dims}' for n, d in held.data_vars.items())}."
+        )
+    data = held[found[0]]
+    # Coordinates are often stored as variables beside the data.
+    for name, each in held.data_vars.items():
+        if name != found[0] and len(each.dims) == 1 and each.dims[0] in _DIMS:
+            data = data.assign_coords({name: each})
+    return data
+
+
+def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
+    """Check a recording and bring it into one form.
+
+    Parameters
+    ----------
+    data : as the module says, or Brain-Score's ``NeuroidAssembly``.
+    region : where all neurons come from, if ``data`` does not say it.
+
+    Raises
+    ------
+    ConvRNNError : a dim or a coordinate is missing or makes no sense, a region is none of ours,
+        times are not in ms or not sorted, or nothing was observed.
+    """
+    if not isinstance(data, xr.DataArray):
+        raise ConvRNNError(
+            f"expected an xarray.DataArray of presentation × neuroid × time_bin, not a "
+            f"{type(data).__name__}."
+        )
+    data = _plain(data)
+    if "time_bin" not in data.dims and {*_DIMS[:2]} <= {*data.dims}:
+        edges = {
+            name: ("time_bin", np.atleast_1d(data[name].values))
+            for name in ("time_bin_start", "time_bin_end")
+            if name in data.coords
+        }
+        data = data.drop_vars(edges).expand_dims("time_bin").assign_coords(edges)
+    if set(data.dims) != {*_DIMS}:
+        raise ConvRNNError(
+            f"a recording has the dims {' × '.join(_DIMS)}; this has {' × '.join(data.dims)}."
+        )
+    data = data.transpose(*_DIMS)
+    empty = [name for name in _DIMS if data.sizes[name] == 0]
+    if empty:
+        raise ConvRNNError(f"the recording has no {empty[0]}.")
+    if data.dtype.kind not in "fiub":
+        raise ConvRNNError(f"the recording holds {data.dtype}, not numbers.")
+    time_bins = _time_bins(data)
+    stimuli, stimulus = _stimuli(data)
+    neurons = _neurons(data, region)
+    values = np.ascontiguousarray(data.values, np.float32)
+    if np.isinf(values).any():
+        raise ConvRNNError("the recording holds infinite responses; what is missing is NaN.")
+    if not np.isfinite(values).any():
+        raise ConvRNNError("the recording holds no observed response: all is NaN.")
+    return Recording(values, stimulus, stimuli, neurons, time_bins)
+
+
+def _plain(data: xr.DataArray) -> xr.DataArray:
+    """Without Brain-Score's MultiIndex: each coordinate by itself."""
+    several = [dim for dim in data.dims if isinstance(data.indexes.get(dim), pd.MultiIndex)]
+    return xr.DataArray(data).reset_index(several) if several else xr.DataArray(data)
+
+
+def _column(data: xr.DataArray, name: str, dim: str, what: str) -> NDArray[Any]:
+    if name not in data.coords:
+        there = [str(n) for n, c in data.coords.items() if dim in c.dims]
+        raise ConvRNNError(
+            f"the recording has no coordinate {name} on {dim} ({what}); it has "
+            f"{', '.join(there) or 'none'}."
+        )
+    if data[name].dims != (dim,):
+        raise ConvRNNError(f"coordinate {name} lies on {data[name].dims}, not on {dim}.")
+    return np.asarray(data[name].values)
+
+
+def _time_bins(data: xr.DataArray) -> list[TimeBin]:
+    edges = []
+    for name in ("time_bin_start", "time_bin_end"):
+        values = _column(data, name, "time_bin", "ms from image onset")
+        if values.dtype.kind == "m":  # xarray reads "units: ms" as durations
+            values = values / np.timedelta64(1, "ms")
+        try:
+            edges.append(values.astype(float))
+        except (TypeError, ValueError):
+            raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
+    start, end = edges
+    if not (np.isfinite(start) & np.isfinite(end)).all():
+        raise ConvRNNError("time bins without a start or an end (NaN).")
+    if (end <= start).any():
+        wrong = int(np.flatnonzero(end <= start)[0])
+        raise ConvRNNError(f"time bin {start[wrong]:g}–{end[wrong]:g} ms ends before it starts.")
+    if np.median(end - start) < 0.5 and np.abs(end).max() < 60:
+        raise ConvRNNError(
+            f"time bins such as {start[0]:g}–{end[0]:g} look like seconds; times are in ms from "
+            "image onset: multiply them by 1000."
+        )
+    if (np.diff(start) < 0).any():
+        raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")
+    return list(zip(start.tolist(), end.tolist(), strict=True))
+
+
+def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    ids = _column(data, "stimulus_id", "presentation", "what was shown").astype(str)
+    table = pd.DataFrame({"stimulus_id": ids})
+    for name, coord in data.coords.items():
+        if coord.dims == ("presentation",) and name not in ("presentation", "stimulus_id"):
+            table[str(name)] = coord.values
+    known, stimulus = np.unique(ids, return_inverse=True)
+    first = table.drop_duplicates("stimulus_id").set_index("stimulus_id").loc[known]
+    constant = [
+        name for name in first if (table[name].to_numpy() == first[name].to_numpy()[stimulus]).all()
+    ]
+    return first[constant].reset_index(), stimulus.astype(np.intp)
+
+
+def _neurons(data: xr.DataArray, region: str | None) -> pd.DataFrame:
+    ids = _column(data, "neuroid_id", "neuroid", "which neuron").astype(str)
+    neurons = pd.DataFrame({"neuroid_id": ids})
+    if "region" in data.coords and data["region"].dims in (("neuroid",), ()):
+        given = np.broadcast_to(data["region"].values, len(ids)).astype(str)
+    elif region is not None:
+        given = np.full(len(ids), region)
+    else:
+        raise ConvRNNError(
+            "the recording has no coordinate region on neuroid; give --regions REGION if all its "
+            "neurons come from one."
+        )
+    by_name = {each.lower(): each for each in REGIONS}
+    for name in dict.fromkeys(given):
+        if name.strip().lower() not in by_name:
+            raise unknown("region in the recording", name, REGIONS)
+    neurons["region"] = [by_name[name.strip().lower()] for name in given]
+    for name in ("subject", "animal"):
+        if name in data.coords and data[name].dims in (("neuroid",), ()):
+            subjects = np.broadcast_to(data[name].values, len(ids)).astype(str)
+            break
+    else:
+        subjects = np.full(len(ids), "")
+    neurons["subject"] = subjects
+    if neurons["neuroid_id"].duplicated().any():
+        neurons["neuroid_id"] = [
+            f"{subject}.{neuron}" if subject else neuron
+            for subject, neuron in zip(subjects, ids, strict=True)
+        ]
+        twice = neurons["neuroid_id"][neurons["neuroid_id"].duplicated()]
+        if len(twice):
+            raise ConvRNNError(
+                f"neuroid_id {twice.iloc[0]} comes twice: neurons need ids of their own, within "
+                "their subject at least."
+            )
+    return neurons
+
+
+def _in_short(time_bins: Sequence[TimeBin]) -> str:
+    shown = [f"{start:g}–{end:g}" for start, end in time_bins]
+    return ", ".join(shown if len(shown) < 5 else [*shown[:2], "…", shown[-1]]) + " ms"

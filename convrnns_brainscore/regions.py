@@ -77,6 +77,29 @@ def region_layers(
     return found
 
 
+def candidate_layers(
+    model: Model, regions: Sequence[str], layers: Sequence[str] | None = None
+) -> dict[str, list[str]]:
+    """Layer → the regions that it is to be fitted to.
+
+    Parameters
+    ----------
+    layers : for all regions; None: those that the paper found to match each region.
+
+    Raises
+    ------
+    ConvRNNError : a layer that the model does not have.
+    """
+    candidates = region_layers(model, "paper")
+    if layers is not None:
+        candidates = region_layers(model, {region: list(layers) for region in regions})
+    found: dict[str, list[str]] = {}
+    for region in regions:
+        for layer in candidates[region]:
+            found.setdefault(layer, []).append(region)
+    return found
+
+
 def layers_of(model: Model, regions: RegionLayers, region: str) -> list[str]:
     """The layers that stand for ``region``.
 

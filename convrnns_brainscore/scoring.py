@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from result_caching import store  # type: ignore[import-untyped]
 from sklearn.random_projection import SparseRandomProjection
 
-from convrnns_brainscore.activations import LOGITS, TimeBin, parse_time_bins
+from convrnns_brainscore.activations import LOGITS
 from convrnns_brainscore.assemblies import write_assembly
 from convrnns_brainscore.benchmarks import (
     data_digest,
@@ -46,9 +46,10 @@ from convrnns_brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
+from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.regions import layers_of
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, parse_time_bins
 
 MIN_CEILING = 0.1
 """Ceilings below this are too close to zero to divide by: such bins have no ceiled value."""

@@ -17,6 +17,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,14 @@ import zarr
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.presentation import time_bins
 
 FORMATS = (".zarr", ".nc")
+NEUROIDS = 32768
+"""Neuroids in a chunk at most, where each bin has chunks of its own."""
+
+Bins = tuple[NDArray[Any], NDArray[Any]]
+"""Start and end of time bins in ms."""
+
 _COMPARED = ("stimulus_id", "degrees", "image_sha256")
 
 
@@ -47,16 +53,24 @@ def create_store(
     attributes: Mapping[str, str | int],
     stimuli: pd.DataFrame,
     shapes: Mapping[str, tuple[int, ...]],
-    steps: Mapping[str, range],
+    bins: Mapping[str, Bins],
     batch_size: int,
+    *,
+    apart: bool = False,
 ) -> None:
-    """Write a store that has all but the activations."""
+    """Write a store that has all but the activations.
+
+    Parameters
+    ----------
+    bins : layer → start and end of its time bins in ms.
+    apart : each bin is to be read by itself: in chunks of its own, uncompressed.
+    """
     root = zarr.open_group(str(store), mode="w")
     root.attrs.put(dict(attributes))
     for column in stimuli:
         _write(root, column, _plain(stimuli[column]), "presentation")
-    for layer in steps:
-        _layer_group(root, layer, shapes[layer], steps[layer], stimuli, batch_size)
+    for layer in bins:
+        _layer_group(root, layer, shapes[layer], bins[layer], stimuli, batch_size, apart)
 
 
 def open_activations(store: Path, layers: Iterable[str]) -> dict[str, zarr.Array]:
@@ -65,6 +79,12 @@ def open_activations(store: Path, layers: Iterable[str]) -> dict[str, zarr.Array
         leftover.unlink()
     root = zarr.open_group(str(store), mode="r+")
     return {layer: root[f"{layer}/activations"] for layer in layers}
+
+
+def chunk_names(array: zarr.Array, batch: int) -> list[str]:
+    """The files, below the store, of a batch's chunks."""
+    _, neuroids, bins = array.cdata_shape
+    return [f"{array.path}/{batch}.{i}.{j}" for i, j in product(range(neuroids), range(bins))]
 
 
 def check_same(
@@ -194,18 +214,18 @@ def _layer_group(
     root: zarr.Group,
     layer: str,
     shape: tuple[int, ...],
-    steps: range,
+    bins: Bins,
     stimuli: pd.DataFrame,
     batch_size: int,
+    apart: bool,
 ) -> None:
     """The layer's group with its coordinates, and its array."""
     group = root.create_group(layer)
-    bin_start, bin_end = time_bins(steps.start, steps.stop)
     coordinates: Mapping[str, tuple[str, ArrayLike]] = {
         "stimulus_id": ("presentation", _plain(stimuli["stimulus_id"])),
         "degrees": ("presentation", _plain(stimuli["degrees"])),
-        "time_bin_start": ("time_bin", bin_start),
-        "time_bin_end": ("time_bin", bin_end),
+        "time_bin_start": ("time_bin", bins[0]),
+        "time_bin_end": ("time_bin", bins[1]),
         **{name: ("neuroid", values) for name, values in neuroid_coordinates(shape).items()},
     }
     for name, (dim, values) in coordinates.items():
@@ -213,12 +233,14 @@ def _layer_group(
         if dim == "time_bin":
             array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
     group.attrs.put({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
-    sizes = (len(stimuli), int(np.prod(shape)), len(steps))
+    sizes = (len(stimuli), int(np.prod(shape)), len(bins[0]))
+    chunks = (min(sizes[1], NEUROIDS), 1) if apart else sizes[1:]
     # Without a fill value: xarray would read a stored 0 as missing.
     array = group.create_dataset(
         "activations",
         shape=sizes,
-        chunks=(min(batch_size, len(stimuli)), *sizes[1:]),
+        chunks=(min(batch_size, len(stimuli)), *chunks),
+        compressor=None if apart else "default",
         dtype="f4",
         fill_value=None,
         write_empty_chunks=True,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from convrnns_brainscore import ConvRNNError, Presentation
 from convrnns_brainscore.images import normalise
-from convrnns_brainscore.presentation import time_bins
+from convrnns_brainscore.timing import bins_of_steps
 
 
 def test_models_are_shown_images_as_they_were_trained() -> None:
@@ -78,6 +78,6 @@ def test_presentations_are_equal_where_they_show_the_same() -> None:
 
 
 def test_a_step_is_the_ten_milliseconds_that_begin_with_it() -> None:
-    start, end = time_bins(9, 12)
+    start, end = bins_of_steps(9, 12)
     assert start.tolist() == [90, 100, 110]
     assert end.tolist() == [100, 110, 120]

@@ -105,6 +105,14 @@ def layer_names(model: Model) -> list[str]:
     return [row.name for row in rows(model.cell, model.depth)] + [READOUT]
 
 
+def is_feed_forward(model: Model, layer: str) -> bool:
+    """Whether a layer shows the same at each step at which it sees the image: there is no cell
+    in it or before it, and nothing feeds back so far."""
+    names = layer_names(model)
+    first_cell = next(row.name for row in rows(model.cell, model.depth) if row.cell)
+    return names.index(layer) < names.index(first_cell)
+
+
 def output_shape(model: Model, layer: str) -> tuple[int, ...]:
     """The shape of one step's output of a layer: (height, width, channel), or (class,).
 

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from convrnns_brainscore.presentation import MS_PER_STEP, Presentation
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.timing import MS_PER_STEP
 
 
 def geometry_figure(

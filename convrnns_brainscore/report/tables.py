@@ -13,6 +13,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from convrnns_brainscore.benchmarks import Listed, needed_memory
+from convrnns_brainscore.fits.results import Results, best_layer, time_bins
 from convrnns_brainscore.networks.backbones import output_shape
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.zoo import find_model
@@ -105,6 +106,34 @@ def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
             time,
             {True: "public", False: "not public", None: "?"}[one.public],
         )
+    return table
+
+
+def fit_table(results: Results) -> Table:
+    """Each region's best layer and bin of each model."""
+    table = Table(title="Best layer and bin (of all; the report has the nested choice)")
+    for column in ("region", "model", "layer", "bin"):
+        table.add_column(column, no_wrap=True)
+    for column in ("r", "ceiling", "normalised", "noise-corrected r", "neurons"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for region in results.regions:
+        for model in results.models:
+            best = best_layer(results, model, region)
+            if best is None or best.bin is None:
+                table.add_row(region, model, "–", "none defined")
+                continue
+            found, index = best.values, best.bin
+            table.add_row(
+                region,
+                model,
+                best.layer,
+                "{:g}–{:g} ms".format(*time_bins(results.root)[index]),
+                f"{found.r[index]:.3f} ± {found.error[index]:.3f}",
+                number(found.ceiling[index]),
+                number(found.normalised[index]),
+                number(found.noise_corrected[index]),
+                str(found.neurons[index]),
+            )
     return table
 
 

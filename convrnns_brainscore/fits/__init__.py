@@ -1,0 +1,1 @@
+"""Fits of layers to recordings: splits, reliability, PLS, ridge, and choosing layers."""

@@ -1,0 +1,60 @@
+"""Inner products between stimuli, in which everything linear can be said.
+
+Predictions of PLS and ridge depend on the features through the stimuli × stimuli matrix of their
+inner products (the Gram matrix) alone, so any features may be replaced by others with the same
+one: 1,000 stimuli × 25,088 features by 1,000 stimuli × 999 coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
+from sklearn.preprocessing import KernelCenterer
+
+
+def gram_matrix(blocks: Iterable[ArrayLike]) -> NDArray[np.float64]:
+    """Inner products of the centred features, in double precision.
+
+    Parameters
+    ----------
+    blocks : the features, some columns at a time: [stimulus, feature] each.
+
+    Returns
+    -------
+    [stimulus, stimulus].
+    """
+    total: NDArray[np.float64] | None = None
+    for block in blocks:
+        centred = np.array(block, np.float64)
+        centred -= centred.mean(axis=0)
+        products = centred @ centred.T
+        total = products if total is None else np.add(total, products, out=total)
+    assert total is not None, "no features"
+    return total
+
+
+def split_gram(
+    gram: NDArray[np.float64], train: NDArray[np.intp], test: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The inner products of features centred on their means over the training stimuli.
+
+    Returns
+    -------
+    [train, train] and [test, train].
+    """
+    centre = KernelCenterer()
+    inner = centre.fit_transform(gram[np.ix_(train, train)])
+    return inner, centre.transform(gram[np.ix_(test, train)])
+
+
+def coordinates(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows with the inner products ``gram``: [stimulus, rank].
+
+    What is below the rounding of the largest eigenvalue is left out.
+    """
+    values, vectors = eigh(gram, driver="evd", overwrite_a=False)
+    kept = values > len(gram) * np.finfo(np.float64).eps * max(values[-1], 0)
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))

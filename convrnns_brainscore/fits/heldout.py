@@ -1,0 +1,338 @@
+"""Fits of one time bin, and how well they predict stimuli that they have not seen.
+
+Neurons that were observed for every stimulus are fitted together, as Brain-Score does: PLS's
+components are common to them. A neuron that misses stimuli, or does not vary over some training
+set, is fitted apart, so that the others do as well without it as with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.correlation import pearson
+from convrnns_brainscore.fits.gram import coordinates, gram_matrix, split_gram
+from convrnns_brainscore.fits.pls import COMPONENTS, MOST_ROWS, Blocks, kernel_pls, streamed_pls
+from convrnns_brainscore.fits.reliability import HALVINGS
+from convrnns_brainscore.fits.ridge import ridge
+from convrnns_brainscore.fits.splits import FEWEST, Split
+
+Array = NDArray[np.float64]
+Halves = Sequence[tuple[Array, Array]]
+"""Responses [stimulus, neuron, bin] averaged over either half of the repetitions, for each
+halving."""
+
+CROSS_PRODUCTS = 2**29
+"""Bytes of features × neurons that are held at a time where features are streamed."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How responses are predicted from features.
+
+    Attributes
+    ----------
+    name : ``"pls"`` or ``"ridge"``.
+    components : of PLS.
+    penalty : of ridge; None: chosen for each neuron by leave-one-out.
+
+    Raises
+    ------
+    ConvRNNError : no such method, or settings that it cannot have.
+    """
+
+    name: str = "pls"
+    components: int = COMPONENTS
+    penalty: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ("pls", "ridge"):
+            raise ConvRNNError(f"method {self.name!r}: expected pls or ridge.")
+        if self.name == "pls" and self.components < 1:
+            raise ConvRNNError(f"components={self.components}: expected 1 or more.")
+        if self.penalty is not None and not (self.name == "ridge" and 0 < self.penalty < np.inf):
+            raise ConvRNNError(f"penalty={self.penalty}: a positive number, and for ridge alone.")
+
+    @property
+    def needed(self) -> int:
+        """Training stimuli must be more than this."""
+        return self.components if self.name == "pls" else 1
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        if self.name == "pls":
+            return f"PLS, {self.components} components"
+        chosen = "chosen per neuron by leave-one-out" if self.penalty is None else self.penalty
+        return f"ridge, penalty {chosen}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fit: to the training rows of ``responses`` [row, neuron], to predict its test rows."""
+
+    responses: Array
+    split: Split
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Of test rows: responses [row, neuron], and ridge's penalty of each neuron."""
+
+    responses: Array
+    penalty: Array
+
+
+Predict = Callable[[Sequence[Task]], list[Predicted]]
+"""What carries out fits of one method to the same features."""
+
+
+def predictor(method: Method, gram: Array) -> Predict:
+    """What fits ``method`` to features with the inner products ``gram`` [row, row]."""
+    if method.name == "pls":
+
+        def by_pls(tasks: Sequence[Task]) -> list[Predicted]:
+            results, shared = [], None
+            for task in tasks:
+                split = task.split
+                if split is not shared:
+                    shared = split
+                    inner, across = split_gram(gram, split.train, split.test)
+                fit = kernel_pls(inner, task.responses[split.train], method.components)
+                results.append(_without_penalty(fit.predict(across)))
+            return results
+
+        return by_pls
+    rows = coordinates(gram)
+
+    def by_ridge(tasks: Sequence[Task]) -> list[Predicted]:
+        alike: dict[bytes, list[int]] = {}
+        for index, task in enumerate(tasks):
+            alike.setdefault(task.split.train.tobytes() + task.split.test.tobytes(), []).append(
+                index
+            )
+        results: dict[int, Predicted] = {}
+        for members in alike.values():  # one factorisation for all responses to the same stimuli
+            split = tasks[members[0]].split
+            targets = [tasks[index].responses[split.train] for index in members]
+            predicted, penalty = ridge(
+                rows[split.train], np.hstack(targets), rows[split.test], method.penalty
+            )
+            ends = np.cumsum([each.shape[1] for each in targets])[:-1]
+            for index, *both in zip(
+                members, np.hsplit(predicted, ends), np.split(penalty, ends), strict=True
+            ):
+                results[index] = Predicted(*both)
+        return [results[index] for index in range(len(tasks))]
+
+    return by_ridge
+
+
+def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int) -> Predict:
+    """What fits ``method`` to features that are read some rows at a time.
+
+    Raises
+    ------
+    ConvRNNError : ridge on more rows than inner products between rows are formed for.
+    """
+    if method.name == "ridge":
+        if rows > MOST_ROWS:
+            raise ConvRNNError(
+                f"ridge with weights shared over time has {rows} rows (stimuli × bins), of at most "
+                f"{MOST_ROWS}. Give --method pls, --time per-bin, or wider bins."
+            )
+        together = np.empty((rows, features), np.float32)
+        for where, block in blocks():
+            together[where] = block
+        return predictor(method, gram_matrix([together]))
+
+    def by_pls(tasks: Sequence[Task]) -> list[Predicted]:
+        results = []
+        neurons = max(task.responses.shape[1] for task in tasks)
+        at_a_time = max(1, CROSS_PRODUCTS // (8 * features * neurons))
+        for start in range(0, len(tasks), at_a_time):
+            some = tasks[start : start + at_a_time]
+            fits = streamed_pls(
+                blocks, [(task.responses, task.split.train) for task in some], method.components
+            )
+            results += [
+                _without_penalty(fit.predict_rows(task.split.test))
+                for fit, task in zip(fits, some, strict=True)
+            ]
+        return results
+
+    return by_pls
+
+
+def _without_penalty(responses: Array) -> Predicted:
+    return Predicted(responses, np.full(responses.shape[1], np.nan))
+
+
+@dataclass(frozen=True)
+class Together:
+    """Neurons that are fitted together: their positions, and the rows that all of them have."""
+
+    neurons: NDArray[np.intp]
+    present: NDArray[np.bool_]
+
+
+def fitted_together(
+    responses: Array, splits: Sequence[Split], needed: int
+) -> tuple[list[Together], NDArray[Any]]:
+    """Which neurons are fitted together, and what is to be said of each: text [neuron], empty
+    where there is nothing.
+
+    Parameters
+    ----------
+    responses : [row, neuron]; NaN where nothing was observed.
+    needed : training rows must be more than this.
+    """
+    observed = np.isfinite(responses)
+    notes = np.full(responses.shape[1], "", object)
+    usual = observed.all(axis=0)
+    for split in splits:
+        usual &= np.ptp(responses[split.train], axis=0) > 0
+    apart: dict[tuple[bytes, int], list[int]] = {}
+    for neuron in np.flatnonzero(~usual):
+        present, values = observed[:, neuron], responses[:, neuron]
+        missing = int((~present).sum())
+        if not present.any():
+            notes[neuron] = "not observed"
+            continue
+        if not _varies(values[present]):
+            notes[neuron] = "does not vary"
+            continue
+        left = [split.among(present) for split in splits]
+        if any(len(split.train) <= needed or len(split.test) < FEWEST for split in left):
+            notes[neuron] = f"misses {missing} responses: too few are left"
+            continue
+        still = [index for index, split in enumerate(left) if not _varies(values[split.train])]
+        what = (
+            f"does not vary in training set {still[0]}" if still else f"misses {missing} responses"
+        )
+        notes[neuron] = f"{what}: fitted apart"
+        apart.setdefault((present.tobytes(), neuron if still else -1), []).append(neuron)
+    groups = [Together(np.array(each), observed[:, each[0]]) for each in apart.values()]
+    if usual.any():
+        groups.insert(0, Together(np.flatnonzero(usual), np.full(len(responses), True)))
+    return groups, notes
+
+
+def _varies(values: Array) -> bool:
+    return bool(len(values)) and bool((values != values[0]).any())
+
+
+@dataclass
+class HeldOut:
+    """How well responses are predicted. All but the penalty are Pearson's r over test stimuli, NaN
+    where it is undefined.
+
+    Attributes
+    ----------
+    r : [split, neuron, bin], of predicted and observed responses.
+    prediction_halves : [halving, neuron, bin], of what the fits to either half of the repetitions
+        predict.
+    response_halves : [halving, neuron, bin], of the responses averaged over either half.
+    penalty : [split, neuron, bin] of ridge.
+    notes : [neuron], what is to be said of a neuron, or empty.
+    """
+
+    r: Array
+    prediction_halves: Array
+    response_halves: Array
+    penalty: Array
+    notes: NDArray[Any]
+
+    @classmethod
+    def undefined(cls, splits: int, neurons: int, bins: int) -> HeldOut:
+        """Nothing yet."""
+        sizes = (splits, halving_count(splits), halving_count(splits), splits)
+        r, prediction_halves, response_halves, penalty = (
+            np.full((size, neurons, bins), np.nan) for size in sizes
+        )
+        notes = np.full(neurons, "", object)
+        return cls(r, prediction_halves, response_halves, penalty, notes)
+
+    def put(self, other: HeldOut, neurons: NDArray[np.intp], bins: Sequence[int]) -> None:
+        """Fill in some neurons and bins."""
+        columns = np.asarray(bins, np.intp)
+        for name in ("r", "prediction_halves", "response_halves", "penalty"):
+            getattr(self, name)[:, neurons[:, None], columns] = getattr(other, name)
+
+
+def halving_count(splits: int) -> int:
+    """Halvings that are fitted: one a split at least, and `reliability.HALVINGS` at least."""
+    return max(HALVINGS, splits)
+
+
+def held_out(
+    predict: Predict,
+    responses: Array,
+    halves: Halves,
+    splits: Sequence[Split],
+    needed: int,
+) -> HeldOut:
+    """Fit each split's training stimuli, and correlate its test stimuli, bin by bin.
+
+    Parameters
+    ----------
+    predict : what fits rows, which are the stimuli of the first bin, of the second, ….
+    responses : [stimulus, neuron, bin], averaged over repetitions; NaN where nothing was observed.
+    halves : the same over either half of the repetitions, for each halving; none: there are no
+        repetitions.
+    splits : of stimuli; all bins of a stimulus stand on the same side.
+    needed : training rows must be more than this.
+    """
+    stimuli, neurons, bins = responses.shape
+    result = HeldOut.undefined(len(splits), neurons, bins)
+    rows = _as_rows(responses)
+    over_bins = [split.repeated(bins, stimuli) for split in splits]
+    groups, result.notes = fitted_together(rows, over_bins, needed)
+    for group in groups:
+        chosen = group.neurons
+        target = rows[:, chosen]
+        tasks = [Task(target, split.among(group.present)) for split in over_bins]
+        for index, (task, predicted) in enumerate(zip(tasks, predict(tasks), strict=True)):
+            test = task.split.test
+            result.r[index, chosen] = _by_bin(
+                predicted.responses, target[test], test, stimuli, bins
+            )
+            result.penalty[index, chosen] = predicted.penalty[:, None]
+        places, tasks = [], []
+        for place in range(halving_count(len(splits))) if halves else ():
+            first, second = (_as_rows(each)[:, chosen] for each in halves[place % len(halves)])
+            both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+            split = over_bins[place % len(splits)].among(group.present)
+            split = Split(split.train[both[split.train]], split.test)
+            if len(split.train) > needed:
+                places.append(place)
+                tasks += [Task(first, split), Task(second, split)]
+                result.response_halves[place, chosen] = _by_bin(
+                    first[split.test], second[split.test], split.test, stimuli, bins
+                )
+        predictions = predict(tasks) if tasks else []
+        for place, task, one, other in zip(
+            places, tasks[::2], predictions[::2], predictions[1::2], strict=True
+        ):
+            result.prediction_halves[place, chosen] = _by_bin(
+                one.responses, other.responses, task.split.test, stimuli, bins
+            )
+    return result
+
+
+def _as_rows(responses: Array) -> Array:
+    """[stimulus, neuron, bin] as [row, neuron], bin after bin."""
+    return np.ascontiguousarray(np.moveaxis(responses, 2, 0).reshape(-1, responses.shape[1]))
+
+
+def _by_bin(a: Array, b: Array, rows: NDArray[np.intp], stimuli: int, bins: int) -> Array:
+    """Pearson's r [neuron, bin] of rows that stand for stimuli in bins."""
+    of_bin = rows // stimuli
+    return np.stack(
+        [pearson(a[of_bin == index], b[of_bin == index]) for index in range(bins)], axis=1
+    )

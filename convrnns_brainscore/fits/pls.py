@@ -1,0 +1,353 @@
+"""Partial least squares, exactly: what scikit-learn's ``PLSRegression(scale=False)`` converges to.
+
+A component is the direction w of the features, and v of the responses, with the greatest
+covariance: the first pair of singular vectors of X'Y. Its scores t = Xw are taken out of X and Y
+before the next (SIMPLS aside, the textbook's PLS2; Dayal & MacGregor 1997, J. Chemometrics 11:73).
+scikit-learn finds w by iterating until it changes by less than ``tol`` (1e-6), up to 500 times,
+which stops as much as .14 std early on noisy data; with ``tol=1e-14, max_iter=20000`` it gives
+what is here.
+
+Two forms, for two shapes:
+
+* `kernel_pls`, with fewer stimuli than features: all from stimuli × stimuli inner products;
+* `streamed_pls`, where the rows are stimuli × time bins and their inner products would not fit in
+  memory: X'Y once, and then one pass over the features a component, for all splits together.
+
+With features of a lower rank than there are components, the components end at the rank
+(scikit-learn goes on with rounding noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
+from scipy.sparse.linalg import ArpackError, eigsh, svds
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
+
+from convrnns_brainscore.fits.gram import coordinates
+
+COMPONENTS = 25
+"""As Brain-Score's metrics have it (Yamins et al. 2014)."""
+
+DENSE = 300
+"""Up to this size all eigenvectors are cheaper than the iterations to the first."""
+
+EXHAUSTED = 1e-20
+"""Scores of less than this share of the largest component's variance are rounding: the features'
+rank is reached."""
+
+MOST_ROWS = 5000
+"""Up to so many rows, inner products between rows are formed (200 MB)."""
+
+MOST_RESPONSES = 3000
+"""Up to so many responses, inner products between responses are formed (72 MB)."""
+
+BLOCK = 1000
+"""Rows at a time, of features in memory."""
+
+Array = NDArray[np.float64]
+Blocks = Callable[[], Iterator[tuple[slice, NDArray[np.float32]]]]
+"""Some rows at a time: where they stand among all rows, and their features [row, feature]."""
+
+
+@dataclass(frozen=True)
+class KernelPLS:
+    """Fitted PLS in terms of inner products.
+
+    Attributes
+    ----------
+    dual : [stimulus, component]; the scores of stimuli with (centred) inner products k to the
+        training stimuli are k @ dual.
+    loadings : [component, neuron]; responses are scores @ loadings + mean.
+    mean : [neuron] of the training responses.
+    """
+
+    dual: Array
+    loadings: Array
+    mean: Array
+
+    @property
+    def components(self) -> int:
+        """How many there are: fewer than asked for where the features' rank is lower."""
+        return self.dual.shape[1]
+
+    def predict(self, gram: Array) -> Array:
+        """Responses [stimulus, neuron] from inner products with the training stimuli."""
+        return gram @ self.dual @ self.loadings + self.mean
+
+
+def kernel_pls(gram: Array, responses: ArrayLike, components: int = COMPONENTS) -> KernelPLS:
+    """PLS of ``responses`` on features with the inner products ``gram``.
+
+    Parameters
+    ----------
+    gram : [stimulus, stimulus], of centred features (`gram.split_gram`).
+    responses : [stimulus, neuron].
+    components : how many, at most.
+    """
+    responses = np.asarray(responses, np.float64)
+    mean = responses.mean(axis=0)
+    centred = responses - mean
+    # X'Y = X'D with D the responses; w = X'Dv, and all that w is needed for is Kw = KDv.
+    dual_cross = centred
+    if centred.shape[1] > len(centred):  # the same scores from as few columns as there are rows
+        dual_cross = coordinates(centred @ centred.T)
+    dual_cross = dual_cross.copy()
+    gram_cross = gram @ dual_cross
+    covariance = dual_cross.T @ gram_cross  # (X'Y)'X'Y
+
+    scores = np.empty((len(gram), components))
+    dual = np.empty_like(scores)
+    largest, found = 0.0, 0
+    for found in range(components):
+        v = first_eigenvector(covariance)
+        direction = gram_cross @ v
+        earlier = scores[:, :found].T @ direction
+        t = direction - scores[:, :found] @ earlier
+        length = float(np.linalg.norm(t))
+        largest = max(largest, length)
+        if not length**2 > EXHAUSTED * largest**2:
+            break
+        t /= length
+        t -= scores[:, :found] @ (scores[:, :found].T @ t)  # twice is enough
+        scores[:, found] = t
+        dual[:, found] = (dual_cross @ v - dual[:, :found] @ earlier) / length
+        loading = t @ dual_cross
+        gram_t = gram @ t
+        moved = t @ gram_cross
+        dual_cross -= np.outer(t, loading)
+        gram_cross -= np.outer(gram_t, loading)
+        both = np.outer(moved, loading)
+        covariance -= both + both.T - (t @ gram_t) * np.outer(loading, loading)
+    else:
+        found = components
+    return KernelPLS(dual[:, :found], scores[:, :found].T @ centred, mean)
+
+
+def first_eigenvector(symmetric: Array) -> Array:
+    """The eigenvector of the largest eigenvalue of a positive semidefinite matrix."""
+    size = len(symmetric)
+    if size > DENSE:
+        try:
+            start = symmetric[:, int(np.argmax(np.diag(symmetric)))]
+            _, vectors = eigsh(symmetric, k=1, v0=start, ncv=min(size, 40))
+            return np.asarray(vectors[:, 0])
+        except ArpackError:  # two eigenvalues as good as equal, or nothing left
+            pass
+    _, vectors = eigh(symmetric, subset_by_index=[size - 1, size - 1], check_finite=False)
+    return np.asarray(vectors[:, 0])
+
+
+@dataclass(frozen=True)
+class StreamedPLS:
+    """Fitted PLS in terms of features.
+
+    Attributes
+    ----------
+    weights : [feature, component]; the scores of stimuli are (features − feature_mean) @ weights.
+    loadings : [component, neuron]; responses are scores @ loadings + mean.
+    feature_mean, mean : of the training rows, [feature] and [neuron].
+    scores : [row, component] of all rows that were streamed.
+    """
+
+    weights: Array
+    loadings: Array
+    feature_mean: Array
+    mean: Array
+    scores: Array
+
+    def predict(self, features: ArrayLike) -> Array:
+        """Responses [row, neuron] from features [row, feature]."""
+        centred = np.asarray(features, np.float64) - self.feature_mean
+        return centred @ self.weights @ self.loadings + self.mean
+
+    def predict_rows(self, rows: NDArray[np.intp]) -> Array:
+        """Responses to rows among those that were streamed."""
+        return self.scores[rows] @ self.loadings + self.mean
+
+
+def streamed_pls(
+    blocks: Blocks,
+    targets: Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.intp]]],
+    components: int = COMPONENTS,
+) -> list[StreamedPLS]:
+    """PLS on features that are read some rows at a time.
+
+    The features are read 2 + ``components`` times, whatever the number of fits. Memory holds
+    features × neurons for each fit.
+
+    Parameters
+    ----------
+    blocks : the features, the same each time it is called.
+    targets : for each fit the responses [row, neuron] and the training rows.
+    components : how many, at most.
+
+    Returns
+    -------
+    The fits.
+    """
+    rows = len(targets[0][0])
+    member = np.zeros((rows, len(targets)), np.float32)
+    for index, (_, chosen) in enumerate(targets):
+        member[chosen, index] = 1
+    counts = member.sum(axis=0, dtype=np.float64)
+    sums, total = np.zeros(()), np.zeros(())
+    for where, block in blocks():
+        total = total + block.sum(axis=0, dtype=np.float64)
+        sums = sums + member[where].T.astype(np.float64) @ block.astype(np.float64)
+    centre = (total / rows).astype(np.float32)
+    fits = [
+        _Streamed(responses, chosen, sums[index] / len(chosen) - centre, components)
+        for index, (responses, chosen) in enumerate(targets)
+    ]
+    for where, block in blocks():
+        centred = block - centre
+        for index, fit in enumerate(fits):
+            inside = member[where, index] > 0
+            fit.add(centred[inside], targets[index][0][where][inside])
+    for fit in fits:
+        fit.begin()
+    for _ in range(components):
+        directions = np.stack([fit.direction() for fit in fits], axis=1).astype(np.float32)
+        products = np.zeros((len(centre), len(fits)))
+        scores = np.empty((rows, len(fits)), np.float32)
+        for where, block in blocks():
+            centred = block - centre
+            scores[where] = centred @ directions
+            products += centred.T @ (scores[where] * member[where])
+        for index, fit in enumerate(fits):
+            fit.take(scores[:, index].astype(np.float64), products[:, index], counts[index])
+    return [fit.fitted(centre) for fit in fits]
+
+
+class _Streamed:
+    """One fit of `streamed_pls` under way. Its features are centred on all rows' mean;
+    ``offset`` is where the training rows' mean lies from there."""
+
+    def __init__(
+        self,
+        responses: NDArray[np.floating[Any]],
+        chosen: NDArray[np.intp],
+        offset: Array,
+        most: int,
+    ) -> None:
+        self.mean = responses[chosen].mean(axis=0, dtype=np.float64)
+        self.chosen, self.offset = chosen, offset
+        self.cross = np.zeros((len(offset), responses.shape[1]))
+        self.weights, self.projections = (np.zeros((len(offset), most)) for _ in range(2))
+        self.loadings = np.zeros((most, responses.shape[1]))
+        self.scores = np.zeros((len(responses), most))
+        self.found, self.largest, self.ended = 0, 0.0, False
+
+    def add(self, features: NDArray[np.float32], responses: NDArray[np.floating[Any]]) -> None:
+        """Some training rows' share of X'Y."""
+        self.cross += features.T @ (responses - self.mean).astype(np.float32)
+
+    def begin(self) -> None:
+        """X'Y is whole."""
+        few = self.cross.shape[1] <= MOST_RESPONSES
+        self.covariance = self.cross.T @ self.cross if few else None
+
+    def direction(self) -> Array:
+        """r, of which the next scores are t = Xr; zeros where there are none left."""
+        if self.ended:
+            return np.zeros(len(self.offset))
+        if self.covariance is None:
+            v = svds(self.cross, k=1, v0=np.ones(min(self.cross.shape)))[2][0]
+        else:
+            v = first_eigenvector(self.covariance)
+        w = self.cross @ v
+        w /= np.linalg.norm(w) or 1.0
+        k = self.found
+        self._next: Array = w - self.weights[:, :k] @ (self.projections[:, :k].T @ w)
+        return self._next
+
+    def take(self, scores: Array, products: Array, count: float) -> None:
+        """Xr of all rows, and X'Xr over the training rows."""
+        if self.ended:
+            return
+        shift = float(self.offset @ self._next)
+        t = scores - shift
+        p = products - shift * count * self.offset
+        length = float(t[self.chosen] @ t[self.chosen])
+        self.largest = max(self.largest, length)
+        if not length > EXHAUSTED * self.largest:
+            self.ended = True
+            return
+        p /= length
+        k, self.found = self.found, self.found + 1
+        loading = self._next @ self.cross / length
+        self.weights[:, k], self.projections[:, k], self.scores[:, k] = self._next, p, t
+        self.loadings[k] = loading
+        if self.covariance is not None:
+            both = np.outer(length * (p @ self.cross), loading)
+            self.covariance -= both + both.T - length**2 * (p @ p) * np.outer(loading, loading)
+        self.cross -= np.outer(length * p, loading)
+
+    def fitted(self, centre: NDArray[np.float32]) -> StreamedPLS:
+        k = self.found
+        return StreamedPLS(
+            self.weights[:, :k],
+            self.loadings[:k],
+            centre + self.offset,
+            self.mean,
+            self.scores[:, :k],
+        )
+
+
+class ExactPLS(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """PLS as a scikit-learn estimator: ``PLSRegression(n_components, scale=False)``, converged.
+
+    Parameters
+    ----------
+    n_components : how many, at most; where the features' rank is lower, the components end there.
+
+    Attributes
+    ----------
+    n_components_ : how many there are.
+    """
+
+    def __init__(self, n_components: int = COMPONENTS) -> None:
+        self.n_components = n_components
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> ExactPLS:  # noqa: N803
+        """Fit to features [row, feature] and responses [row, neuron] or [row]."""
+        features, responses = check_X_y(
+            X, y, multi_output=True, dtype=[np.float64, np.float32], y_numeric=True
+        )
+        self.n_features_in_ = features.shape[1]
+        self._flat = responses.ndim == 1
+        responses = responses.reshape(len(responses), -1)
+        fit = fit_pls(features, responses, self.n_components)
+        self._fit = fit
+        self.n_components_ = fit.weights.shape[1]
+        return self
+
+    def predict(self, X: ArrayLike) -> Array:  # noqa: N803
+        """Responses [row, neuron] or [row]."""
+        check_is_fitted(self)
+        predicted = self._fit.predict(check_array(X, dtype=[np.float64, np.float32]))
+        return predicted[:, 0] if self._flat else predicted
+
+
+def fit_pls(features: Array, responses: Array, components: int = COMPONENTS) -> StreamedPLS:
+    """PLS of arrays in memory, by whichever of the two forms is the smaller."""
+    rows = len(features)
+    if rows > features.shape[1] or rows > MOST_ROWS:
+
+        def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
+            for start in range(0, rows, BLOCK):
+                where = slice(start, start + BLOCK)
+                yield where, features[where].astype(np.float32, copy=False)
+
+        return streamed_pls(blocks, [(responses, np.arange(rows))], components)[0]
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean
+    fit = kernel_pls(centred @ centred.T, responses, components)
+    return StreamedPLS(centred.T @ fit.dual, fit.loadings, mean, fit.mean, np.empty((0, 0)))

@@ -1,0 +1,239 @@
+"""What is to be fitted: a recording with its stimuli's files, presentation, bins and splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.correlation import median
+from convrnns_brainscore.fits.heldout import Halves
+from convrnns_brainscore.fits.reliability import (
+    Trials,
+    ceiling,
+    half_correlations,
+    reliability,
+)
+from convrnns_brainscore.fits.selection import LATENCIES, bins_to_choose_by, inner_splits
+from convrnns_brainscore.fits.splits import Split, make_splits, rarely_tested
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
+
+IMAGE_MS = 100
+"""How long images are taken to have been on where neither the user nor the recording says it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording that is ready to be fitted.
+
+    Attributes
+    ----------
+    recording : of the regions and in the bins that are fitted.
+    stimuli : ``stimulus_id``, ``filename``, ``degrees`` in the order of the recording's.
+    presentation : what the networks are shown.
+    splits, inner : of stimuli.
+    latencies : shifts in ms among which one is chosen for each region.
+    half_correlations : [halving, neuron, bin].
+    notes : what was decided on the way, for the report.
+    """
+
+    recording: Recording
+    stimuli: pd.DataFrame
+    presentation: Presentation
+    splits: list[Split]
+    inner: list[list[Split]]
+    latencies: tuple[int, ...]
+    half_correlations: NDArray[np.float64]
+    notes: list[str]
+
+    @property
+    def trials(self) -> Trials:
+        """Responses to single presentations."""
+        recording = self.recording
+        return Trials(recording.values, recording.stimulus, len(recording.stimuli))
+
+    @property
+    def time_bins(self) -> list[TimeBin]:
+        """Start and end in ms."""
+        return self.recording.time_bins
+
+    @property
+    def reliability(self) -> NDArray[np.float64]:
+        """Spearman–Brown split-half reliability, [neuron, bin]."""
+        return reliability(self.half_correlations)
+
+    def neurons(self, region: str) -> NDArray[np.intp]:
+        """Positions of a region's neurons."""
+        return np.flatnonzero(self.recording.neurons["region"] == region)
+
+    def ceiling(self, neurons: Any) -> NDArray[np.float64]:
+        """Of some neurons together, in Brain-Score's order, [bin]."""
+        return ceiling(self.half_correlations[:, neurons])
+
+    def responses(self, neurons: Any, bins: Sequence[int]) -> NDArray[np.float64]:
+        """Averages over repetitions, [stimulus, neuron, bin]."""
+        return np.stack([self.trials.at(b, neurons).average() for b in bins], axis=-1)
+
+    def halves(self, neurons: Any, bins: Sequence[int]) -> Halves:
+        """Averages over either half of the repetitions; none where there are no repetitions."""
+        if not self.trials.repeated:
+            return []
+        by_bin = [list(self.trials.at(b, neurons).halves()) for b in bins]
+        return [
+            (
+                np.stack([first for first, _ in each], axis=-1),
+                np.stack([second for _, second in each], axis=-1),
+            )
+            for each in zip(*by_bin, strict=True)
+        ]
+
+    def choosing_bins(self, region: str) -> list[int]:
+        """The bins by which a region's layer and latency are chosen."""
+        known = self.reliability[self.neurons(region)]
+        if not np.isfinite(known).any():  # no repetitions: the bins in the middle of the response
+            known = np.broadcast_to(_after_onset(self.time_bins), known.shape)
+        return bins_to_choose_by(median(known, axis=0))
+
+
+def prepare(
+    recording: Recording,
+    stimuli: pd.DataFrame,
+    *,
+    regions: Sequence[str] | None = None,
+    window: TimeBin | None = None,
+    image_ms: float | None = None,
+    off: Any = 0.5,
+    splits: int = 10,
+    stratify: str | None = None,
+    group: str | None = None,
+    needed: int = 0,
+    latencies: Sequence[int] = LATENCIES,
+) -> Prepared:
+    """Match a recording with its stimuli, and decide on bins, presentation and splits.
+
+    Parameters
+    ----------
+    recording : as `recordings.as_recording` gives it.
+    stimuli : ``stimulus_id``, ``filename``, ``degrees`` (`stimuli.read_stimuli`).
+    regions : None: all that the recording has.
+    window : start and end in ms of the one bin to average to; None: the recording's bins, or the
+        networks' steps where those are finer.
+    image_ms : how long images were on; None: the recording's ``image_on_ms``, or 100 ms.
+    off : what was shown then, as `Presentation` takes it.
+    splits : their number.
+    stratify : the column of the recording's stimuli whose values each side of a split has its share
+        of; None: ``object_name``, if there is one; ``"none"``: do not.
+    group : the column whose values stand on one side of a split each.
+    needed : training stimuli must be more than this.
+    latencies : shifts to choose among, in ms.
+
+    Raises
+    ------
+    ConvRNNError : stimuli without files, no such region or column, too few stimuli, times that the
+        networks do not have.
+    """
+    notes: list[str] = []
+    recording = recording.only(regions or recording.regions)
+    recording = recording.in_bins([window]) if window else recording.no_finer_than_steps()
+    files = match_stimuli(recording.stimuli, stimuli, notes)
+    table = recording.stimuli
+    if image_ms is None:
+        image_ms = IMAGE_MS
+        if "image_on_ms" in table and table["image_on_ms"].nunique() == 1:
+            image_ms = float(table["image_on_ms"].iloc[0])
+        else:
+            notes.append(f"images are taken to have been on for {IMAGE_MS} ms (--image-ms)")
+    if not (image_ms >= MS_PER_STEP and float(image_ms) % MS_PER_STEP == 0):
+        raise ConvRNNError(
+            f"images on for {image_ms:g} ms: the networks' steps are {MS_PER_STEP} ms; give a "
+            "multiple of that."
+        )
+    latest = max(end for _, end in recording.time_bins) - min(0, *latencies, 0)
+    times = max(math.ceil(latest / MS_PER_STEP), 1)
+    on = int(image_ms // MS_PER_STEP)
+    shown = Presentation.custom(times, on if on < times else None, off)
+
+    if stratify is None and "object_name" in table and group is None:
+        stratify = "object_name"
+    strata = None if stratify in (None, "none") else _column(table, str(stratify), "--stratify")
+    groups = None if group is None else _column(table, group, "--group")
+    made, how = make_splits(len(table), splits, strata, groups, needed=needed)
+    notes.append(how + (f", strata: {stratify}" if strata else ""))
+    if strata:
+        for name, count in rarely_tested(made, strata).items():
+            notes.append(f"{stratify} {name} is not tested in {count} of {splits} splits")
+    correlations = half_correlations(Trials(recording.values, recording.stimulus, len(table)))
+    repeated = int((np.bincount(recording.stimulus) > 1).sum())
+    if not repeated:
+        notes.append("no stimulus was shown twice: there is no ceiling and no reliability")
+    elif repeated < len(table):
+        notes.append(
+            f"{repeated} of {len(table)} stimuli were shown more than once: reliability and "
+            "ceiling are theirs"
+        )
+    return Prepared(
+        recording,
+        files,
+        shown,
+        made,
+        inner_splits(made, groups),
+        tuple(latencies) or (0,),
+        correlations,
+        notes,
+    )
+
+
+def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows of ``files`` in the order of the recorded stimuli.
+
+    Raises
+    ------
+    ConvRNNError : stimuli without a file, the first ten of either side listed.
+    """
+    wanted = recorded["stimulus_id"]
+    known = files.set_index("stimulus_id")
+    if not wanted.isin(known.index).any():  # ids that are whole file names
+        by_name = files.assign(stimulus_id=[path.rpartition("/")[2] for path in files["filename"]])
+        if wanted.isin(by_name["stimulus_id"]).all():
+            known = by_name.set_index("stimulus_id")
+    missing = wanted[~wanted.isin(known.index)]
+    spare = known.index[~known.index.isin(wanted)]
+    if len(missing):
+        raise ConvRNNError(
+            f"{len(missing)} of {len(wanted)} stimuli of the recording have no image: "
+            f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}."
+        )
+    if len(spare):
+        notes.append(f"{len(spare)} images were not among the stimuli, and are not used")
+    matched = known.loc[wanted].reset_index()
+    if "degrees" in recorded:
+        matched["degrees"] = recorded["degrees"].astype(float).to_numpy()
+    return matched[["stimulus_id", "filename", "degrees"]]
+
+
+def _column(table: pd.DataFrame, name: str, option: str) -> list[str]:
+    if name not in table:
+        raise ConvRNNError(
+            f"{option} {name}: the recording's presentations have no such coordinate that is the "
+            f"same each time a stimulus is shown; they have {', '.join(table.columns)}."
+        )
+    return [str(value) for value in table[name]]
+
+
+def _ten(names: Any) -> str:
+    shown = ", ".join(str(name) for name in list(names)[:10])
+    return shown + (", …" if len(names) > 10 else "")
+
+
+def _after_onset(time_bins: Sequence[TimeBin]) -> NDArray[np.float64]:
+    """Higher the nearer a bin's middle is to 120 ms, where responses of V4 and IT are strong."""
+    middles = np.array(time_bins, float).mean(axis=1)
+    return -abs(middles - 120)

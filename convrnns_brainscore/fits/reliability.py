@@ -1,0 +1,113 @@
+"""How well a neuron agrees with itself: split-half reliability, and averages over repetitions.
+
+Each stimulus's own presentations are halved, so repetitions may be unequal in number and numbered
+anyhow. A stimulus that a neuron saw once counts for its average and not for its reliability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.fits.correlation import mean, median, pearson, spearman_brown
+
+HALVINGS = 10
+SEED = 0
+
+Responses = NDArray[np.float64]
+"""[stimulus, neuron, …]; NaN where nothing was observed."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Responses to single presentations.
+
+    Attributes
+    ----------
+    values : [presentation, neuron, …]; NaN where nothing was observed.
+    stimulus : [presentation], the position of what was shown among the stimuli.
+    stimuli : their number.
+    """
+
+    values: NDArray[np.floating[Any]]
+    stimulus: NDArray[np.intp]
+    stimuli: int
+
+    def average(self, chosen: NDArray[np.bool_] | None = None) -> Responses:
+        """The mean over (chosen) presentations of each stimulus."""
+        order = np.argsort(self.stimulus, kind="stable")
+        if chosen is not None:
+            order = order[chosen[order]]
+        shown, starts = np.unique(self.stimulus[order], return_index=True)
+        result = np.full((self.stimuli, *self.values.shape[1:]), np.nan)
+        if not len(shown):
+            return result
+        values = self.values[order].astype(np.float64)
+        observed = np.isfinite(values)
+        if observed.all():
+            counts = np.diff([*starts, len(order)]).reshape(-1, *[1] * (values.ndim - 1))
+            result[shown] = np.add.reduceat(values, starts) / counts
+        else:
+            totals = np.add.reduceat(np.where(observed, values, 0), starts)
+            counts = np.add.reduceat(observed.astype(np.intp), starts)
+            with np.errstate(invalid="ignore"):
+                result[shown] = totals / np.where(counts > 0, counts, np.nan)
+        return result
+
+    def at(self, time_bin: int, neurons: Any = slice(None)) -> Trials:
+        """One bin: [presentation, neuron], of all or some neurons."""
+        return replace(self, values=self.values[:, :, time_bin][:, neurons])
+
+    @property
+    def repeated(self) -> bool:
+        """Whether any stimulus was shown more than once."""
+        return bool(self.repetitions.max(initial=0) > 1)
+
+    def halves(self, halvings: int = HALVINGS) -> Iterator[tuple[Responses, Responses]]:
+        """Averages over either half of each stimulus's presentations, at random.
+
+        Of an odd number the greater half falls to either side, by chance.
+        """
+        rng = np.random.default_rng(SEED)
+        for _ in range(halvings):
+            order = np.lexsort((rng.random(len(self.stimulus)), self.stimulus))
+            starts, counts = np.unique(self.stimulus[order], return_index=True, return_counts=True)[
+                1:
+            ]
+            rank = np.arange(len(order)) - np.repeat(starts, counts)
+            odd = counts % 2 * rng.integers(0, 2, len(counts))
+            first = np.empty(len(order), bool)
+            first[order] = rank < np.repeat((counts + odd) // 2, counts)
+            yield self.average(first), self.average(~first)
+
+    @property
+    def repetitions(self) -> NDArray[np.intp]:
+        """How often each stimulus was shown."""
+        return np.bincount(self.stimulus, minlength=self.stimuli)
+
+
+def half_correlations(trials: Trials, halvings: int = HALVINGS) -> NDArray[np.float64]:
+    """Pearson's r of the two halves over stimuli: [halving, neuron, …]; NaN with single
+    presentations only."""
+    if not trials.repeated:
+        return np.full((halvings, *trials.values.shape[1:]), np.nan)
+    return np.stack([pearson(*halves) for halves in trials.halves(halvings)])
+
+
+def reliability(halves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman–Brown reliability of the average over repetitions, per neuron and bin.
+
+    Parameters
+    ----------
+    halves : [halving, neuron, bin] of `half_correlations`.
+    """
+    return spearman_brown(mean(halves))
+
+
+def ceiling(halves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ceiling of each bin in Brain-Score's order: median over neurons, mean over halvings."""
+    return mean(median(spearman_brown(halves), axis=1))

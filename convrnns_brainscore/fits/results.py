@@ -1,0 +1,318 @@
+"""Results of fits: one netCDF file, and what follows from it.
+
+``results.nc`` holds at its root what belongs to the recording (reliability, splits), and for each
+model and layer a group ``<model>/<layer>`` with r (split, neuroid, time_bin)::
+
+    xarray.open_dataset("results.nc")
+    xarray.open_dataset("results.nc", group="rgc_intermediate/conv10")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.fits.correlation import mean, median, spearman_brown
+from convrnns_brainscore.fits.reliability import ceiling
+from convrnns_brainscore.fits.selection import Choice, choose
+
+SCHEMA = 1
+"""Version of what ``results.nc`` holds."""
+
+MIN_CEILING = 0.1
+"""Where the ceiling is lower, nothing is divided by it."""
+
+MIN_RELIABILITY = 0.3
+"""Neurons that agree less with themselves are left out of per-neuron normalised values."""
+
+ALL = "all"
+"""What stands for all subjects together."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What ``results.nc`` holds.
+
+    Attributes
+    ----------
+    root : the recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
+        stimulus), neurons, bins, and in the attributes all that made the fits.
+    fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
+        ``response_halves`` (halving × neuroid × time_bin), ``undefined`` (time_bin): why a bin has
+        no score, ``note`` (neuroid).
+    """
+
+    root: xr.Dataset
+    fits: dict[tuple[str, str], xr.Dataset]
+
+    @property
+    def models(self) -> list[str]:
+        """In the order in which they were fitted."""
+        return list(dict.fromkeys(model for model, _ in self.fits))
+
+    @property
+    def regions(self) -> list[str]:
+        """The regions that neurons come from."""
+        return list(dict.fromkeys(self.root["region"].values.tolist()))
+
+    def neurons(self, region: str) -> list[str]:
+        """The ``neuroid_id`` of a region's neurons."""
+        ids: list[str] = (
+            self.root["neuroid_id"].values[self.root["region"].values == region].tolist()
+        )
+        return ids
+
+
+def save_dataset(data: xr.Dataset, path: Path, group: str | None = None, mode: str = "w") -> None:
+    """Write one group of a netCDF file, in an order that does not depend on the run."""
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    data = data[sorted(data.variables)]
+    for name in data.variables:
+        data[name].encoding = {} if data[name].dtype.kind in "OU" else {"_FillValue": None}
+        if name in data.data_vars and data.coords:
+            data[name].encoding["coordinates"] = " ".join(sorted(map(str, data.coords)))
+    data.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Write ``results.nc``, which appears when it is whole."""
+    with written_whole(path) as partial:
+        save_dataset(results.root, partial)
+        for (model, layer), fit in results.fits.items():
+            save_dataset(fit, partial, f"{model}/{layer}", "a")
+
+
+def read_results(path: Path) -> Results:
+    """What `write_results` wrote.
+
+    Raises
+    ------
+    ConvRNNError : ``path`` is no such file, or of another schema.
+    """
+    try:
+        with netCDF4.Dataset(path) as opened:
+            names = [
+                (model, layer)
+                for model in opened.getncattr("models").split(", ")
+                for layer in opened[model].groups
+            ]
+        with xr.open_dataset(path) as opened:
+            root = opened.load()
+        fits = {}
+        for model, layer in names:
+            with xr.open_dataset(path, group=f"{model}/{layer}") as opened:
+                fits[model, layer] = opened.load()
+    except Exception as error:
+        raise ConvRNNError(f"{path} holds no results of convrnns fit ({error}).") from error
+    if root.attrs.get("schema") != SCHEMA:
+        raise ConvRNNError(
+            f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}. Fit again."
+        )
+    return Results(root, fits)
+
+
+@dataclass(frozen=True)
+class Predictivity:
+    """How well one layer predicts some neurons of a region together. Arrays are [bin].
+
+    Attributes
+    ----------
+    r : median over neurons, mean over splits.
+    error : standard error of the mean over splits.
+    ceiling : median over neurons of split-half reliability, mean over halvings.
+    normalised : sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where
+        the ceiling is below `MIN_CEILING`.
+    noise_corrected : the noise-corrected r, median over neurons more reliable than
+        `MIN_RELIABILITY`.
+    neurons, reliable : how many have an r; and of these how many are as reliable.
+    undefined : why there is no value, or empty.
+    """
+
+    r: Array
+    error: Array
+    ceiling: Array
+    normalised: Array
+    noise_corrected: Array
+    neurons: NDArray[np.intp]
+    reliable: NDArray[np.intp]
+    undefined: list[str]
+
+
+def predictivity(results: Results, model: str, layer: str, neurons: Sequence[str]) -> Predictivity:
+    """Summarise the fit of a layer over some neurons, by their ``neuroid_id``."""
+    fit = results.fits[model, layer]
+    here = np.isin(fit["neuroid_id"].values, neurons)
+    there = np.isin(results.root["neuroid_id"].values, neurons)
+    halves = results.root["half_correlation"].values[:, there]
+    r = fit["r"].values[:, here]
+    per_split = median(r, axis=1)
+    raw = mean(per_split)
+    ceilings = ceiling(halves)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        normalised = np.where(ceilings >= MIN_CEILING, np.sign(raw) * raw**2 / ceilings, np.nan)
+    reliable = spearman_brown(mean(halves)) >= MIN_RELIABILITY
+    corrected = np.where(reliable, noise_corrected(fit, here), np.nan)
+    counted = np.isfinite(mean(r))
+    splits = np.isfinite(per_split).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = _std(per_split) / np.sqrt(splits)
+    reasons = []
+    for index, reason in enumerate(fit["undefined"].values.tolist()):
+        if not reason and not counted[:, index].any():
+            reason = "no neuron and no prediction varies"
+        reasons.append(reason)
+    return Predictivity(
+        raw,
+        error,
+        ceilings,
+        normalised,
+        median(corrected, axis=0),
+        counted.sum(axis=0),
+        (counted & reliable).sum(axis=0),
+        reasons,
+    )
+
+
+@dataclass(frozen=True)
+class Best:
+    """A layer, its values, and its bin with the highest r (None: no bin has any)."""
+
+    layer: str
+    values: Predictivity
+    bin: int | None
+
+
+def layers_of(results: Results, model: str, region: str) -> list[str]:
+    """The layers of a model that were fitted to a region."""
+    return [
+        layer
+        for (name, layer), fit in results.fits.items()
+        if name == model and region in fit["region"].values
+    ]
+
+
+def best_layer(results: Results, model: str, region: str) -> Best | None:
+    """The layer of a model with the highest r, meaned over bins (an undefined one counts as 0)."""
+    ids = results.neurons(region)
+    best: Best | None = None
+    highest = -np.inf
+    for layer in layers_of(results, model, region):
+        values = predictivity(results, model, layer, ids)
+        overall = float(np.nan_to_num(values.r).mean())
+        if overall > highest:
+            highest = overall
+            some = bool(np.isfinite(values.r).any())
+            best = Best(layer, values, int(np.nanargmax(values.r)) if some else None)
+    return best
+
+
+def noise_corrected(fit: xr.Dataset, neurons: Any = slice(None)) -> Array:
+    """The noise-corrected r of each neuron and bin.
+
+    r(ŷ, y) / √(SB r(ŷ₁, ŷ₂) · SB r(y₁, y₂)): ŷ and y with all repetitions, ŷ₁ and ŷ₂ predicted by
+    fits to either half of them, y₁ and y₂ the halves, all over held-out stimuli; SB the
+    Spearman–Brown correction (Nayebi et al. 2022, methods). Each of the three correlations is
+    averaged over splits and halvings before they meet: the mean of ratios of single, noisy
+    correlations would come out too high. NaN where a factor is not positive.
+    """
+    r = mean(fit["r"].values[:, neurons])
+    factors = [
+        spearman_brown(mean(fit[name].values[:, neurons]))
+        for name in ("prediction_halves", "response_halves")
+    ]
+    positive = (factors[0] > 0) & (factors[1] > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(positive, r / np.sqrt(factors[0] * factors[1]), np.nan)
+
+
+def region_choices(results: Results, model: str) -> dict[str, Choice]:
+    """Region → its layer, latency and bin, by `selection.choose`."""
+    layers: dict[str, list[tuple[str, xr.Dataset, int]]] = {}
+    for (name, layer), fit in results.fits.items():
+        if name == model and "validated" in fit:
+            for place, region in enumerate(fit["choosing_region"].values.tolist()):
+                layers.setdefault(region, []).append((layer, fit, place))
+    found = {}
+    for region in results.regions:
+        if region in layers:
+            names, fits, places = zip(*layers[region], strict=True)
+            found[region] = choose(
+                names,
+                [int(each) for each in fits[0]["latency"].values],
+                fits[0]["choosing_bins"].values[places[0]].tolist(),
+                *(
+                    np.stack([f[v].values[p] for f, p in zip(fits, places, strict=True)])
+                    for v in ("validated", "tested")
+                ),
+            )
+    return found
+
+
+def summary(results: Results) -> pd.DataFrame:
+    """One row for each model, region, subject, layer and bin."""
+    root = results.root
+    neurons = pd.DataFrame(
+        {name: root[name].values for name in ("neuroid_id", "region", "subject")}
+    )
+    rows = []
+    for model, layer in results.fits:
+        fitted = set(results.fits[model, layer]["neuroid_id"].values)
+        for region in results.regions:
+            of_region = neurons[(neurons["region"] == region) & neurons["neuroid_id"].isin(fitted)]
+            if not len(of_region):
+                continue
+            subjects = [*dict.fromkeys(of_region["subject"])]
+            groups = {ALL: of_region}
+            if len(subjects) > 1:
+                groups |= {s: of_region[of_region["subject"] == s] for s in subjects}
+            for subject, members in groups.items():
+                found = predictivity(results, model, layer, members["neuroid_id"].tolist())
+                for index, (start, end) in enumerate(time_bins(root)):
+                    rows.append(
+                        {
+                            "model": model,
+                            "region": region,
+                            "subject": subject,
+                            "layer": layer,
+                            "time_bin_start": start,
+                            "time_bin_end": end,
+                            "score": found.r[index],
+                            "error": found.error[index],
+                            "ceiling": found.ceiling[index],
+                            "normalised_score": found.normalised[index],
+                            "noise_corrected_r": found.noise_corrected[index],
+                            "neurons": found.neurons[index],
+                            "reliable_neurons": found.reliable[index],
+                            "undefined": found.undefined[index],
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def time_bins(root: xr.Dataset) -> list[tuple[float, float]]:
+    """Start and end of the bins, in ms."""
+    return list(
+        zip(
+            root["time_bin_start"].values.tolist(),
+            root["time_bin_end"].values.tolist(),
+            strict=True,
+        )
+    )
+
+
+def _std(values: Array) -> Array:
+    centred = values - mean(values)
+    return np.sqrt(mean(centred**2))

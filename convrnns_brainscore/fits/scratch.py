@@ -1,0 +1,166 @@
+"""Features of the recording's stimuli, in the recording's time bins, on disk while they are needed.
+
+Only what differs is stored: a feed-forward layer shows the same at each step at which it sees the
+image, and bins before the image reaches a layer hold nothing about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+from rich.filesize import decimal
+
+from convrnns_brainscore.convrnn import Average, ConvRNN
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.features import Request, write_features
+from convrnns_brainscore.networks.backbones import first_step, is_feed_forward, output_shape
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.stores import NEUROIDS
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, bin_weights
+from convrnns_brainscore.zoo import Model
+
+BEFORE_ONSET = "before onset"
+BEFORE_THE_IMAGE = "before the image reaches the layer"
+AFTER_THE_IMAGE = "after the image has left the layer"
+
+
+@dataclass(frozen=True)
+class LayerBins:
+    """What is stored of a layer so that each of some time bins can be had.
+
+    Attributes
+    ----------
+    averages : the averages over steps that differ.
+    position : time bin → its place among the averages.
+    undefined : time bin → why its features say nothing about the image.
+    """
+
+    averages: tuple[Average, ...]
+    position: dict[TimeBin, int]
+    undefined: dict[TimeBin, str]
+
+
+def layer_bins(
+    model: Model, layer: str, time_bins: Sequence[TimeBin], presentation: Presentation
+) -> LayerBins:
+    """Which averages over steps ``time_bins`` need of ``layer``.
+
+    A bin that begins before onset is that part of it which follows onset.
+    """
+    first = first_step(model, layer)
+    averages: dict[Average, int] = {}
+    position, undefined = {}, {}
+    for start, end in dict.fromkeys(time_bins):
+        if end <= 0:
+            undefined[start, end] = BEFORE_ONSET
+            continue
+        if end <= MS_PER_STEP * first:
+            undefined[start, end] = BEFORE_THE_IMAGE
+            continue
+        average = tuple(bin_weights((max(start, 0), end)).items())
+        if is_feed_forward(model, layer):
+            seen = [presentation.image_is_on(s - first) and s >= first for s, _ in average]
+            shown = sum(weight for (_, weight), on in zip(average, seen, strict=True) if on)
+            if shown == 0:
+                undefined[start, end] = AFTER_THE_IMAGE
+                continue
+            # The rest of the bin is the same for all images, which centring takes out.
+            average = ((first, round(shown, 9)),)
+        position[start, end] = averages.setdefault(average, len(averages))
+    return LayerBins(tuple(averages), position, undefined)
+
+
+def grouped(
+    model: Model, layers: Mapping[str, LayerBins], stimuli: int, limit: int
+) -> list[dict[str, LayerBins]]:
+    """Layers in groups whose features fit within ``limit`` bytes, in the layers' order.
+
+    Raises
+    ------
+    ConvRNNError : a layer by itself does not fit.
+    """
+    groups: list[dict[str, LayerBins]] = []
+    held = limit + 1
+    for layer, bins in layers.items():
+        need = 4 * stimuli * int(np.prod(output_shape(model, layer))) * len(bins.averages)
+        if need > limit:
+            raise ConvRNNError(
+                f"{layer} of {model.name} in {len(bins.averages)} time bins for {stimuli} stimuli "
+                f"needs {decimal(need)} of scratch, and {decimal(limit)} are allowed or free. Give "
+                "a greater --scratch-limit, --out on another disk, wider time bins, or --window."
+            )
+        if held + need > limit:
+            groups.append({})
+            held = 0
+        groups[-1][layer] = bins
+        held += need
+    return groups
+
+
+class FeatureStore:
+    """Features of a group of layers, extracted to a Zarr store."""
+
+    def __init__(
+        self,
+        network: ConvRNN,
+        layers: Mapping[str, LayerBins],
+        presentation: Presentation,
+        stimuli: pd.DataFrame,
+        folder: Path,
+        progress: bool,
+    ) -> None:
+        label = "; ".join(f"{layer}: {bins.averages}" for layer, bins in layers.items())
+        digest = hashlib.sha256(label.encode()).hexdigest()[:12]
+        self.path = folder / f"{network.name},{digest}.zarr"
+        edges = {
+            layer: tuple(
+                np.array(each, float)
+                for each in zip(*(_edges(average) for average in bins.averages), strict=True)
+            )
+            for layer, bins in layers.items()
+        }
+        request = Request(
+            network,
+            presentation,
+            {layer: bins.averages for layer, bins in layers.items()},
+            {layer: (starts, ends) for layer, (starts, ends) in edges.items()},
+            label,
+            apart=True,
+        )
+        write_features(request, stimuli, self.path, progress=progress)
+        self._root = zarr.open_group(str(self.path), mode="r")
+
+    def columns(self, layer: str, position: int) -> Iterator[NDArray[np.float32]]:
+        """One average, some neuroids at a time: [stimulus, neuroid]."""
+        array = self._root[layer]["activations"]
+        for start in range(0, array.shape[1], NEUROIDS):
+            yield array[:, start : start + NEUROIDS, position]
+
+    def rows(
+        self, layer: str, positions: Sequence[int], at_a_time: int = 256
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """All neuroids of averages one after the other, some stimuli at a time: [row, neuroid]."""
+        array = self._root[layer]["activations"]
+        stimuli = array.shape[0]
+        for index, position in enumerate(positions):
+            for start in range(0, stimuli, at_a_time):
+                block = array[start : start + at_a_time, :, position]
+                first = index * stimuli + start
+                yield slice(first, first + len(block)), block
+
+    def neuroids(self, layer: str) -> int:
+        """How many the layer has."""
+        return int(self._root[layer]["activations"].shape[1])
+
+
+def _edges(average: Average) -> TimeBin:
+    """From the first step's start to the last one's end."""
+    steps = [step for step, _ in average]
+    return MS_PER_STEP * min(steps), MS_PER_STEP * (max(steps) + 1)

@@ -1,0 +1,151 @@
+"""Choosing a region's layer, time bin and latency without looking at what they are reported on.
+
+The latency is one shift for a region: the recording's bin [a, b) meets the model's
+[a − latency, b − latency). For each split, every (layer, latency) is fitted to a part of the
+training stimuli and tested on the rest of them; the best is then reported on the split's test
+stimuli, which had no part in the choice. For the map that is exported, the test stimuli of all
+splits choose together: its own score is therefore not reported, the nested one is.
+
+For this the fits are those of single time bins, and no more than `SELECTION_BINS` of them, the
+most reliable ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+
+from convrnns_brainscore.fits.correlation import mean, median, pearson
+from convrnns_brainscore.fits.heldout import Predict, Task
+from convrnns_brainscore.fits.splits import SEED, Split
+
+LATENCIES = tuple(range(-50, 101, 10))
+"""Shifts that are tried, in ms."""
+
+SELECTION_BINS = 6
+VALIDATION_SHARE = 0.25
+"""Of the training stimuli, to choose by."""
+
+INNER_SPLITS = 2
+
+Array = NDArray[np.float64]
+
+
+def inner_splits(splits: Sequence[Split], groups: Sequence[str] | None) -> list[list[Split]]:
+    """For each split, splits of its training stimuli into fitted and validated ones."""
+    options = {"test_size": VALIDATION_SHARE, "random_state": SEED}
+    result = []
+    for split in splits:
+        if groups is None:
+            made = ShuffleSplit(INNER_SPLITS, **options).split(split.train)
+        else:
+            among = np.asarray(groups)[split.train]
+            made = GroupShuffleSplit(INNER_SPLITS, **options).split(split.train, groups=among)
+        result.append([Split(split.train[fit], split.train[check]) for fit, check in made])
+    return result
+
+
+def bins_to_choose_by(reliability: Array) -> list[int]:
+    """The most reliable bins, in their order.
+
+    Parameters
+    ----------
+    reliability : [bin], the median over neurons; NaN where it is undefined.
+    """
+    known = np.where(np.isfinite(reliability), reliability, -np.inf)
+    best = np.argsort(-known, kind="stable")[:SELECTION_BINS]
+    return sorted(int(index) for index in best)
+
+
+def validate(
+    predict: Predict,
+    responses: Sequence[Array],
+    splits: Sequence[Split],
+    inner: Sequence[Sequence[Split]],
+) -> tuple[Array, Array]:
+    """Validation and test of the same features for some bins of a region.
+
+    Parameters
+    ----------
+    predict : `heldout.predictor` of the features.
+    responses : for each bin [stimulus, neuron] of neurons without missing stimuli.
+    splits, inner : as `inner_splits` makes them.
+
+    Returns
+    -------
+    Median r over neurons, [split, bin] each: on the validated part of the training stimuli, and on
+    the test stimuli. NaN where nothing varies.
+    """
+    validated = np.full((len(splits), len(responses)), np.nan)
+    tested = validated.copy()
+    for index, split in enumerate(splits):
+        tested[index] = test_medians(predict, responses, split)
+        validated[index] = mean(
+            np.array([test_medians(predict, responses, each) for each in inner[index]])
+        )
+    return validated, tested
+
+
+def test_medians(predict: Predict, responses: Sequence[Array], split: Split) -> list[float]:
+    """The median r over neurons of each of some bins, on a split's test stimuli."""
+    predicted = predict([Task(each, split) for each in responses])
+    return [
+        float(median(pearson(one.responses, each[split.test])))
+        for one, each in zip(predicted, responses, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a region.
+
+    Attributes
+    ----------
+    layer, latency, time_bin : by the test stimuli of all splits: for the map.
+    score : [split], r (median over neurons, mean over bins) on test stimuli of what the split's own
+        training stimuli chose.
+    bin_score : [split], the same of the one bin that they chose.
+    chosen : [split], layer, latency and bin that they chose.
+    """
+
+    layer: str
+    latency: int
+    time_bin: int
+    score: Array
+    bin_score: Array
+    chosen: list[tuple[str, int, int]]
+
+
+def choose(
+    layers: Sequence[str],
+    latencies: Sequence[int],
+    bins: Sequence[int],
+    validated: Array,
+    tested: Array,
+) -> Choice:
+    """Choose by validation, report by test.
+
+    Parameters
+    ----------
+    layers, latencies, bins : what stands along the axes.
+    validated, tested : [layer, latency, split, bin]; NaN where the features say nothing about the
+        image, which predicts nothing: r = 0.
+    """
+    validated, tested = np.nan_to_num(validated), np.nan_to_num(tested)
+    splits = validated.shape[2]
+    score, bin_score, chosen = np.empty(splits), np.empty(splits), []
+    for split in range(splits):
+        by_mean = validated[:, :, split].mean(axis=-1)
+        layer, latency = divmod(int(by_mean.argmax()), len(latencies))
+        time_bin = int(validated[layer, latency, split].argmax())
+        score[split] = tested[layer, latency, split].mean()
+        bin_score[split] = tested[layer, latency, split, time_bin]
+        chosen.append((layers[layer], latencies[latency], bins[time_bin]))
+    overall = tested.mean(axis=(2, 3))
+    layer, latency = divmod(int(overall.argmax()), len(latencies))
+    time_bin = int(tested[layer, latency].mean(axis=0).argmax())
+    return Choice(layers[layer], latencies[latency], bins[time_bin], score, bin_score, chosen)

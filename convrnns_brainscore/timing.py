@@ -1,0 +1,79 @@
+"""Steps and time bins: step t is the bin [10 t, 10 (t + 1)) ms from image onset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+
+MS_PER_STEP = 10
+"""Milliseconds that one step stands for (Nayebi et al. 2022, "biological unrolling")."""
+
+TimeBin = tuple[float, float]
+"""Start and end in ms from image onset."""
+
+
+def bins_of_steps(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and end in ms of the steps ``first`` … ``last − 1``: step t is [10 t, 10 (t + 1)).
+
+    >>> bins_of_steps(9, 11)
+    (array([90, 100]), array([100, 110]))
+    """
+    start = np.arange(first, last) * MS_PER_STEP
+    return start, start + MS_PER_STEP
+
+
+def parse_time_bins(time_bins: Any) -> list[TimeBin]:
+    """Time bins in ms as pairs, from whatever form Brain-Score's benchmarks give them in.
+
+    Raises
+    ------
+    ConvRNNError : no bins, or a bin that ends before it starts or starts before image onset.
+    """
+    if isinstance(time_bins, np.ndarray):
+        time_bins = time_bins.tolist()
+    if not isinstance(time_bins, Iterable) or isinstance(time_bins, str):
+        raise ConvRNNError(f"time bins {time_bins!r}: expected (start, end) pairs in ms.")
+    time_bins = list(time_bins)
+    if len(time_bins) == 2 and all(isinstance(value, Real) for value in time_bins):
+        time_bins = [time_bins]
+    pairs = []
+    for time_bin in time_bins:
+        values = time_bin.tolist() if isinstance(time_bin, np.ndarray) else time_bin
+        try:
+            start, end = (float(value) for value in values)
+        except (TypeError, ValueError):
+            raise ConvRNNError(f"time bin {time_bin!r}: expected (start, end) in ms.") from None
+        if not 0 <= start < end < np.inf:
+            raise ConvRNNError(
+                f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at "
+                "image onset (0 ms) at the earliest: the network has no state before the image."
+            )
+        pairs.append((start, end))
+    if not pairs:
+        raise ConvRNNError("no time bins to record.")
+    return pairs
+
+
+def step_bins(first: int, last: int) -> list[TimeBin]:
+    """The time bins of the steps ``first`` … ``last − 1``."""
+    return list(zip(*(edge.tolist() for edge in bins_of_steps(first, last)), strict=True))
+
+
+def bin_weights(time_bin: TimeBin) -> dict[int, float]:
+    """Step → its share in a bin: how much of the bin the step's 10 ms overlap.
+
+    >>> bin_weights((70, 90))
+    {7: 0.5, 8: 0.5}
+    """
+    start, end = time_bin
+    first, last = int(start // MS_PER_STEP), int(np.ceil(end / MS_PER_STEP))
+    return {
+        step: (min(end, (step + 1) * MS_PER_STEP) - max(start, step * MS_PER_STEP)) / (end - start)
+        for step in range(first, last)
+    }
