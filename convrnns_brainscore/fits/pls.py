@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackError, eigsh, svds
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
 from convrnns_brainscore.fits.gram import coordinates
@@ -41,6 +41,9 @@ DENSE = 300
 EXHAUSTED = 1e-20
 """Scores of less than this share of the largest component's variance are rounding: the features'
 rank is reached."""
+
+EXHAUSTED_SINGLE = 1e-6
+"""The same for covariances, where features are multiplied in single precision."""
 
 MOST_ROWS = 5000
 """Up to so many rows, inner products between rows are formed (200 MB)."""
@@ -263,7 +266,12 @@ class _Streamed:
         else:
             v = first_eigenvector(self.covariance)
         w = self.cross @ v
-        w /= np.linalg.norm(w) or 1.0
+        covariance = float(np.linalg.norm(w))
+        self.largest = max(self.largest, covariance)
+        if not covariance > EXHAUSTED_SINGLE * self.largest:
+            self.ended = True
+            return np.zeros(len(self.offset))
+        w /= covariance
         k = self.found
         self._next: Array = w - self.weights[:, :k] @ (self.projections[:, :k].T @ w)
         return self._next
@@ -276,10 +284,6 @@ class _Streamed:
         t = scores - shift
         p = products - shift * count * self.offset
         length = float(t[self.chosen] @ t[self.chosen])
-        self.largest = max(self.largest, length)
-        if not length > EXHAUSTED * self.largest:
-            self.ended = True
-            return
         p /= length
         k, self.found = self.found, self.found + 1
         loading = self._next @ self.cross / length
@@ -301,7 +305,7 @@ class _Streamed:
         )
 
 
-class ExactPLS(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class ExactPLS(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """PLS as a scikit-learn estimator: ``PLSRegression(n_components, scale=False)``, converged.
 
     Parameters
