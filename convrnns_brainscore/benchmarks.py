@@ -56,7 +56,15 @@ METRICS = ("pls", "ridge", "spantime_pls", "spantime_ridge")
 """Brain-Score's regression metrics: for one time bin, and for several."""
 
 
-COPIES = {"pls": 10, "ridge": 6, "spantime_pls": 25, "spantime_ridge": 12, "ost": 4, "rdm": 4}
+COPIES = {
+    "pls": 10,
+    "ridge": 6,
+    "spantime_pls": 25,
+    "spantime_ridge": 12,
+    "ost": 4,
+    "rdm": 4,
+    "exact": 2,
+}
 """Metric → the most that it and the model's recording hold at a time, in units of the recording, as
 measured with Brain-Score's own metrics (``benchmarks/README.md``)."""
 

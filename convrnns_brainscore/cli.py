@@ -48,6 +48,13 @@ class MethodName(StrEnum):
     ridge = "ridge"
 
 
+class SolverName(StrEnum):
+    """What carries out the fits of Brain-Score's metrics."""
+
+    brainscore = "brainscore"
+    exact = "exact"
+
+
 class TimeName(StrEnum):
     """Whose the weights of a fit are."""
 
@@ -323,6 +330,14 @@ def score(
             show_default=False,
         ),
     ] = None,
+    solver: Annotated[
+        SolverName,
+        typer.Option(
+            "--solver",
+            help="brainscore: its metric as it is; exact: with its splits and correlation, and our "
+            "fits, in less time and memory.",
+        ),
+    ] = SolverName.brainscore,
     lesion: LesionKind = None,
     lesion_layers: LesionLayers = None,
     lesion_from: LesionFrom = None,
@@ -384,6 +399,7 @@ def score(
         presentation=shown,
         region_layer_map=region_layer_map,
         max_neuroids=max_neuroids,
+        solver=solver.value,
     ):
         if isinstance(outcome, dict):
             records.append(outcome)

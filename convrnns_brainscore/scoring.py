@@ -6,6 +6,7 @@ with its sign, the ceiling, both bin by bin, and which bins can mean anything.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
@@ -45,6 +46,7 @@ from convrnns_brainscore.benchmarks import (
 from convrnns_brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.exact import ExactMetric
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
@@ -56,6 +58,9 @@ MIN_CEILING = 0.1
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows control groups."""
+
+BRAIN_SCORE, EXACT = "brainscore", "exact"
+"""Who fits: Brain-Score's metric as it is, or this package inside it."""
 
 BEFORE_THE_IMAGE = "before the image reaches the layer"
 TOO_LOW_CEILING = f"ceiling below {MIN_CEILING}"
@@ -124,6 +129,7 @@ def score(
     presentation: Presentation | None = None,
     region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
     max_neuroids: int | None = None,
+    solver: str = BRAIN_SCORE,
 ) -> Result:
     """Score a network on a benchmark.
 
@@ -137,17 +143,20 @@ def score(
     region_layer_map : as in `load_brain_model`.
     max_neuroids : project each bin's features to so many by sparse random projection
         (scikit-learn's, seeded by the model's name). None: all of them.
+    solver : ``"brainscore"``: the metric as it is; ``"exact"``: its splits and correlation, with
+        this package's fits (`exact`), in less time and memory.
 
     Raises
     ------
-    ConvRNNError : no such benchmark or no data; not enough memory; a region that the map lacks.
+    ConvRNNError : no such benchmark or no data; a metric that has no exact solver; not enough
+        memory; a region that the map lacks.
     """
     if isinstance(benchmark, str):
         name, benchmark = benchmark, load_benchmark(benchmark)
     name = name or str(benchmark.identifier)
     with data_of(name):
         subject, made_by = _prepared(
-            network, name, benchmark, presentation, region_layer_map, max_neuroids
+            network, name, benchmark, presentation, region_layer_map, max_neuroids, solver
         )
         return _run(subject, benchmark, made_by)
 
@@ -234,7 +243,11 @@ def summarise(
 
 
 def check_memory(
-    benchmark: Any, network: ConvRNN, layers: Sequence[str], max_neuroids: int | None = None
+    benchmark: Any,
+    network: ConvRNN,
+    layers: Sequence[str],
+    max_neuroids: int | None = None,
+    exact: bool = False,
 ) -> None:
     """Raise if a neural benchmark will need more memory than there is.
 
@@ -246,7 +259,8 @@ def check_memory(
     """
     if not layers:
         return
-    metric, bins, stimuli = _metric(benchmark), len(_time_bins(benchmark)) or 1, _stimuli(benchmark)
+    metric = EXACT if exact else _metric(benchmark)
+    bins, stimuli = len(_time_bins(benchmark)) or 1, _stimuli(benchmark)
     neuroids = sum(int(np.prod(network.output_shape(layer))) for layer in layers)
     if max_neuroids is not None:
         neuroids = min(neuroids, max_neuroids)
@@ -258,7 +272,8 @@ def check_memory(
         raise ConvRNNError(
             f"{benchmark.identifier} with {metric} on {neuroids} neuroids × {bins} bins × "
             f"{stimuli} stimuli needs about {need / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free. Give --max-neuroids N (fewer, randomly projected "
+            f"{free / 2**30:.1f} GiB are free. Give --solver exact (PLS and ridge without "
+            "copies), --max-neuroids N (fewer, randomly projected "
             "features), record a smaller layer (--region-layer-map), or use a larger machine."
         )
 
@@ -340,8 +355,13 @@ def _prepared(
     presentation: Presentation | None = None,
     region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
     max_neuroids: int | None = None,
+    solver: str = BRAIN_SCORE,
 ) -> tuple[TemporalBrainModel, dict[str, Any]]:
     """The subject of a benchmark, and all that will make its score."""
+    if solver not in (BRAIN_SCORE, EXACT):
+        raise ConvRNNError(f"solver {solver!r}: expected {BRAIN_SCORE} or {EXACT}.")
+    if solver == EXACT:
+        ExactMetric(getattr(benchmark, "_similarity_metric", None))
     region = recorded_region(name, benchmark)
     shown, on = presentation_for(name, region, presentation)
     subject = TemporalBrainModel(network, shown, region_layer_map)
@@ -361,6 +381,7 @@ def _prepared(
         "region": region or "none",
         "layers": ", ".join(layers) or "logits",
         "max_neuroids": "all" if max_neuroids is None or region is None else max_neuroids,
+        "solver": solver,
         "brainscore_vision": installed_version("brainscore-vision"),
     }
 
@@ -368,7 +389,11 @@ def _prepared(
 def _run(subject: TemporalBrainModel, benchmark: Any, made_by: dict[str, Any]) -> Result:
     name, neuroids = made_by["benchmark"], made_by["max_neuroids"]
     layers = [] if made_by["region"] == "none" else subject.region_layer_map[made_by["region"]]
-    check_memory(benchmark, subject.network, layers, None if neuroids == "all" else neuroids)
+    exact = made_by["solver"] == EXACT
+    check_memory(benchmark, subject.network, layers, None if neuroids == "all" else neuroids, exact)
+    if exact:
+        benchmark = copy.copy(benchmark)
+        benchmark._similarity_metric = ExactMetric(benchmark._similarity_metric)
     with _brain_score_alone():
         _keep_ceiling(name, benchmark)
         given = benchmark(subject)

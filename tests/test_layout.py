@@ -33,6 +33,7 @@ ORDER = [
     "activations",
     "brain_model",
     "benchmarks",
+    "exact",
     "scoring",
     "registry",
     "simulate",
@@ -57,6 +58,7 @@ BRAIN_SCORE = {
     "benchmarks",
     "brain_model",
     "demo",
+    "exact",
     "scoring",
     "simulate",
 }
