@@ -118,11 +118,7 @@ class _Regression:
         )
         (predicted,) = self._predict([task])
         self._predicted = predicted.responses.reshape(self._bins, len(rest), -1)
-        self._neurons = {
-            name: (dims_, held)
-            for name, dims_, held in walk_coords(target)
-            if dims_ == ("neuroid",)
-        }
+        self._neurons = _on(("neuroid",), target)
 
     def predict(self, source: NeuroidAssembly) -> NeuroidAssembly:
         place = {row: index for index, row in enumerate(self._split.test)}

@@ -7,11 +7,12 @@ what a retina and V1, seen from afar, would know (energy: Adelson & Bergen 1985)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
+from scipy import fft
 from skimage.filters import gabor_kernel
 
 from convrnns_brainscore.images import load_images
@@ -24,6 +25,9 @@ PERIODS = (4.0, 8.0, 16.0)
 """Wavelengths of the Gabor filters, in pixels of the image at 112 × 112."""
 
 WIDTH = 112
+MARGIN = 16
+"""Pixels by which the image is reflected beyond its edges."""
+
 LUMINANCE = (0.299, 0.587, 0.114)
 
 FEATURES = "Gabor energy (6 orientations × 3 frequencies) and colour, on 7 × 7 cells"
@@ -45,17 +49,24 @@ def image_features(filenames: Sequence[str], degrees: Sequence[float]) -> NDArra
         for period in PERIODS
         for orientation in range(ORIENTATIONS)
     ]
-    rows = []
-    for filename, size in zip(filenames, degrees, strict=True):
-        image = load_images([filename], [size])[0]
-        small = _averaged(image, WIDTH)
-        luminance = np.pad(small @ np.array(LUMINANCE, np.float32), 16, mode="reflect")
+    size = fft.next_fast_len(WIDTH + 2 * MARGIN + max(max(each.shape) for each in filters))
+    spectra = np.stack([fft.fft2(each, (size, size)) for each in filters]).astype(np.complex64)
+    # Where the image's first pixel stands in the full convolution with each filter.
+    corners = [tuple(MARGIN + side // 2 for side in each.shape) for each in filters]
+
+    def features(filename: str, degrees: float) -> NDArray[np.float32]:
+        small = _averaged(load_images([filename], [degrees])[0], WIDTH)
+        luminance = np.pad(small @ np.array(LUMINANCE, np.float32), MARGIN, mode="reflect")
+        filtered = abs(fft.ifft2(fft.fft2(luminance, (size, size)) * spectra))
         energy = [
-            abs(fftconvolve(luminance, each, mode="same"))[16:-16, 16:-16] for each in filters
+            each[y : y + WIDTH, x : x + WIDTH]
+            for each, (y, x) in zip(filtered, corners, strict=True)
         ]
         maps = np.concatenate([np.stack(energy, axis=-1), small], axis=-1)
-        rows.append(np.moveaxis(_averaged(maps, GRID), -1, 0).ravel())
-    return np.array(rows, np.float32)
+        return np.moveaxis(_averaged(maps, GRID), -1, 0).ravel().astype(np.float32)
+
+    with ThreadPoolExecutor() as pool:
+        return np.array(list(pool.map(features, filenames, degrees)))
 
 
 def _averaged(image: NDArray[Any], width: int) -> NDArray[Any]:

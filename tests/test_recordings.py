@@ -1,0 +1,348 @@
+"""Labs' recordings are read as they come, or refused with a line that says what is wrong."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.prepare import match_stimuli, prepare
+from convrnns_brainscore.fits.reliability import Trials, half_correlations
+from convrnns_brainscore.recordings import Recording, as_recording, open_recording
+
+
+def plain(
+    stimuli: int = 30, repetitions: int = 3, neurons: int = 6, bins: int = 4, **changes
+) -> xr.DataArray:
+    """A recording as the contract has it; ``changes`` replace coordinates (None: left out)."""
+    rng = np.random.default_rng(0)
+    shown = np.tile(np.arange(stimuli), repetitions)
+    coords = {
+        "stimulus_id": ("presentation", [f"image{index:02d}" for index in shown]),
+        "repetition": ("presentation", np.repeat(np.arange(repetitions), stimuli)),
+        "object_name": ("presentation", [f"object{index % 2}" for index in shown]),
+        "neuroid_id": ("neuroid", np.arange(neurons)),
+        "region": ("neuroid", ["V4"] * (neurons // 2) + ["IT"] * (neurons - neurons // 2)),
+        "time_bin_start": ("time_bin", 70 + 10 * np.arange(bins)),
+        "time_bin_end": ("time_bin", 80 + 10 * np.arange(bins)),
+    }
+    coords = {name: value for name, value in {**coords, **changes}.items() if value is not None}
+    values = rng.poisson(5, (len(shown), neurons, bins)).astype(float)
+    return xr.DataArray(values, coords, ["presentation", "neuroid", "time_bin"])
+
+
+def files(stimuli: int = 30) -> pd.DataFrame:
+    names = [f"image{index:02d}" for index in range(stimuli)]
+    return pd.DataFrame(
+        {"stimulus_id": names, "filename": [f"/x/{n}.png" for n in names], "degrees": 8.0}
+    )
+
+
+@pytest.mark.parametrize("form", ["netcdf", "zarr", "variables", "brain-score", "transposed"])
+def test_all_forms_give_the_same_recording(form: str, tmp_path: Path) -> None:
+    data = plain()
+    expected = as_recording(data)
+    if form == "netcdf":
+        data.to_dataset(name="spikes").to_netcdf(tmp_path / "x.nc")
+        data = open_recording(tmp_path / "x.nc")
+    elif form == "zarr":
+        data.to_dataset(name="rates").to_zarr(tmp_path / "x.zarr")
+        data = open_recording(tmp_path / "x.zarr")
+    elif form == "variables":  # coordinates beside the data
+        data.to_dataset(name="x").reset_coords().to_netcdf(tmp_path / "x.nc")
+        data = open_recording(tmp_path / "x.nc")
+    elif form == "brain-score":
+        from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+
+        coords = {name: (each.dims, each.values) for name, each in data.coords.items()}
+        data = NeuroidAssembly(data.values, coords=coords, dims=data.dims)
+        assert isinstance(data.indexes["presentation"], pd.MultiIndex)
+    else:
+        data = data.transpose("time_bin", "neuroid", "presentation")
+    recording = as_recording(data)
+    np.testing.assert_array_equal(recording.values, expected.values)
+    pd.testing.assert_frame_equal(recording.stimuli, expected.stimuli)
+    pd.testing.assert_frame_equal(recording.neurons, expected.neurons)
+    assert recording.sha256 == expected.sha256
+    assert recording.regions == ["V4", "IT"]
+    assert recording.time_bins[0] == (70, 80)
+    assert "repetition" not in recording.stimuli  # not the same each time a stimulus is shown
+
+
+def test_two_subjects_may_number_alike() -> None:
+    data = plain(neurons=20, neuroid_id=("neuroid", [*range(10)] * 2))
+    with pytest.raises(ConvRNNError, match="neuroid_id 0 comes twice"):
+        as_recording(data)
+    data = data.assign_coords(subject=("neuroid", ["A"] * 10 + ["B"] * 10))
+    neurons = as_recording(data).neurons
+    assert neurons["neuroid_id"].nunique() == 20
+    assert neurons["neuroid_id"].tolist()[::10] == ["A.0", "B.0"]
+    assert neurons["subject"].tolist()[::10] == ["A", "B"]
+
+
+def test_regions_are_known_however_they_are_spelled() -> None:
+    names = ["it", "IT ", "aIT", "v4", "pit", "cIT"]
+    recording = as_recording(plain(region=("neuroid", names)))
+    assert recording.neurons["region"].tolist() == ["IT", "IT", "aIT", "V4", "pIT", "cIT"]
+    one = as_recording(plain(region=None), region="IT")
+    assert one.regions == ["IT"]
+
+
+BROKEN = {
+    "no stimulus_id": (lambda: plain(stimulus_id=None), "no coordinate stimulus_id"),
+    "no region": (lambda: plain(region=None), "--regions REGION"),
+    "unknown region": (lambda: plain(region=("neuroid", ["TEO"] * 6)), "Known: V1, V2, V4"),
+    "no times": (lambda: plain(time_bin_start=None), "no coordinate time_bin_start"),
+    "seconds": (
+        lambda: plain(
+            time_bin_start=("time_bin", 0.07 + 0.01 * np.arange(4)),
+            time_bin_end=("time_bin", 0.08 + 0.01 * np.arange(4)),
+        ),
+        "multiply them by 1000",
+    ),
+    "unsorted": (
+        lambda: plain().isel(time_bin=[2, 0, 1, 3]),
+        "not sorted: give recording.sortby",
+    ),
+    "backwards": (
+        lambda: plain(time_bin_end=("time_bin", 60 + 10 * np.arange(4))),
+        "70–60 ms ends before it starts",
+    ),
+    "NaN time": (
+        lambda: plain(time_bin_end=("time_bin", [80, 90, np.nan, 110])),
+        "without a start or an end",
+    ),
+    "other dims": (lambda: plain().rename(neuroid="unit"), "has presentation × unit × time_bin"),
+    "all NaN": (lambda: plain() * np.nan, "all is NaN"),
+    "infinite": (lambda: plain() / 0, "infinite responses"),
+    "text": (lambda: plain().astype(str), "not numbers"),
+    "empty": (lambda: plain().isel(neuroid=[]), "has no neuroid"),
+    "an array": (lambda: plain().values, "expected an xarray.DataArray"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_makes_no_sense_is_refused_in_one_line(case: str) -> None:
+    make, said = BROKEN[case]
+    with np.errstate(all="ignore"), pytest.raises(ConvRNNError) as error:
+        as_recording(make())
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_recording(tmp_path: Path) -> None:
+    (tmp_path / "x.nc").write_text("no")
+    with pytest.raises(ConvRNNError, match=r"x\.nc is no recording"):
+        open_recording(tmp_path / "x.nc")
+    with pytest.raises(ConvRNNError, match="there is no recording"):
+        open_recording(tmp_path / "y.nc")
+    xr.Dataset({"a": ("x", [1, 2])}).to_netcdf(tmp_path / "z.nc")
+    with pytest.raises(ConvRNNError, match=r"none has the dims .* a \('x',\)"):
+        open_recording(tmp_path / "z.nc")
+    both = xr.Dataset({"a": plain(), "b": plain()})
+    both.to_netcdf(tmp_path / "b.nc")
+    with pytest.raises(ConvRNNError, match=r"several \(a, b\)"):
+        open_recording(tmp_path / "b.nc")
+
+
+def test_fine_bins_become_steps_and_windows_average() -> None:
+    starts = np.arange(60, 100)
+    edges = {"time_bin_start": ("time_bin", starts), "time_bin_end": ("time_bin", starts + 1)}
+    data = plain(bins=40, **edges)
+    fine = as_recording(data)
+    steps = fine.no_finer_than_steps()
+    assert steps.time_bins == [(60, 70), (70, 80), (80, 90), (90, 100)]
+    np.testing.assert_allclose(steps.values[..., 1], fine.values[..., 10:20].mean(-1), rtol=1e-6)
+    window = steps.in_bins([(65, 85)])
+    expected = fine.values[..., 5:25].mean(-1)
+    assert window.values.shape[-1] == 1
+    halves = (0.25 * steps.values[..., 0] + 0.5 * steps.values[..., 1]) + (
+        0.25 * steps.values[..., 2]
+    )
+    np.testing.assert_allclose(window.values[..., 0], halves, rtol=1e-6)
+    np.testing.assert_allclose(fine.in_bins([(65, 85)]).values[..., 0], expected, rtol=1e-6)
+    with pytest.raises(ConvRNNError, match="does not cover 50–70 ms"):
+        fine.in_bins([(50, 70)])
+
+
+def test_stimuli_without_files_are_listed_on_either_side() -> None:
+    recorded = as_recording(plain()).stimuli
+    notes: list[str] = []
+    assert match_stimuli(recorded, files(40), notes)["stimulus_id"].tolist() == [
+        f"image{index:02d}" for index in range(30)
+    ]
+    assert notes == ["10 images were not among the stimuli, and are not used"]
+    with pytest.raises(ConvRNNError) as error:
+        match_stimuli(recorded, files().replace("image03", "other"), [])
+    assert "1 of 30 stimuli of the recording have no image: image03" in str(error.value)
+    assert "Images without a stimulus: other" in str(error.value)
+    whole_names = recorded.assign(stimulus_id=recorded["stimulus_id"] + ".png")
+    assert len(match_stimuli(whole_names, files(), [])) == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"image_ms": 95}, "multiple of that"),
+        ({"regions": ["V1"]}, "unknown region of the recording 'V1'"),
+        ({"group": "scene_id"}, "--group scene_id"),
+        ({"stratify": "repetition"}, "--stratify repetition"),
+        ({"needed": 27}, "Give --components"),
+        ({"window": (0.0, 70.0)}, "does not cover"),
+    ],
+)
+def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> None:
+    with pytest.raises(ConvRNNError) as error:
+        prepare(as_recording(plain()), files(), **options)
+    assert said in str(error.value)
+
+
+def test_the_presentation_follows_the_recording() -> None:
+    prepared = prepare(as_recording(plain()), files(), latencies=[0])
+    assert (prepared.presentation.times, prepared.presentation.image_off) == (11, 10)
+    assert "images are taken to have been on for 100 ms (--image-ms)" in prepared.notes
+    shifted = prepare(as_recording(plain()), files(), image_ms=50)
+    assert (shifted.presentation.times, shifted.presentation.image_off) == (16, 5)
+    said = plain().assign_coords(image_on_ms=("presentation", [200] * 90))
+    assert prepare(as_recording(said), files(), latencies=[0]).presentation.image_off is None
+
+
+def test_single_presentations_have_no_ceiling() -> None:
+    prepared = prepare(as_recording(plain(repetitions=1)), files())
+    assert "no stimulus was shown twice: there is no ceiling and no reliability" in prepared.notes
+    assert np.isnan(prepared.reliability).all()
+    assert np.isnan(prepared.ceiling(slice(None))).all()
+
+
+# Real recordings, from beside the clone
+
+
+def trials_of(recording: Recording) -> Trials:
+    return Trials(recording.values, recording.stimulus, len(recording.stimuli))
+
+
+def test_real_v4_is_as_reliable_as_its_authors_say(shared: Path) -> None:
+    counts = np.load(shared / "recordings" / "v4_objects640" / "v4_counts.npy")
+    neuron, image, repetition = counts.shape
+    shown = np.isfinite(counts).any(axis=0)
+    stimulus, _ = np.nonzero(shown)
+    data = xr.DataArray(
+        np.moveaxis(counts, 0, 2)[shown][..., None],
+        {
+            "stimulus_id": ("presentation", stimulus),
+            "neuroid_id": ("neuroid", np.arange(neuron)),
+            "region": "V4",
+            "time_bin_start": ("time_bin", [70]),
+            "time_bin_end": ("time_bin", [170]),
+        },
+        ["presentation", "neuroid", "time_bin"],
+    )
+    recording = as_recording(data)
+    assert (len(recording.stimuli), repetition) == (image, 10)
+    halves = half_correlations(trials_of(recording))
+    assert np.median(mean(halves)) == pytest.approx(0.62, abs=0.03)
+
+
+def spikes_of_faces(path: Path) -> xr.DataArray:
+    """Freiwald & Tsao (2010): sites with trials of their own, as one recording with NaN."""
+    with np.load(path) as held:
+        site, stimulus = held["site"], held["stim"]
+        spikes = np.unpackbits(held["spikes_packed"], axis=1)[:, :400].astype(np.float32)
+    sites = np.unique(site)
+    table = pd.DataFrame({"site": site, "stimulus": stimulus})
+    table["repetition"] = table.groupby(["site", "stimulus"]).cumcount()
+    rows = table.groupby(["stimulus", "repetition"], sort=True).ngroup().to_numpy()
+    shown = table.assign(row=rows).drop_duplicates("row").sort_values("row")
+    values = np.full((len(shown), len(sites), 400), np.nan, np.float32)
+    values[rows, np.searchsorted(sites, site)] = spikes
+    return xr.DataArray(
+        values,
+        {
+            "stimulus_id": ("presentation", shown["stimulus"].to_numpy()),
+            "neuroid_id": ("neuroid", sites),
+            "region": "aIT",
+            "time_bin_start": ("time_bin", np.arange(400)),
+            "time_bin_end": ("time_bin", np.arange(1, 401)),
+        },
+        ["presentation", "neuroid", "time_bin"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bert", [0, 0, 0.18, 0.40, 0.28, 0.24, 0.25, 0.22]),
+        ("lupo", [0, 0.02, 0.05, 0.18, 0.35, 0.33, 0.27, 0.22]),
+    ],
+)
+def test_real_face_cells_agree_with_themselves_over_time(shared, name, expected) -> None:
+    """Spikes of 1 ms are read at 10 ms and averaged to 50; sites miss stimuli and trials."""
+    data = spikes_of_faces(shared / "recordings" / "am_faces" / f"{name}_1ms_packed.npz")
+    steps = as_recording(data).no_finer_than_steps()
+    assert len(steps.time_bins) == 40
+    coarse = steps.in_bins([(start, start + 50) for start in range(0, 400, 50)])
+    halves = mean(half_correlations(trials_of(coarse)))  # [site, bin]
+    np.testing.assert_allclose(mean(halves), expected, atol=0.03)
+
+
+def test_real_it_units_agree_with_themselves_over_time(shared: Path) -> None:
+    """Zhang et al. (2011): one file a unit, 7 objects at 3 positions, image on from 500 ms."""
+    from scipy.io import loadmat
+
+    expected = [0.33, 0.42, 0.37, 0.34, 0.34, 0.27, 0.26, 0.25]
+    found = []
+    folder = shared / "recordings" / "it_objects7" / "raster_mat"
+    for path in sorted(folder.rglob("*.mat")):
+        held = loadmat(path)
+        labels = held["raster_labels"][0, 0]
+        names = [
+            np.array([str(np.squeeze(each)) for each in labels[key].ravel()])
+            for key in ("stimulus_ID", "stimulus_position")
+        ]
+        conditions = [f"{a}/{b}" for a, b in zip(*names, strict=True)]
+        data = xr.DataArray(
+            held["raster_data"][:, None, 500:].astype(np.float32),
+            {
+                "stimulus_id": ("presentation", conditions),
+                "neuroid_id": ("neuroid", [path.stem]),
+                "region": "IT",
+                "time_bin_start": ("time_bin", np.arange(500)),
+                "time_bin_end": ("time_bin", np.arange(1, 501)),
+            },
+            ["presentation", "neuroid", "time_bin"],
+        )
+        coarse = as_recording(data).no_finer_than_steps()
+        coarse = coarse.in_bins([(start, start + 50) for start in range(100, 500, 50)])
+        found.append(mean(half_correlations(trials_of(coarse)))[0])
+    np.testing.assert_allclose(mean(np.array(found)), expected, atol=0.04)
+
+
+def test_the_control_predicts_real_v4(shared: Path, tmp_path: Path) -> None:
+    """Gabor energy and colour: r .47 ± .07 by ridge; shuffled images nothing."""
+    from convrnns_brainscore.fits.control import image_features
+    from convrnns_brainscore.fits.gram import gram_matrix
+    from convrnns_brainscore.fits.heldout import Method, held_out, predictor
+    from convrnns_brainscore.fits.splits import make_splits
+
+    folder = shared / "recordings" / "v4_objects640"
+    with zipfile.ZipFile(folder / "images.zip") as images:
+        images.extractall(tmp_path)
+    table = pd.read_csv(folder / "objects.csv")
+    paths = [str(next(tmp_path.rglob(name))) for name in table["image_file"]]
+    counts = np.load(folder / "v4_counts.npy")
+    responses = np.nanmean(counts, axis=2).T[..., None]
+    features = image_features(paths, [8.0] * len(paths))
+    assert features.shape == (640, 1029)
+    predict = predictor(Method("ridge"), gram_matrix([features]))
+    splits, _ = make_splits(640, 10, table["object"].astype(str).tolist())
+    result = held_out(predict, responses, [], splits, 1)
+    assert np.median(mean(result.r)) == pytest.approx(0.47, abs=0.07)
+    order = np.random.default_rng(0).permutation(640)
+    shuffled = held_out(predict, responses[order], [], splits, 1)
+    assert np.median(mean(shuffled.r)) == pytest.approx(0, abs=0.03)
