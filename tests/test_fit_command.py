@@ -1,0 +1,246 @@
+"""`convrnns fit`: from a lab's file to results, summary, region map and report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from convrnns_brainscore import cli, load_brain_model, load_network
+from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.fits.results import predictivity, read_results, region_choices
+from convrnns_brainscore.provenance import read_provenance
+from convrnns_brainscore.simulate import compose_stimuli, simulate_recording
+
+MODEL = "timedecay_shallow"
+BINS = [(-10, 0), (30, 50), (50, 70), (70, 90)]
+OPTIONS = ["--latencies", "0", "20", "--components", "8"]
+FIT = [sys.executable, "-m", "convrnns_brainscore.cli", "fit", MODEL, "recording.nc"]
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """``stimuli/`` and ``recording.nc``: V4 and IT of two subjects, that read out the network."""
+    folder = tmp_path_factory.mktemp("lab")
+    stimuli = compose_stimuli(folder / "stimuli", count=66, seed=1)
+    subject = TemporalBrainModel(load_network(MODEL, weights="random"))
+    parts = []
+    for region, neurons in (("V4", 6), ("IT", 8)):
+        subject.start_recording(region, BINS[1:])
+        seen = simulate_recording(
+            subject.look_at(stimuli), stimuli, neurons=neurons, repetitions=6, inputs=4, seed=2
+        )
+        before = np.random.default_rng(0).poisson(3, (*seen.shape[:2], 1)).astype(float)
+        parts.append(np.concatenate([before, seen.values], axis=2))
+    values = np.concatenate(parts, axis=1)
+    values[:, 0, 1] = 5  # a constant neuron, in one bin
+    values[:6, 7] = np.nan  # trials of others are left
+    xr.DataArray(
+        values,
+        {
+            "stimulus_id": ("presentation", seen["stimulus_id"].values.astype(str)),
+            "repetition": ("presentation", seen["repetition"].values),
+            "object_name": ("presentation", seen["object_name"].values.astype(str)),
+            "neuroid_id": ("neuroid", [*range(7), *range(7)]),
+            "subject": ("neuroid", ["A"] * 7 + ["B"] * 7),
+            "region": ("neuroid", ["V4"] * 6 + ["IT"] * 8),
+            "time_bin_start": ("time_bin", [start for start, _ in BINS]),
+            "time_bin_end": ("time_bin", [end for _, end in BINS]),
+        },
+        ["presentation", "neuroid", "time_bin"],
+    ).to_dataset(name="rates").to_netcdf(folder / "recording.nc")
+    return folder
+
+
+def run(folder: Path, *options: str) -> Done:
+    command = [*FIT, "--stimuli", "stimuli", "--weights", "random", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def fit(folder: Path, *options: str) -> Done:
+    return run(folder, *OPTIONS, *options)
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> Path:
+    done = fit(folder, "--out", "fits", "--cross-temporal")
+    assert done.returncode == 0, done.stderr
+    for name in ("results.nc", "summary.csv", "region_layer_map.json", "report.html"):
+        assert f"fits/{name}" in done.stdout
+    assert "V4" in done.stdout
+    return folder / "fits"
+
+
+def test_nothing_is_left_but_the_results(fitted: Path) -> None:
+    assert sorted(path.name for path in fitted.iterdir()) == [
+        "region_layer_map.json",
+        "report.html",
+        "results.nc",
+        "summary.csv",
+    ]
+
+
+def test_the_summary_has_a_row_for_each_bin(fitted: Path) -> None:
+    table = pd.read_csv(fitted / "summary.csv", keep_default_na=False, na_values=[""])
+    wanted = "model, region, layer, time_bin_start, time_bin_end, score, error, ceiling"
+    assert {*wanted.split(", "), "normalised_score", "neurons"} <= {*table}
+    assert set(table["model"]) == {MODEL, "control"}
+    assert set(table["subject"]) == {"all", "A", "B"}
+    assert set(zip(table["region"], table["layer"], strict=True)) == {
+        ("V4", "conv3"),
+        ("IT", "conv5"),
+        ("V4", "image"),
+        ("IT", "image"),
+    }
+    before = table[table["time_bin_end"] <= 0]
+    assert set(before["undefined"]) == {"before onset"}
+    assert before["score"].isna().all()
+    conv5 = table[(table["layer"] == "conv5") & (table["subject"] == "all")]
+    assert conv5["score"].iloc[1] < 0.3  # the image has only just reached it
+    assert conv5["score"].iloc[2:].min() > 0.4
+    truth = table[(table["layer"] == "conv3") & (table["subject"] == "all")]["score"].iloc[-1]
+    control = table[(table["layer"] == "image") & (table["region"] == "V4")]["score"].iloc[3]
+    assert truth > control
+
+
+def test_the_results_are_whole(fitted: Path) -> None:
+    results = read_results(fitted / "results.nc")
+    r = xr.open_dataset(fitted / "results.nc", group=f"{MODEL}/conv3")["r"]
+    assert dict(r.sizes) == {"split": 10, "neuroid": 6, "time_bin": 4}
+    neurons = results.neurons("V4")
+    assert neurons[0] == "A.0"
+    notes = results.fits[MODEL, "conv3"]["note"].values
+    assert notes[0].tolist() == ["", "does not vary", "", ""]
+    found = predictivity(results, MODEL, "conv3", neurons)
+    assert found.neurons.tolist() == [0, 5, 6, 6]
+    assert (found.ceiling[1:] > 0.3).all()
+    assert results.fits[MODEL, "conv3"].attrs["label"] == "untrained, seed 0"
+    assert results.root["test"].sum(dim="stimulus").values.tolist() == [7] * 10
+    crossed = results.fits[MODEL, "conv3"]["cross_temporal"].values
+    assert crossed.shape == (1, 10, 4, 4)
+    assert read_provenance(fitted / "results.nc")["convrnns_brainscore"]
+
+
+def test_the_region_map_is_one_that_the_brain_model_takes(fitted: Path) -> None:
+    held = json.loads((fitted / "region_layer_map.json").read_text())
+    assert {*held} >= {"V1", "V2", "V4", "IT"}
+    model = load_brain_model(
+        MODEL, weights="random", region_layer_map=fitted / "region_layer_map.json"
+    )
+    choices = region_choices(read_results(fitted / "results.nc"), MODEL)
+    assert model.region_layer_map["V4"] == [choices["V4"].layer] == ["conv3"]
+    assert choices["IT"].score.mean() > 0.3
+
+
+def test_the_report_needs_nothing_else(fitted: Path) -> None:
+    page = (fitted / "report.html").read_text(encoding="utf-8")
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("data:image/png;base64,") == 8
+    for said in (MODEL, "untrained, seed 0", "control", "A.0", "does not vary", "10 random splits"):
+        assert said in page
+
+
+def test_the_same_command_again_finds_it_complete(fitted: Path, folder: Path) -> None:
+    before = (fitted / "results.nc").stat()
+    again = fit(folder, "--out", "fits", "--cross-temporal")
+    assert again.returncode == 0
+    assert (fitted / "results.nc").stat().st_ino == before.st_ino
+    other = fit(folder, "--out", "fits", "--splits", "5")
+    assert other.returncode == 2
+    assert "was begun with" in other.stderr
+    assert (fitted / "results.nc").stat().st_ino == before.st_ino
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_numbers(fitted: Path, folder: Path) -> None:
+    command = [*FIT, "--stimuli", "stimuli", "--weights", "random", *OPTIONS]
+    command += ["--cross-temporal", "--out", "killed"]
+    out = folder / "killed"
+    moments = [
+        lambda: list(out.glob(".fit.partial/.*.zarr.partial/journal.jsonl")),
+        lambda: list(out.glob(f".fit.partial/{MODEL},conv3.nc")),
+    ]
+    for reached in moments:
+        running = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+        while not reached() and running.poll() is None:
+            time.sleep(0.02)
+        assert running.poll() is None, "it ended before it was killed"
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+    assert not (out / "results.nc").exists()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert "results.nc" in done.stdout
+    whole, resumed = (read_results(path / "results.nc") for path in (fitted, out))
+    assert whole.fits.keys() == resumed.fits.keys()
+    for key, fitted_layer in whole.fits.items():
+        for name, values in fitted_layer.variables.items():
+            again = resumed.fits[key][name]
+            if values.dtype.kind == "f":
+                assert values.values.tobytes() == again.values.tobytes(), (key, name)
+            else:
+                assert values.values.tolist() == again.values.tolist()
+    assert (fitted / "summary.csv").read_bytes() == (out / "summary.csv").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["pls", "ridge"])
+def test_weights_can_be_shared_over_time(method: str, folder: Path) -> None:
+    options = {"pls": ["--components", "8"], "ridge": ["--window", "30", "90"]}[method]
+    options += ["--time", "shared", "--method", method, "--regions", "IT", "--splits", "3"]
+    done = run(folder, "--latencies", "0", "0", "--out", f"shared-{method}", *options)
+    assert done.returncode == 0, done.stderr
+    results = read_results(folder / f"shared-{method}" / "results.nc")
+    r = predictivity(results, MODEL, "conv5", results.neurons("IT")).r
+    assert np.nanmax(r) > 0.4
+    assert results.root.sizes["time_bin"] == (1 if method == "ridge" else 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--regions", "V1"], "unknown region of the recording 'V1'"),
+        (["--layers", "conv6"], "five convolutional layers"),
+        (["--components", "80"], "too few for 80 components"),
+        (["--method", "ridge"], "--components is of PLS"),
+        (["--penalty", "3"], "for ridge alone"),
+        (["--image-ms", "95"], "multiple of that"),
+        (["--scratch-limit", "0.0001"], "--scratch-limit"),
+        (["--stratify", "species"], "--stratify species"),
+        (["--splits", "1"], "splits=1"),
+        (["--window", "500", "600"], "does not cover"),
+        (["--time", "shared", "--cross-temporal"], "shared over time"),
+    ],
+)
+def test_bad_input_is_one_line(
+    options: list[str], said: str, folder: Path, monkeypatch, capsys
+) -> None:
+    refused(["recording.nc", *OPTIONS, *options, "--out", "bad"], folder, monkeypatch)
+    error = capsys.readouterr().err
+    assert said in error
+    assert not list(folder.glob("bad/results.nc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("missing.nc", "there is no"), ("MajajHong2015.publick", "Did you mean")]
+)
+def test_what_is_no_recording_is_one_line(name, said, folder, monkeypatch, capsys) -> None:
+    refused([name], folder, monkeypatch)
+    assert said in capsys.readouterr().err
+
+
+def refused(arguments: list[str], folder: Path, monkeypatch) -> None:
+    """The command ends with code 2, not with a traceback."""
+    monkeypatch.chdir(folder)
+    command = ["convrnns", "fit", MODEL, *arguments, "--stimuli", "stimuli", "--weights", "random"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
