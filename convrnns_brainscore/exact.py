@@ -28,6 +28,7 @@ from sklearn.linear_model import Ridge
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.gram import gram_matrix
 from convrnns_brainscore.fits.heldout import (
+    COLUMNS,
     Method,
     Predict,
     Task,
@@ -35,9 +36,6 @@ from convrnns_brainscore.fits.heldout import (
     streaming_predictor,
 )
 from convrnns_brainscore.fits.splits import Split
-
-NEUROIDS = 8192
-"""Neuroids whose inner products between stimuli are formed at a time."""
 
 
 class ExactMetric:
@@ -92,15 +90,16 @@ class _Regression:
 
             def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
                 for index in range(self._bins):
-                    start = index * self._stimuli
-                    block = np.asarray(values[:, :, index], np.float32)
-                    yield slice(start, start + self._stimuli), block
+                    for first in range(0, self._stimuli, 64):
+                        block = np.asarray(values[first : first + 64, :, index], np.float32)
+                        start = index * self._stimuli + first
+                        yield slice(start, start + len(block)), block
 
             rows = self._stimuli * self._bins
             self._predict = streaming_predictor(method, blocks, rows, values.shape[1])
         else:
-            columns = range(0, values.shape[1], NEUROIDS)
-            gram = gram_matrix(values[:, start : start + NEUROIDS] for start in columns)
+            columns = range(0, values.shape[1], COLUMNS)
+            gram = gram_matrix(values[:, start : start + COLUMNS] for start in columns)
             self._predict = predictor(method, gram)
 
     def fit(self, source: NeuroidAssembly, target: NeuroidAssembly) -> None:

@@ -8,11 +8,15 @@ set, is fitted apart, so that the others do as well without it as with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from rich.filesize import decimal
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import pearson
@@ -26,6 +30,12 @@ Array = NDArray[np.float64]
 Halves = Sequence[tuple[Array, Array]]
 """Responses [stimulus, neuron, bin] averaged over either half of the repetitions, for each
 halving."""
+
+IN_MEMORY = 2**30
+"""Bytes of features of which inner products between rows are formed where bins share weights."""
+
+COLUMNS = 8192
+"""Features whose inner products are formed at a time."""
 
 CROSS_PRODUCTS = 2**29
 """Bytes of features × neurons that are held at a time where features are streamed."""
@@ -97,15 +107,15 @@ def predictor(method: Method, gram: Array) -> Predict:
     if method.name == "pls":
 
         def by_pls(tasks: Sequence[Task]) -> list[Predicted]:
-            results, shared = [], None
-            for task in tasks:
+            def fit(task: Task) -> Predicted:
                 split = task.split
-                if split is not shared:
-                    shared = split
-                    inner, across = split_gram(gram, split.train, split.test)
-                fit = kernel_pls(inner, task.responses[split.train], method.components)
-                results.append(_without_penalty(fit.predict(across)))
-            return results
+                inner, across = split_gram(gram, split.train, split.test)
+                fitted = kernel_pls(inner, task.responses[split.train], method.components)
+                return _without_penalty(fitted.predict(across))
+
+            # One thread a fit: its products are small, and threads would wait for each other.
+            with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
+                return list(pool.map(fit, tasks))
 
         return by_pls
     rows = coordinates(gram)
@@ -136,20 +146,26 @@ def predictor(method: Method, gram: Array) -> Predict:
 def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int) -> Predict:
     """What fits ``method`` to features that are read some rows at a time.
 
+    Where they are few enough, by inner products between rows; PLS else by streaming.
+
     Raises
     ------
-    ConvRNNError : ridge on more rows than inner products between rows are formed for.
+    ConvRNNError : ridge on more.
     """
-    if method.name == "ridge":
-        if rows > MOST_ROWS:
-            raise ConvRNNError(
-                f"ridge with weights shared over time has {rows} rows (stimuli × bins), of at most "
-                f"{MOST_ROWS}. Give --method pls, --time per-bin, or wider bins."
-            )
+    if rows <= MOST_ROWS and 4 * rows * features <= IN_MEMORY:
         together = np.empty((rows, features), np.float32)
         for where, block in blocks():
             together[where] = block
-        return predictor(method, gram_matrix([together]))
+        columns = range(0, features, COLUMNS)
+        return predictor(
+            method, gram_matrix(together[:, start : start + COLUMNS] for start in columns)
+        )
+    if method.name == "ridge":
+        raise ConvRNNError(
+            f"ridge with weights shared over time has {rows} rows (stimuli × bins) of {features} "
+            f"features; at most {MOST_ROWS} rows, and {decimal(IN_MEMORY)} of features, can be "
+            "fitted. Give --method pls, --time per-bin, fewer or wider bins."
+        )
 
     def by_pls(tasks: Sequence[Task]) -> list[Predicted]:
         results = []

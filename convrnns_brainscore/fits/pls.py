@@ -20,13 +20,14 @@ With features of a lower rank than there are components, the components end at t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackError, eigsh, svds
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, svds
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
@@ -35,7 +36,7 @@ from convrnns_brainscore.fits.gram import coordinates
 COMPONENTS = 25
 """As Brain-Score's metrics have it (Yamins et al. 2014)."""
 
-DENSE = 300
+DENSE = 150
 """Up to this size all eigenvectors are cheaper than the iterations to the first."""
 
 EXHAUSTED = 1e-20
@@ -55,8 +56,11 @@ BLOCK = 1000
 """Rows at a time, of features in memory."""
 
 Array = NDArray[np.float64]
-Blocks = Callable[[], Iterator[tuple[slice, NDArray[np.float32]]]]
-"""Some rows at a time: where they stand among all rows, and their features [row, feature]."""
+Block = tuple[slice, NDArray[np.float32]]
+"""Some rows: where they stand among all rows, and their features [row, feature]."""
+
+Blocks = Callable[[], Iterator[Block]]
+"""All rows in their order, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def first_eigenvector(symmetric: Array) -> Array:
     if size > DENSE:
         try:
             start = symmetric[:, int(np.argmax(np.diag(symmetric)))]
-            _, vectors = eigsh(symmetric, k=1, v0=start, ncv=min(size, 40))
+            _, vectors = eigsh(symmetric, k=1, v0=start, ncv=20)
             return np.asarray(vectors[:, 0])
         except ArpackError:  # two eigenvalues as good as equal, or nothing left
             pass
@@ -201,32 +205,65 @@ def streamed_pls(
         member[chosen, index] = 1
     counts = member.sum(axis=0, dtype=np.float64)
     sums, total = np.zeros(()), np.zeros(())
-    for where, block in blocks():
+    for where, block in _ahead(blocks()):
         total = total + block.sum(axis=0, dtype=np.float64)
-        sums = sums + member[where].T.astype(np.float64) @ block.astype(np.float64)
+        sums = sums + (member[where].T @ block).astype(np.float64)
     centre = (total / rows).astype(np.float32)
     fits = [
         _Streamed(responses, chosen, sums[index] / len(chosen) - centre, components)
         for index, (responses, chosen) in enumerate(targets)
     ]
-    for where, block in blocks():
-        centred = block - centre
-        for index, fit in enumerate(fits):
-            inside = member[where, index] > 0
-            fit.add(centred[inside], targets[index][0][where][inside])
+
+    def centred() -> Iterator[Block]:
+        for where, block in _ahead(blocks()):
+            yield where, block - centre
+
+    for where, block in _in_greater_blocks(centred()):
+        of_all: dict[int, Any] = {}  # for fits to the same responses
+        for index, (fit, (responses, _)) in enumerate(zip(fits, targets, strict=True)):
+            key = id(responses)
+            if key not in of_all:
+                of_all[key] = block.T @ fit.centred(responses[where])
+            left_out = member[where, index] == 0
+            rest = block[left_out].T @ fit.centred(responses[where][left_out])
+            fit.cross += of_all[key] - rest
     for fit in fits:
         fit.begin()
     for _ in range(components):
         directions = np.stack([fit.direction() for fit in fits], axis=1).astype(np.float32)
         products = np.zeros((len(centre), len(fits)))
         scores = np.empty((rows, len(fits)), np.float32)
-        for where, block in blocks():
-            centred = block - centre
-            scores[where] = centred @ directions
-            products += centred.T @ (scores[where] * member[where])
+        for where, block in centred():
+            scores[where] = block @ directions
+            products += block.T @ (scores[where] * member[where])
         for index, fit in enumerate(fits):
             fit.take(scores[:, index].astype(np.float64), products[:, index], counts[index])
     return [fit.fitted(centre) for fit in fits]
+
+
+def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The next block is read while this one is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, blocks, None)
+            yield block
+
+
+def _in_greater_blocks(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Consecutive blocks put together to `BLOCK` rows, for what costs as much for few rows."""
+    held: list[NDArray[np.float32]] = []
+    start = 0
+    for where, block in blocks:
+        if not held:
+            start = where.start
+        held.append(block)
+        if where.stop - start >= BLOCK:
+            yield slice(start, where.stop), np.concatenate(held)
+            held = []
+    if held:
+        together = np.concatenate(held)
+        yield slice(start, start + len(together)), together
 
 
 class _Streamed:
@@ -241,6 +278,7 @@ class _Streamed:
         most: int,
     ) -> None:
         self.mean = responses[chosen].mean(axis=0, dtype=np.float64)
+        self.overall = responses.mean(axis=0, dtype=np.float64)
         self.chosen, self.offset = chosen, offset
         self.cross = np.zeros((len(offset), responses.shape[1]))
         self.weights, self.projections = (np.zeros((len(offset), most)) for _ in range(2))
@@ -248,24 +286,34 @@ class _Streamed:
         self.scores = np.zeros((len(responses), most))
         self.found, self.largest, self.ended = 0, 0.0, False
 
-    def add(self, features: NDArray[np.float32], responses: NDArray[np.floating[Any]]) -> None:
-        """Some training rows' share of X'Y."""
-        self.cross += features.T @ (responses - self.mean).astype(np.float32)
+    def centred(self, responses: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Less their mean over all rows, which is the same for all fits to the same responses."""
+        return (responses - self.overall).astype(np.float32)
 
     def begin(self) -> None:
-        """X'Y is whole."""
+        """X'Y is whole, but for the means over the training rows."""
+        shift = self.overall - self.mean
+        self.cross += np.outer(len(self.chosen) * self.offset, shift)
         few = self.cross.shape[1] <= MOST_RESPONSES
         self.covariance = self.cross.T @ self.cross if few else None
+        self.lengths = np.zeros(len(self.loadings))
+
+    def remaining(self, v: Array) -> Array:
+        """X'Y times v, without the components found so far."""
+        k = self.found
+        return self.cross @ v - self.projections[:, :k] @ (
+            self.lengths[:k] * (self.loadings[:k] @ v)
+        )
 
     def direction(self) -> Array:
         """r, of which the next scores are t = Xr; zeros where there are none left."""
         if self.ended:
             return np.zeros(len(self.offset))
         if self.covariance is None:
-            v = svds(self.cross, k=1, v0=np.ones(min(self.cross.shape)))[2][0]
+            v = self._first_singular_vector()
         else:
             v = first_eigenvector(self.covariance)
-        w = self.cross @ v
+        w = self.remaining(v)
         covariance = float(np.linalg.norm(w))
         self.largest = max(self.largest, covariance)
         if not covariance > EXHAUSTED_SINGLE * self.largest:
@@ -285,14 +333,29 @@ class _Streamed:
         p = products - shift * count * self.offset
         length = float(t[self.chosen] @ t[self.chosen])
         p /= length
-        k, self.found = self.found, self.found + 1
-        loading = self._next @ self.cross / length
-        self.weights[:, k], self.projections[:, k], self.scores[:, k] = self._next, p, t
-        self.loadings[k] = loading
+        k = self.found
+        loading = self._next @ self.cross / length  # r is orthogonal to the earlier p
         if self.covariance is not None:
-            both = np.outer(length * (p @ self.cross), loading)
+            earlier = self.lengths[:k] * (p @ self.projections[:, :k])
+            moved = length * (p @ self.cross - earlier @ self.loadings[:k])
+            both = np.outer(moved, loading)
             self.covariance -= both + both.T - length**2 * (p @ p) * np.outer(loading, loading)
-        self.cross -= np.outer(length * p, loading)
+        self.weights[:, k], self.projections[:, k], self.scores[:, k] = self._next, p, t
+        self.loadings[k], self.lengths[k] = loading, length
+        self.found = k + 1
+
+    def _first_singular_vector(self) -> Array:
+        k = self.found
+
+        def transposed(u: Array) -> Array:
+            u = u.ravel()
+            parts = self.lengths[:k] * (self.projections[:, :k].T @ u)
+            return u @ self.cross - parts @ self.loadings[:k]
+
+        operator = LinearOperator(
+            self.cross.shape, matvec=lambda v: self.remaining(v.ravel()), rmatvec=transposed
+        )
+        return np.asarray(svds(operator, k=1, v0=np.ones(min(self.cross.shape)))[2][0])
 
     def fitted(self, centre: NDArray[np.float32]) -> StreamedPLS:
         k = self.found
@@ -345,10 +408,10 @@ def fit_pls(features: Array, responses: Array, components: int = COMPONENTS) -> 
     rows = len(features)
     if rows > features.shape[1] or rows > MOST_ROWS:
 
-        def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        def blocks() -> Iterator[Block]:
             for start in range(0, rows, BLOCK):
                 where = slice(start, start + BLOCK)
-                yield where, features[where].astype(np.float32, copy=False)
+                yield where, features[where].astype(np.float32)
 
         return streamed_pls(blocks, [(responses, np.arange(rows))], components)[0]
     mean = features.mean(axis=0, dtype=np.float64)

@@ -144,7 +144,7 @@ class FeatureStore:
             yield array[:, start : start + NEUROIDS, position]
 
     def rows(
-        self, layer: str, positions: Sequence[int], at_a_time: int = 256
+        self, layer: str, positions: Sequence[int], at_a_time: int = 64
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """All neuroids of averages one after the other, some stimuli at a time: [row, neuroid]."""
         array = self._root[layer]["activations"]
