@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision.benchmark_helpers import PrecomputedFeatures
 from numpy.typing import NDArray
 from rich.console import Console
@@ -16,16 +19,21 @@ from convrnns_brainscore.activations import identifier, in_region, neuroid_assem
 from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
+from convrnns_brainscore.fits.fit import fit_recording
+from convrnns_brainscore.fits.heldout import Method
+from convrnns_brainscore.fits.prepare import prepare
+from convrnns_brainscore.fits.results import Results
 from convrnns_brainscore.geometry import dissimilarity_movie, noise_ceiling, similarity
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.recordings import Objects92, load_objects92
+from convrnns_brainscore.recordings import Objects92, as_recording, load_objects92
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.report.figures import geometry_figure, score_figure
-from convrnns_brainscore.report.tables import score_table, wide_console
+from convrnns_brainscore.report.fits import write_report
+from convrnns_brainscore.report.tables import fit_table, score_table, wide_console
 from convrnns_brainscore.scoring import Result, as_record, random_projection, summarise
-from convrnns_brainscore.simulate import simulate_recording, stimulus_set
+from convrnns_brainscore.simulate import regions_together, simulate_recording, stimulus_set
 from convrnns_brainscore.timing import MS_PER_STEP, step_bins
 
 MODELS = ("rgc_shallow", "rgc_intermediate")
@@ -94,7 +102,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         style="dim",
     )
     console.print(f"Figure: {picture}\n")
-    results = simulated_scores(networks, responses, objects, seed)
+    results, recordings = simulated_scores(networks, responses, objects, seed)
     records = [as_record(result) for result in results]
     score_table(records, out / "scores.csv", wide_console())
     score_figure(records, out / "scores.png")
@@ -104,7 +112,14 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         f"repetitions) from {TRUTH} itself, so that {TRUTH} should win.",
         style="dim",
     )
-    console.print(f"Figure: {out / 'scores.png'}")
+    console.print(f"Figure: {out / 'scores.png'}\n")
+    fits = fit(networks, recordings, objects, out / "fits")
+    wide_console().print(fit_table(fits))
+    console.print(
+        f"The same recording, fitted with `convrnns fit`'s exact PLS. Report: "
+        f"{out / 'fits' / 'report.html'}",
+        soft_wrap=True,
+    )
     console.print(f"The demo took {time.monotonic() - began:.0f} s.")
 
 
@@ -153,11 +168,16 @@ def simulated_scores(
     responses: dict[str, dict[tuple[str, int], NDArray[np.float32]]],
     objects: Objects92,
     seed: int,
-) -> list[Result]:
-    """Score each network on a recording simulated from one of them, region by region."""
+) -> tuple[list[Result], dict[str, NeuroidAssembly]]:
+    """Score each network on a recording simulated from one of them, region by region.
+
+    Returns
+    -------
+    The results, and each region's recording.
+    """
     stimuli = stimulus_set(f"objects92-{TRUTH}", objects.stimuli)
     columns = {name: stimuli[name].to_numpy() for name in stimuli.columns}
-    results = []
+    results, recordings = [], {}
     for region in REGIONS:
         features = {}
         reached = max(network.first_step(region_layer(network, region)) for network in networks)
@@ -183,6 +203,7 @@ def simulated_scores(
             repetitions=REPETITIONS,
             seed=seed,
         )
+        recordings[region] = recording
         benchmark = neural_benchmark(f"simulated-{TRUTH}", recording, "spantime_ridge")
         for network in networks:
             subject = PrecomputedFeatures(
@@ -193,7 +214,39 @@ def simulated_scores(
             name = f"simulated {region}, {PROJECTED} projected neuroids"
             summary = summarise(score, bins)
             results.append(Result(identifier(network), name, summary, made_by, score))
+    return results, recordings
+
+
+def fit(
+    networks: list[ConvRNN],
+    recordings: dict[str, NeuroidAssembly],
+    objects: Objects92,
+    out: Path,
+) -> Results:
+    """Fit the networks' layers to the simulated recording, and write the report into ``out``."""
+    stimuli = objects.stimuli.assign(degrees=float(VISUAL_DEGREES))
+    method = Method()
+    prepared = prepare(
+        as_recording(regions_together(recordings)),
+        stimuli[["stimulus_id", "filename", "degrees"]],
+        image_ms=(PRESENTATION.image_off or 0) * MS_PER_STEP,
+        needed=method.needed,
+        latencies=[0],
+    )
+    shutil.rmtree(out, ignore_errors=True)
+    results = fit_recording(
+        {network.name: partial(_itself, network) for network in networks},
+        prepared,
+        out,
+        method=method,
+        progress=True,
+    )
+    write_report(results, out)
     return results
+
+
+def _itself(network: ConvRNN) -> ConvRNN:
+    return network
 
 
 def region_layer(network: ConvRNN, region: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
@@ -138,6 +140,27 @@ def simulate_recording(
     recording = NeuroidAssembly(spikes, coords=coords, dims=["presentation", "neuroid", "time_bin"])
     recording.attrs["stimulus_set"] = stimuli
     return recording
+
+
+def regions_together(recordings: Mapping[str, NeuroidAssembly]) -> xr.DataArray:
+    """Recordings of several regions to the same stimuli as one, in the bins that all have.
+
+    Parameters
+    ----------
+    recordings : region → what `simulate_recording` made with the same repetitions.
+    """
+    plain = [
+        xr.DataArray(each).reset_index(["presentation", "neuroid", "time_bin"])
+        for each in recordings.values()
+    ]
+    starts = set.intersection(*(set(each["time_bin_start"].values.tolist()) for each in plain))
+    kept = [
+        each[..., [start in starts for start in each["time_bin_start"].values.tolist()]]
+        for each in plain
+    ]
+    for each, region in zip(kept, recordings, strict=True):
+        each["neuroid_id"] = ("neuroid", [f"{region}.{name}" for name in each["neuroid_id"].values])
+    return xr.concat(kept, dim="neuroid")
 
 
 def _backgrounds() -> list[Image.Image]:

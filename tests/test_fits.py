@@ -68,7 +68,7 @@ def test_splits_are_brain_scores() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(stimuli=st.integers(21, 120), groups=st.integers(4, 12), stratified=st.booleans())
+@given(stimuli=st.integers(60, 120), groups=st.integers(4, 10), stratified=st.booleans())
 def test_a_group_stands_on_one_side(stimuli: int, groups: int, stratified: bool) -> None:
     group = [f"scene{index % groups}" for index in range(stimuli)]
     strata = [f"object{index % groups % 2}" for index in range(stimuli)] if stratified else None
