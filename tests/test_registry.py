@@ -90,8 +90,11 @@ def brain_score_with_the_plugin(folder: Path) -> dict[str, str]:
     installed, linked = brain_score_folder(), folder / "path" / "brainscore_vision"
     (linked / "models").mkdir(parents=True)
     for path in installed.iterdir():
-        if path.name not in ("models", "model_helpers"):
+        if path.name not in ("models", "model_helpers", "benchmarks"):
             (linked / path.name).symlink_to(path)
+    (linked / "benchmarks").mkdir()
+    for path in (installed / "benchmarks").iterdir():
+        (linked / "benchmarks" / path.name).symlink_to(path)
     # The images of the generic tests are not in Brain-Score's wheel.
     images = linked / "model_helpers" / "generic_plugin_tests_resources"
     images.mkdir(parents=True)
@@ -197,3 +200,60 @@ print(model.identifier, again.region_layer_map["IT"], time.monotonic() - began <
     )
     assert told.stdout.split() == ["convrnn_timedecay_shallow", "['conv5']", "True"]
     assert not (tmp_path / "pip_was_run").exists()
+
+
+BENCHMARK = """
+import numpy as np
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_vision import benchmark_registry
+from convrnns_brainscore.benchmarks import neural_benchmark
+from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.simulate import stimulus_set
+
+def made_up():
+    stimuli = stimulus_set("objects92", load_objects92().stimuli)
+    names = ["stimulus_id", "object_name"]
+    coords = {name: ("presentation", np.tile(stimuli[name].values, 3)) for name in names}
+    coords["repetition"] = ("presentation", np.repeat(np.arange(3), len(stimuli)))
+    coords["neuroid_id"] = ("neuroid", np.arange(5))
+    coords["region"] = ("neuroid", ["IT"] * 5)
+    coords["time_bin_start"], coords["time_bin_end"] = ("time_bin", [70]), ("time_bin", [170])
+    spikes = np.random.default_rng(0).poisson(5, (3 * len(stimuli), 5, 1)).astype(float)
+    dims = ["presentation", "neuroid", "time_bin"]
+    recording = NeuroidAssembly(spikes, coords=coords, dims=dims)
+    recording.attrs["stimulus_set"] = stimuli
+    return neural_benchmark("made_up", recording, "ridge")
+
+benchmark_registry['made_up'] = made_up
+"""
+
+
+@pytest.mark.slow
+def test_brain_score_scores_a_registered_model_by_its_name(tmp_path: Path) -> None:
+    """`brainscore_vision.score`, its own entry, with a benchmark that is a plugin as well."""
+    environment = brain_score_with_the_plugin(tmp_path)
+    plugin = tmp_path / "path" / "brainscore_vision" / "benchmarks" / "made_up"
+    plugin.mkdir()
+    (plugin / "__init__.py").write_text(BENCHMARK)
+    weights = load_network("timedecay_shallow", weights="random", seed=0).weights.values
+    path = tmp_path / "checkpoints" / "timedecay_shallow" / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    write_safetensors(path, "timedecay_shallow", weights)
+    program = """
+import brainscore_vision
+score = brainscore_vision.score(
+    model_identifier="convrnn_timedecay_shallow", benchmark_identifier="made_up"
+)
+print("scored", *(score.attrs[f"{what}_identifier"] for what in ("model", "benchmark")))
+assert abs(float(score.raw)) < 0.5
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert "scored convrnn_timedecay_shallow made_up" in told.stdout
