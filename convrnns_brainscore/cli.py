@@ -660,7 +660,7 @@ def demo(
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Compare two ConvRNNs with real macaque IT on 92 photographs (about 4 minutes)."""
+    """Compare two ConvRNNs with real macaque IT on 92 photographs (about 5 minutes)."""
     _quiet_brain_score()
     _start_quietly()
 

@@ -56,7 +56,10 @@ def converged(metric):
     return metric
 
 
-@pytest.mark.parametrize("name", ["pls", "ridge", "spantime_pls", "spantime_ridge"])
+@pytest.mark.parametrize(
+    "name",
+    ["pls", "ridge", "spantime_pls", pytest.param("spantime_ridge", marks=pytest.mark.slow)],
+)
 def test_scores_are_brain_scores(name: str) -> None:
     """The stimuli may come in another order, and the metric's own number is within 1e-3."""
     features, responses = simulated(3 if name.startswith("spantime") else 1)

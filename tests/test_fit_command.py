@@ -191,7 +191,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(fitted: Path, folder
     assert (fitted / "summary.csv").read_bytes() == (out / "summary.csv").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["pls", "ridge"])
+@pytest.mark.parametrize("method", ["pls", pytest.param("ridge", marks=pytest.mark.slow)])
 def test_weights_can_be_shared_over_time(method: str, folder: Path) -> None:
     options = {"pls": ["--components", "8"], "ridge": ["--window", "30", "90"]}[method]
     options += ["--time", "shared", "--method", method, "--regions", "IT", "--splits", "3"]

@@ -311,6 +311,11 @@ def _notes(results: Results) -> list[str]:
     for fit in results.fits.values():
         for name, notes in zip(fit["neuroid_id"].values, fit["note"].values, strict=True):
             found[name] += [note for note in notes if note]
+    known = reliability(results.root["half_correlation"].values)
+    highest = np.nanmax(np.where(np.isfinite(known), known, -np.inf), axis=1)
+    for name, value in zip(ids, highest, strict=True):
+        if np.isfinite(value) and value < MIN_RELIABILITY:
+            found[name].append(f"reliability below {MIN_RELIABILITY} in every bin")
     return ["; ".join(dict.fromkeys(found[name])) for name in ids]
 
 
