@@ -567,6 +567,8 @@ def fit(
     if components is not None and how.name != "pls":
         raise ConvRNNError("--components is of PLS: give --method pls, or omit it.")
     asked = None if regions is None else _split(regions)
+    if latencies[0] > latencies[1]:
+        raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: the first is the lower.")
     if Path(recording).exists() or Path(recording).suffix in (".nc", ".zarr", ".h5"):
         data = open_recording(recording)
     else:
@@ -631,7 +633,10 @@ def fit(
 
 @app.command()
 def describe(
-    file: Annotated[Path, typer.Argument(help="Features (.zarr, .nc) or a score (.json, .nc).")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Features (.zarr, .nc), a score (.json, .nc) or fits (results.nc)."),
+    ],
 ) -> None:
     """Tell all that made a stored number: model, weights, presentation, versions."""
     from convrnns_brainscore.provenance import read_provenance

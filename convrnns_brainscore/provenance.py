@@ -27,12 +27,12 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """What made the features or the score in ``path``.
+    """What made the features, the score or the fits in ``path``.
 
     Parameters
     ----------
-    path : a ``.zarr`` store or ``.nc`` file of `convrnns extract`, or a ``.json`` or ``.nc`` of
-        `convrnns score`.
+    path : a ``.zarr`` store or ``.nc`` file of `convrnns extract`, a ``.json`` or ``.nc`` of
+        `convrnns score`, or the ``results.nc`` of `convrnns fit`.
 
     Raises
     ------
@@ -61,4 +61,8 @@ def _attributes(path: Path) -> dict[str, Any]:
     import netCDF4
 
     with netCDF4.Dataset(path) as opened:
-        return {name: opened.getncattr(name) for name in opened.ncattrs()}
+        found = {name: opened.getncattr(name) for name in opened.ncattrs()}
+        for model in str(found.get("models", "")).split(", "):  # fits: each model's own
+            for layer in list(opened[model].groups.values())[:1] if model in opened.groups else ():
+                found |= {f"{model}: {name}": layer.getncattr(name) for name in layer.ncattrs()}
+        return found

@@ -31,6 +31,12 @@ from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 OBJECTS92 = Path(__file__).parent / "data" / "objects92"
 """Folder of the 92 objects of Kriegeskorte et al. (2008); its README says what lies there."""
 
+ALL = "all"
+"""What stands for all subjects together."""
+
+LONGEST_MS = 10_000
+"""Times beyond this are not in ms from an image's onset."""
+
 _DIMS = ("presentation", "neuroid", "time_bin")
 
 
@@ -106,10 +112,12 @@ class Recording:
         ------
         ConvRNNError : a region that no neuron comes from.
         """
-        wanted = list(regions)
-        for region in wanted:
-            if region not in self.regions:
+        by_name = {each.lower(): each for each in self.regions}
+        wanted = []
+        for region in regions:
+            if region.lower() not in by_name:
                 raise unknown("region of the recording", region, self.regions)
+            wanted.append(by_name[region.lower()])
         kept = self.neurons["region"].isin(wanted).to_numpy()
         neurons = self.neurons[kept].reset_index(drop=True)
         return replace(self, values=self.values[:, kept], neurons=neurons)
@@ -167,7 +175,8 @@ def open_recording(path: str | PathLike[str]) -> xr.DataArray:
             held = opened.load()
     except Exception as error:
         raise ConvRNNError(
-            f"{path} is no recording: neither a netCDF file nor a Zarr store ({error})."
+            f"{path} is no recording: neither a netCDF file nor a Zarr store "
+            f"({str(error).splitlines()[0][:100] if str(error) else type(error).__name__})."
         ) from error
     found = [name for name, data in held.data_vars.items() if {*_DIMS[:2]} <= {*data.dims}]
     if len(found) != 1:
@@ -182,6 +191,50 @@ def open_recording(path: str | PathLike[str]) -> xr.DataArray:
         if name != found[0] and len(each.dims) == 1 and each.dims[0] in _DIMS:
             data = data.assign_coords({name: each})
     return data
+
+
+def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
+    """Recordings made apart (of other regions, subjects or days) as one: presentations follow each
+    other, and what a neuron was not shown is NaN.
+
+    Parameters
+    ----------
+    recordings : each as the module says, with the same time bins.
+
+    Raises
+    ------
+    ConvRNNError : the bins differ.
+    """
+    plain = [_plain(each).transpose(*_DIMS) for each in recordings]
+    edges = [
+        (each["time_bin_start"].values.tolist(), each["time_bin_end"].values.tolist())
+        for each in plain
+    ]
+    if any(each != edges[0] for each in edges):
+        raise ConvRNNError("recordings made apart need the same time bins to become one.")
+    bins = plain[0].sizes["time_bin"]
+    sizes = np.array([each.shape[:2] for each in plain])
+    values = np.full((*sizes.sum(axis=0), bins), np.nan)
+    ends = np.cumsum(sizes, axis=0)
+    for each, (row, column), (rows, columns) in zip(plain, ends, sizes, strict=True):
+        values[row - rows : row, column - columns : column] = each.values
+    coords: dict[str, Any] = {
+        name: ("time_bin", plain[0][name].values) for name in ("time_bin_start", "time_bin_end")
+    }
+    for dim in _DIMS[:2]:
+        tables = [
+            pd.DataFrame(
+                {
+                    str(name): np.broadcast_to(c.values, each.sizes[dim])
+                    for name, c in each.coords.items()
+                    if c.dims == (dim,) or (c.dims == () and name == "region" and dim == "neuroid")
+                }
+            )
+            for each in plain
+        ]
+        for name, column in pd.concat(tables, ignore_index=True).items():
+            coords[str(name)] = (dim, column.to_numpy())
+    return xr.DataArray(values, coords, list(_DIMS))
 
 
 def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
@@ -270,22 +323,29 @@ def _time_bins(data: xr.DataArray) -> list[TimeBin]:
             f"time bins such as {start[0]:g}–{end[0]:g} look like seconds; times are in ms from "
             "image onset: multiply them by 1000."
         )
+    if np.abs(end).max() > LONGEST_MS:
+        raise ConvRNNError(
+            f"time bins up to {np.abs(end).max():g} ms are no response to an image: are they in "
+            "microseconds, or times of the session? They are in ms from image onset."
+        )
     if (np.diff(start) < 0).any():
         raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")
     return list(zip(start.tolist(), end.tolist(), strict=True))
 
 
 def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
-    ids = _column(data, "stimulus_id", "presentation", "what was shown").astype(str)
+    given = _column(data, "stimulus_id", "presentation", "what was shown")
+    if given.dtype.kind == "f" and (given == given.round()).all():  # whole numbers, after a merge
+        given = given.astype(np.int64)
+    ids = given.astype(str)
     table = pd.DataFrame({"stimulus_id": ids})
     for name, coord in data.coords.items():
         if coord.dims == ("presentation",) and name not in ("presentation", "stimulus_id"):
             table[str(name)] = coord.values
-    known, stimulus = np.unique(ids, return_inverse=True)
-    first = table.drop_duplicates("stimulus_id").set_index("stimulus_id").loc[known]
-    constant = [
-        name for name in first if (table[name].to_numpy() == first[name].to_numpy()[stimulus]).all()
-    ]
+    stimulus = np.unique(ids, return_inverse=True)[1]
+    groups = table.groupby("stimulus_id", sort=True)
+    first = groups.first()  # that is not missing
+    constant = [name for name in first if (groups[name].nunique() <= 1).all()]
     return first[constant].reset_index(), stimulus.astype(np.intp)
 
 
@@ -313,17 +373,18 @@ def _neurons(data: xr.DataArray, region: str | None) -> pd.DataFrame:
     else:
         subjects = np.full(len(ids), "")
     neurons["subject"] = subjects
-    if neurons["neuroid_id"].duplicated().any():
-        neurons["neuroid_id"] = [
-            f"{subject}.{neuron}" if subject else neuron
-            for subject, neuron in zip(subjects, ids, strict=True)
-        ]
-        twice = neurons["neuroid_id"][neurons["neuroid_id"].duplicated()]
-        if len(twice):
-            raise ConvRNNError(
-                f"neuroid_id {twice.iloc[0]} comes twice: neurons need ids of their own, within "
-                "their subject at least."
-            )
+    if ALL in subjects:
+        raise ConvRNNError(f"a subject is called {ALL!r}, which stands for all of them together.")
+    for names in (["subject"], ["region"], ["subject", "region"]):
+        if neurons["neuroid_id"].duplicated().any():
+            parts = [neurons[name] for name in names if (neurons[name] != "").all()]
+            neurons["neuroid_id"] = [".".join(each) for each in zip(*parts, ids, strict=True)]
+    twice = neurons["neuroid_id"][neurons["neuroid_id"].duplicated()]
+    if len(twice):
+        raise ConvRNNError(
+            f"neuroid_id {twice.iloc[0]} comes twice: neurons need ids of their own, within their "
+            "subject and region at least."
+        )
     return neurons
 
 

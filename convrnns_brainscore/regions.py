@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
-from convrnns_brainscore.networks.backbones import first_step
+from convrnns_brainscore.networks.backbones import first_step, layer_names
 from convrnns_brainscore.zoo import Model
 
 REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
@@ -92,7 +92,10 @@ def candidate_layers(
     """
     candidates = region_layers(model, "paper")
     if layers is not None:
-        candidates = region_layers(model, {region: list(layers) for region in regions})
+        chosen = list(dict.fromkeys(layers))
+        if not chosen:
+            raise ConvRNNError(f"no layers asked for. {model.name} has {_names(model)}.")
+        candidates = region_layers(model, dict.fromkeys(regions, chosen))
     found: dict[str, list[str]] = {}
     for region in regions:
         for layer in candidates[region]:
@@ -110,6 +113,10 @@ def layers_of(model: Model, regions: RegionLayers, region: str) -> list[str]:
     if not isinstance(region, str) or region not in regions:
         raise unknown(f"region of {model.name}", region, regions)
     return regions[region]
+
+
+def _names(model: Model) -> str:
+    return ", ".join(layer_names(model))
 
 
 def _read(path: Path) -> Any:

@@ -128,7 +128,9 @@ def test_the_results_are_whole(fitted: Path) -> None:
     assert results.root["test"].sum(dim="stimulus").values.tolist() == [7] * 10
     crossed = results.fits[MODEL, "conv3"]["cross_temporal"].values
     assert crossed.shape == (1, 10, 4, 4)
-    assert read_provenance(fitted / "results.nc")["convrnns_brainscore"]
+    told = read_provenance(fitted / "results.nc")
+    assert told[f"{MODEL}: weights"] == "untrained, seed 0"
+    assert len(told[f"{MODEL}: weights_sha256"]) == 64
 
 
 def test_the_region_map_is_one_that_the_brain_model_takes(fitted: Path) -> None:
@@ -146,7 +148,15 @@ def test_the_report_needs_nothing_else(fitted: Path) -> None:
     page = (fitted / "report.html").read_text(encoding="utf-8")
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("data:image/png;base64,") == 8
-    for said in (MODEL, "untrained, seed 0", "control", "A.0", "does not vary", "10 random splits"):
+    for said in (
+        MODEL,
+        "subject B",
+        "untrained, seed 0",
+        "control",
+        "A.0",
+        "does not vary",
+        "10 random splits",
+    ):
         assert said in page
 
 
@@ -203,6 +213,16 @@ def test_weights_can_be_shared_over_time(method: str, folder: Path) -> None:
     assert results.root.sizes["time_bin"] == (1 if method == "ridge" else 4)
 
 
+def test_bins_before_onset_alone_are_undefined_and_no_error(folder: Path) -> None:
+    options = ["--window", "-10", "0", "--regions", "v4", "--layers", "conv3,conv3"]
+    done = run(folder, "--latencies", "0", "0", "--components", "8", "--out", "early", *options)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(folder / "early" / "summary.csv")
+    assert set(table["undefined"]) == {"before onset"}
+    assert "none defined" in done.stdout
+    assert not (folder / "early" / "region_layer_map.json").exists()  # nothing was chosen
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -216,6 +236,7 @@ def test_weights_can_be_shared_over_time(method: str, folder: Path) -> None:
         (["--stratify", "species"], "--stratify species"),
         (["--splits", "1"], "splits=1"),
         (["--window", "500", "600"], "does not cover"),
+        (["--latencies", "100", "-50"], "the first is the lower"),
         (["--time", "shared", "--cross-temporal"], "shared over time"),
     ],
 )

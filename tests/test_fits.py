@@ -9,9 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.fits import heldout
 from convrnns_brainscore.fits.correlation import pearson, spearman_brown
 from convrnns_brainscore.fits.gram import gram_matrix
-from convrnns_brainscore.fits.heldout import Method, held_out, predictor
+from convrnns_brainscore.fits.heldout import (
+    Method,
+    held_out,
+    predictor,
+    streaming_predictor,
+)
 from convrnns_brainscore.fits.reliability import (
     Trials,
     ceiling,
@@ -19,7 +25,7 @@ from convrnns_brainscore.fits.reliability import (
     reliability,
 )
 from convrnns_brainscore.fits.results import noise_corrected
-from convrnns_brainscore.fits.selection import choose, inner_splits, validate
+from convrnns_brainscore.fits.selection import bins_to_choose_by, choose, inner_splits, validate
 from convrnns_brainscore.fits.splits import make_splits, rarely_tested
 
 METHODS = [Method("pls", components=12), Method("ridge")]
@@ -255,6 +261,68 @@ def test_neurons_that_cannot_be_fitted_leave_the_others_alone(method: Method) ->
     assert result.notes[3] == "not observed"
     assert np.isnan(result.r[:, [0, 3]]).all()
     assert np.nanmean(result.r[:, 2]) > 0.9
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_gaps_do_not_spread_where_bins_share_weights(streamed: bool, monkeypatch) -> None:
+    """One neuron misses a stimulus in every bin, and one stimulus was shown once."""
+    monkeypatch.setattr(heldout, "MOST_ROWS", 0 if streamed else 5000)
+    x, y = linear(100, 6)
+    trials = trials_of(np.stack([y, 2 * y], axis=-1).reshape(100, 12), 4, noise=0.5)
+    values = trials.values.reshape(400, 6, 2)
+    values[trials.stimulus == 7, 2] = np.nan
+    values[100:][trials.stimulus[100:] == 9] = np.nan
+    trials = Trials(values, trials.stimulus, 100)
+    splits, _ = make_splits(100)
+
+    def blocks():
+        yield slice(0, 100), x
+        yield slice(100, 200), 2 * x
+
+    predict = streaming_predictor(Method("pls", 12), blocks, 200, x.shape[1])
+    result = held_out(predict, trials.average(), list(trials.halves()), splits, 12)
+    assert result.notes.tolist() == ["", "", "misses 2 responses: fitted apart", "", "", ""]
+    assert np.nanmin(result.r) > 0.8
+    assert np.isfinite(result.r).all()
+    assert np.nanmean(result.prediction_halves) > 0.9
+
+
+def test_neurons_recorded_apart_are_as_reliable_as_together() -> None:
+    """Halves are each neuron's own: NaN blocks of other subjects take nothing away."""
+    truth = np.random.default_rng(0).standard_normal((300, 20))
+    together = trials_of(truth, 4, noise=1.5)
+    values = np.full((2400, 20, 1), np.nan)
+    values[:1200, :10] = together.values[:, :10]
+    values[1200:, 10:] = together.values[:, 10:]
+    apart = Trials(values, np.tile(together.stimulus, 2), 300)
+    expected, found = (reliability(half_correlations(each)) for each in (together, apart))
+    np.testing.assert_allclose(found.mean(), expected.mean(), atol=0.02)
+    np.testing.assert_array_equal(apart.repetitions, together.repetitions)
+    np.testing.assert_allclose(apart.average(), together.average())
+    once = Trials(values[[*range(300), *range(1500, 1800)]], np.tile(np.arange(300), 2), 300)
+    assert not once.repeated  # each subject saw each stimulus once
+
+
+def test_a_choice_takes_neurons_with_gaps_along() -> None:
+    """Each neuron misses another stimulus: none has all, and the better layer is chosen."""
+    x, y = linear(80, 12)
+    y[np.arange(12), np.arange(12)] = np.nan
+    splits, _ = make_splits(80)
+    inner = inner_splits(splits, None)
+    noise = np.random.default_rng(1).standard_normal(x.shape)
+    both = [
+        validate(predictor(Method("ridge"), gram_matrix([each])), [y], splits, inner)
+        for each in (noise, x)
+    ]
+    validated, tested = (np.array(each)[:, None] for each in zip(*both, strict=True))
+    choice = choose(["noise", "truth"], [0], [0], validated, tested)
+    assert choice.layer == "truth"
+    assert choice.score.min() > 0.8
+
+
+def test_bins_without_reliability_are_not_chosen_by() -> None:
+    assert bins_to_choose_by(np.array([np.nan, 0.2, 0.9, np.nan])) == [1, 2]
+    assert bins_to_choose_by(np.full(3, np.nan)) == []
 
 
 def test_bins_can_share_their_weights() -> None:

@@ -14,7 +14,12 @@ from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits.correlation import mean
 from convrnns_brainscore.fits.prepare import match_stimuli, prepare
 from convrnns_brainscore.fits.reliability import Trials, half_correlations
-from convrnns_brainscore.recordings import Recording, as_recording, open_recording
+from convrnns_brainscore.recordings import (
+    Recording,
+    as_recording,
+    open_recording,
+    recorded_apart,
+)
 
 
 def plain(
@@ -77,8 +82,12 @@ def test_all_forms_give_the_same_recording(form: str, tmp_path: Path) -> None:
 
 def test_two_subjects_may_number_alike() -> None:
     data = plain(neurons=20, neuroid_id=("neuroid", [*range(10)] * 2))
+    assert as_recording(data.isel(neuroid=[0, 10])).neurons["neuroid_id"].tolist() == [
+        "V4.0",
+        "IT.0",
+    ]
     with pytest.raises(ConvRNNError, match="neuroid_id 0 comes twice"):
-        as_recording(data)
+        as_recording(data.assign_coords(region=("neuroid", ["IT"] * 20)))
     data = data.assign_coords(subject=("neuroid", ["A"] * 10 + ["B"] * 10))
     neurons = as_recording(data).neurons
     assert neurons["neuroid_id"].nunique() == 20
@@ -113,6 +122,13 @@ BROKEN = {
     "backwards": (
         lambda: plain(time_bin_end=("time_bin", 60 + 10 * np.arange(4))),
         "70–60 ms ends before it starts",
+    ),
+    "microseconds": (
+        lambda: plain(
+            time_bin_start=("time_bin", 70_000 + 10_000 * np.arange(4)),
+            time_bin_end=("time_bin", 80_000 + 10_000 * np.arange(4)),
+        ),
+        "ms from image onset",
     ),
     "NaN time": (
         lambda: plain(time_bin_end=("time_bin", [80, 90, np.nan, 110])),
@@ -195,6 +211,8 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
         ({"stratify": "repetition"}, "--stratify repetition"),
         ({"needed": 27}, "Give --components"),
         ({"window": (0.0, 70.0)}, "does not cover"),
+        ({"window": (100.0, 100.0)}, "ends after it starts"),
+        ({"group": "object_name"}, "2 groups cannot be split: 4"),
     ],
 )
 def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> None:
@@ -211,6 +229,43 @@ def test_the_presentation_follows_the_recording() -> None:
     assert (shifted.presentation.times, shifted.presentation.image_off) == (16, 5)
     said = plain().assign_coords(image_on_ms=("presentation", [200] * 90))
     assert prepare(as_recording(said), files(), latencies=[0]).presentation.image_off is None
+
+
+def test_recordings_made_apart_become_one() -> None:
+    """Regions with presentations and numbers of their own."""
+    v4 = plain(neurons=4, region=("neuroid", ["V4"] * 4))
+    it = plain(neurons=3, repetitions=5, region=("neuroid", ["IT"] * 3))
+    recording = as_recording(recorded_apart([v4, it]))
+    assert recording.values.shape == (90 + 150, 7, 4)
+    assert len(recording.stimuli) == 30
+    assert recording.neurons["neuroid_id"].tolist()[3:5] == ["V4.3", "IT.0"]
+    prepared = prepare(recording, files())
+    alone = prepare(as_recording(it), files())
+    np.testing.assert_allclose(
+        prepared.responses(prepared.neurons("IT"), [0, 1]), alone.responses(slice(None), [0, 1])
+    )
+    with pytest.raises(ConvRNNError, match="same time bins"):
+        recorded_apart([v4, it.isel(time_bin=[0])])
+
+
+def test_ids_and_objects_survive_a_merge() -> None:
+    """Whole numbers that became floating-point, and a value that is missing here and there."""
+    data = plain(stimulus_id=("presentation", np.tile(np.arange(30.0), 3)))
+    assert as_recording(data).stimuli["stimulus_id"].tolist()[:2] == ["0", "1"]
+    names = data["object_name"].values.astype(object)
+    names[35] = np.nan
+    assert (
+        "object_name"
+        in as_recording(data.assign_coords(object_name=("presentation", names))).stimuli
+    )
+
+
+def test_a_bin_without_responses_is_said() -> None:
+    data = plain()
+    data[..., 3] = np.nan
+    prepared = prepare(as_recording(data), files())
+    assert "no responses at 100–110 ms" in prepared.notes
+    assert prepared.choosing_bins("V4") == [0, 1, 2]
 
 
 def test_single_presentations_have_no_ceiling() -> None:

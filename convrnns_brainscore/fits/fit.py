@@ -189,6 +189,9 @@ class _Fitting:
             for layer in wanted
             if layer not in found
         }
+        for layer in [layer for layer in bins if not bins[layer].averages]:
+            none = self._bins(_no_features, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
+            found[layer] = self._save(none.assign_attrs(made_by), name, layer)
         limit = self.scratch_limit
         if limit is None:
             limit = int(0.8 * shutil.disk_usage(self.out).free)
@@ -199,15 +202,13 @@ class _Fitting:
                 group,
                 presentation,
                 self.prepared.stimuli,
-                self.work,
+                self.out if self.keep_features else self.work,
                 progress=not self.console.quiet,
             )
             for layer in group:
                 data = self._layer(store, layer, group[layer], wanted[layer], f"{name} {layer}")
                 found[layer] = self._save(data.assign_attrs(made_by), name, layer)
-            if self.keep_features:
-                store.path.replace(self.out / store.path.name)
-            else:
+            if not self.keep_features:
                 shutil.rmtree(store.path)
         return {(name, layer): found[layer] for layer in wanted}
 
@@ -363,13 +364,8 @@ class _Fitting:
         """These features against each bin's responses: median r over neurons, [split, bin]."""
         prepared = self.prepared
         responses = prepared.responses(neurons, range(len(prepared.time_bins)))
-        whole = responses[:, np.isfinite(responses).all(axis=(0, 2))]
-        result = np.full((len(prepared.splits), whole.shape[2]), np.nan)
-        if whole.shape[1]:
-            bins = [np.ascontiguousarray(each) for each in np.moveaxis(whole, 2, 0)]
-            for index, split in enumerate(prepared.splits):
-                result[index] = test_medians(predict, bins, split)
-        return result
+        bins = [np.ascontiguousarray(each) for each in np.moveaxis(responses, 2, 0)]
+        return np.array([test_medians(predict, bins, split) for split in prepared.splits])
 
     def _dataset(
         self,
@@ -438,7 +434,7 @@ class _Choices:
     ----------
     pairs : place of the features → region, latency and bin that they are fitted to.
     validated, tested : [region, latency, split, choosing bin], as `selection.validate` gives them.
-    bins : [region, choosing bin], positions of time bins.
+    bins : [region, choosing bin], positions of time bins; −1 where a region has fewer.
     """
 
     def __init__(
@@ -449,7 +445,10 @@ class _Choices:
         bins: Mapping[str, list[int]],
     ) -> None:
         self.regions, self.latencies = list(regions), list(latencies)
-        self.bins = np.array([bins[region] for region in regions], np.int64)
+        most = max(len(each) for each in bins.values())
+        self.bins = np.full((len(regions), most), -1)
+        for row, region in enumerate(regions):
+            self.bins[row, : len(bins[region])] = bins[region]
         shape = (len(regions), len(latencies), splits, self.bins.shape[1])
         self.validated, self.tested = np.full(shape, np.nan), np.full(shape, np.nan)
         self.pairs: dict[int, list[tuple[str, int, int]]] = {}
@@ -463,12 +462,9 @@ class _Choices:
         for region, pairs in _by_region(self.pairs.get(position, [])).items():
             neurons = prepared.neurons(region)
             responses = prepared.responses(neurons, [index for _, index in pairs])
-            whole = responses[:, np.isfinite(responses).all(axis=(0, 2))]
-            if not whole.shape[1]:
-                continue
             validated, tested = validate(
                 predict,
-                [np.ascontiguousarray(each) for each in np.moveaxis(whole, 2, 0)],
+                [np.ascontiguousarray(each) for each in np.moveaxis(responses, 2, 0)],
                 prepared.splits,
                 prepared.inner,
             )
@@ -480,6 +476,10 @@ class _Choices:
 
     def _place(self, row: int, time_bin: int) -> int:
         return int(np.flatnonzero(self.bins[row] == time_bin)[0])
+
+
+def _no_features(position: int) -> NDArray[np.float64]:
+    raise AssertionError("no bin of the layer has features")
 
 
 def _by_region(pairs: Sequence[tuple[str, int, int]]) -> dict[str, list[tuple[int, int]]]:

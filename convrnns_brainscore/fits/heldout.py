@@ -19,7 +19,7 @@ from rich.filesize import decimal
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits.correlation import pearson
+from convrnns_brainscore.fits.correlation import mean, pearson
 from convrnns_brainscore.fits.gram import coordinates, gram_matrix, split_gram
 from convrnns_brainscore.fits.pls import COMPONENTS, MOST_ROWS, Blocks, kernel_pls, streamed_pls
 from convrnns_brainscore.fits.reliability import HALVINGS
@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
 Halves = Sequence[tuple[Array, Array]]
 """Responses [stimulus, neuron, bin] averaged over either half of the repetitions, for each
 halving."""
+
+NOT_OBSERVED = "not observed"
 
 IN_MEMORY = 2**30
 """Bytes of features of which inner products between rows are formed where bins share weights."""
@@ -218,7 +220,7 @@ def fitted_together(
         present, values = observed[:, neuron], responses[:, neuron]
         missing = int((~present).sum())
         if not present.any():
-            notes[neuron] = "not observed"
+            notes[neuron] = NOT_OBSERVED
             continue
         if not _varies(values[present]):
             notes[neuron] = "does not vary"
@@ -322,12 +324,15 @@ def held_out(
         places, tasks = [], []
         for place in range(halving_count(len(splits))) if halves else ():
             first, second = (_as_rows(each)[:, chosen] for each in halves[place % len(halves)])
-            both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+            # A stimulus without either half in most neurons is left out; in the others it counts
+            # as the mean, so that no neuron's gaps take stimuli from the rest.
+            missing = ~(np.isfinite(first) & np.isfinite(second))
+            both = missing.mean(axis=1) < 0.5
             split = over_bins[place % len(splits)].among(group.present)
             split = Split(split.train[both[split.train]], split.test)
             if len(split.train) > needed:
                 places.append(place)
-                tasks += [Task(first, split), Task(second, split)]
+                tasks += [Task(filled(each, split), split) for each in (first, second)]
                 result.response_halves[place, chosen] = _by_bin(
                     first[split.test], second[split.test], split.test, stimuli, bins
                 )
@@ -339,6 +344,14 @@ def held_out(
                 one.responses, other.responses, task.split.test, stimuli, bins
             )
     return result
+
+
+def filled(responses: Array, split: Split) -> Array:
+    """Responses with each neuron's mean over the training rows where it misses a row."""
+    missing = ~np.isfinite(responses)
+    if not missing.any():
+        return responses
+    return np.where(missing, np.nan_to_num(mean(responses[split.train])), responses)
 
 
 def _as_rows(responses: Array) -> Array:

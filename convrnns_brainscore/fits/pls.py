@@ -31,6 +31,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, svds
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
+from convrnns_brainscore.fits.correlation import mean
 from convrnns_brainscore.fits.gram import coordinates
 
 COMPONENTS = 25
@@ -278,7 +279,7 @@ class _Streamed:
         most: int,
     ) -> None:
         self.mean = responses[chosen].mean(axis=0, dtype=np.float64)
-        self.overall = responses.mean(axis=0, dtype=np.float64)
+        self.overall = np.nan_to_num(mean(np.asarray(responses, np.float64)))
         self.chosen, self.offset = chosen, offset
         self.cross = np.zeros((len(offset), responses.shape[1]))
         self.weights, self.projections = (np.zeros((len(offset), most)) for _ in range(2))
@@ -287,8 +288,9 @@ class _Streamed:
         self.found, self.largest, self.ended = 0, 0.0, False
 
     def centred(self, responses: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Less their mean over all rows, which is the same for all fits to the same responses."""
-        return (responses - self.overall).astype(np.float32)
+        """Less their mean over all rows, which is the same for all fits to the same responses.
+        What is missing is in no training row."""
+        return np.nan_to_num(responses - self.overall).astype(np.float32)
 
     def begin(self) -> None:
         """X'Y is whole, but for the means over the training rows."""

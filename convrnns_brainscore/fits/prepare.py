@@ -97,9 +97,11 @@ class Prepared:
 
     def choosing_bins(self, region: str) -> list[int]:
         """The bins by which a region's layer and latency are chosen."""
-        known = self.reliability[self.neurons(region)]
+        neurons = self.neurons(region)
+        known = self.reliability[neurons]
         if not np.isfinite(known).any():  # no repetitions: the bins in the middle of the response
-            known = np.broadcast_to(_after_onset(self.time_bins), known.shape)
+            heard = np.isfinite(self.recording.values[:, neurons]).any(axis=0)
+            known = np.where(heard, _after_onset(self.time_bins), np.nan)
         return bins_to_choose_by(median(known, axis=0))
 
 
@@ -141,6 +143,8 @@ def prepare(
         networks do not have.
     """
     notes: list[str] = []
+    if window is not None and not window[0] < window[1]:
+        raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
     recording = recording.only(regions or recording.regions)
     recording = recording.in_bins([window]) if window else recording.no_finer_than_steps()
     files = match_stimuli(recording.stimuli, stimuli, notes)
@@ -170,8 +174,14 @@ def prepare(
     if strata:
         for name, count in rarely_tested(made, strata).items():
             notes.append(f"{stratify} {name} is not tested in {count} of {splits} splits")
-    correlations = half_correlations(Trials(recording.values, recording.stimulus, len(table)))
-    repeated = int((np.bincount(recording.stimulus) > 1).sum())
+    trials = Trials(recording.values, recording.stimulus, len(table))
+    bins = range(len(recording.time_bins))
+    correlations = np.stack([half_correlations(trials.at(index)) for index in bins], axis=-1)
+    silent = ~np.isfinite(recording.values).any(axis=(0, 1))
+    for index in np.flatnonzero(silent):
+        start, end = recording.time_bins[index]
+        notes.append(f"no responses at {start:g}–{end:g} ms")
+    repeated = int((trials.repetitions > 1).sum())
     if not repeated:
         notes.append("no stimulus was shown twice: there is no ceiling and no reliability")
     elif repeated < len(table):
@@ -202,7 +212,8 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     known = files.set_index("stimulus_id")
     if not wanted.isin(known.index).any():  # ids that are whole file names
         by_name = files.assign(stimulus_id=[path.rpartition("/")[2] for path in files["filename"]])
-        if wanted.isin(by_name["stimulus_id"]).all():
+        unique = not by_name["stimulus_id"].duplicated().any()
+        if unique and wanted.isin(by_name["stimulus_id"]).all():
             known = by_name.set_index("stimulus_id")
     missing = wanted[~wanted.isin(known.index)]
     spare = known.index[~known.index.isin(wanted)]

@@ -70,24 +70,50 @@ class Trials:
     def halves(self, halvings: int = HALVINGS) -> Iterator[tuple[Responses, Responses]]:
         """Averages over either half of each stimulus's presentations, at random.
 
-        Of an odd number the greater half falls to either side, by chance.
+        A neuron's halves are of the presentations that it was recorded in. Of an odd number the
+        greater half falls to either side, by chance.
         """
         rng = np.random.default_rng(SEED)
+        patterns = self._recorded_alike()
         for _ in range(halvings):
-            order = np.lexsort((rng.random(len(self.stimulus)), self.stimulus))
-            starts, counts = np.unique(self.stimulus[order], return_index=True, return_counts=True)[
-                1:
-            ]
-            rank = np.arange(len(order)) - np.repeat(starts, counts)
-            odd = counts % 2 * rng.integers(0, 2, len(counts))
-            first = np.empty(len(order), bool)
-            first[order] = rank < np.repeat((counts + odd) // 2, counts)
-            yield self.average(first), self.average(~first)
+            chance, coins = rng.random(len(self.stimulus)), rng.integers(0, 2, self.stimuli)
+            first = np.full((self.stimuli, *self.values.shape[1:]), np.nan)
+            second = first.copy()
+            for rows, neurons in patterns:
+                shown = self.stimulus[rows]
+                order = np.lexsort((chance[rows], shown))
+                names, starts, counts = np.unique(
+                    shown[order], return_index=True, return_counts=True
+                )
+                rank = np.arange(len(order)) - np.repeat(starts, counts)
+                one = np.empty(len(order), bool)
+                one[order] = rank < np.repeat((counts + counts % 2 * coins[names]) // 2, counts)
+                part = Trials(self.values[rows][:, neurons], shown, self.stimuli)
+                first[:, neurons], second[:, neurons] = part.average(one), part.average(~one)
+            yield first, second
+
+    def _recorded_alike(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Presentations, and the neurons that were recorded in these and no others."""
+        trailing = tuple(range(2, self.values.ndim))
+        observed = np.isfinite(self.values).any(axis=trailing)
+        if observed.all():
+            return [(np.arange(len(observed)), np.arange(observed.shape[1]))]
+        alike: dict[bytes, list[int]] = {}
+        for neuron in np.flatnonzero(observed.any(axis=0)):
+            alike.setdefault(observed[:, neuron].tobytes(), []).append(int(neuron))
+        return [
+            (np.flatnonzero(observed[:, each[0]]), np.array(each, np.intp))
+            for each in alike.values()
+        ]
 
     @property
     def repetitions(self) -> NDArray[np.intp]:
-        """How often each stimulus was shown."""
-        return np.bincount(self.stimulus, minlength=self.stimuli)
+        """How often each stimulus was shown to the neurons that it was shown to most often."""
+        counts = [
+            np.bincount(self.stimulus[rows], minlength=self.stimuli)
+            for rows, _ in self._recorded_alike()
+        ]
+        return np.max(counts, axis=0) if counts else np.zeros(self.stimuli, np.intp)
 
 
 def half_correlations(trials: Trials, halvings: int = HALVINGS) -> NDArray[np.float64]:

@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.correlation import mean, median, spearman_brown
+from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import ceiling
 from convrnns_brainscore.fits.selection import Choice, choose
+from convrnns_brainscore.recordings import ALL
 
 SCHEMA = 1
 """Version of what ``results.nc`` holds."""
@@ -36,8 +38,7 @@ MIN_CEILING = 0.1
 MIN_RELIABILITY = 0.3
 """Neurons that agree less with themselves are left out of per-neuron normalised values."""
 
-ALL = "all"
-"""What stands for all subjects together."""
+NO_RESPONSES = "no responses"
 
 Array = NDArray[np.float64]
 
@@ -172,7 +173,8 @@ def predictivity(results: Results, model: str, layer: str, neurons: Sequence[str
     reasons = []
     for index, reason in enumerate(fit["undefined"].values.tolist()):
         if not reason and not counted[:, index].any():
-            reason = "no neuron and no prediction varies"
+            silent = (fit["note"].values[here, index] == NOT_OBSERVED).all()
+            reason = NO_RESPONSES if silent else "no neuron and no prediction varies"
         reasons.append(reason)
     return Predictivity(
         raw,
@@ -239,7 +241,7 @@ def noise_corrected(fit: xr.Dataset, neurons: Any = slice(None)) -> Array:
 
 
 def region_choices(results: Results, model: str) -> dict[str, Choice]:
-    """Region → its layer, latency and bin, by `selection.choose`."""
+    """Region → its layer, latency and bin, by `selection.choose`, where anything is defined."""
     layers: dict[str, list[tuple[str, xr.Dataset, int]]] = {}
     for (name, layer), fit in results.fits.items():
         if name == model and "validated" in fit:
@@ -249,12 +251,19 @@ def region_choices(results: Results, model: str) -> dict[str, Choice]:
     for region in results.regions:
         if region in layers:
             names, fits, places = zip(*layers[region], strict=True)
+            bins = fits[0]["choosing_bins"].values[places[0]]
+            kept = bins >= 0
+            known = np.concatenate(
+                [f["validated"].values[p] for f, p in zip(fits, places, strict=True)]
+            )
+            if not np.isfinite(known).any():
+                continue
             found[region] = choose(
                 names,
                 [int(each) for each in fits[0]["latency"].values],
-                fits[0]["choosing_bins"].values[places[0]].tolist(),
+                bins[kept].tolist(),
                 *(
-                    np.stack([f[v].values[p] for f, p in zip(fits, places, strict=True)])
+                    np.stack([f[v].values[p][..., kept] for f, p in zip(fits, places, strict=True)])
                     for v in ("validated", "tested")
                 ),
             )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from convrnns_brainscore.fits.correlation import mean, median, pearson
-from convrnns_brainscore.fits.heldout import Predict, Task
+from convrnns_brainscore.fits.heldout import Predict, Task, filled
 from convrnns_brainscore.fits.splits import SEED, Split
 
 LATENCIES = tuple(range(-50, 101, 10))
@@ -56,8 +56,8 @@ def bins_to_choose_by(reliability: Array) -> list[int]:
     ----------
     reliability : [bin], the median over neurons; NaN where it is undefined.
     """
-    known = np.where(np.isfinite(reliability), reliability, -np.inf)
-    best = np.argsort(-known, kind="stable")[:SELECTION_BINS]
+    known = np.flatnonzero(np.isfinite(reliability))
+    best = known[np.argsort(-reliability[known], kind="stable")[:SELECTION_BINS]]
     return sorted(int(index) for index in best)
 
 
@@ -72,7 +72,7 @@ def validate(
     Parameters
     ----------
     predict : `heldout.predictor` of the features.
-    responses : for each bin [stimulus, neuron] of neurons without missing stimuli.
+    responses : for each bin [stimulus, neuron]; NaN where nothing was observed.
     splits, inner : as `inner_splits` makes them.
 
     Returns
@@ -91,8 +91,12 @@ def validate(
 
 
 def test_medians(predict: Predict, responses: Sequence[Array], split: Split) -> list[float]:
-    """The median r over neurons of each of some bins, on a split's test stimuli."""
-    predicted = predict([Task(each, split) for each in responses])
+    """The median r over neurons of each of some bins, on a split's test stimuli.
+
+    Where a neuron misses training stimuli it is taken to have responded as to the others on the
+    mean: for a choice, all neurons are to be the same at every layer and latency.
+    """
+    predicted = predict([Task(filled(each, split), split) for each in responses])
     return [
         float(median(pearson(one.responses, each[split.test])))
         for one, each in zip(predicted, responses, strict=True)

@@ -83,7 +83,7 @@ def make_splits(
     if strata is not None:
         _check_strata(pd.Series(strata), stimuli, test)
     if groups is not None:
-        _check_groups(pd.Series(groups), count if strata is not None else 2)
+        _check_groups(pd.Series(groups), count if strata is not None else 4)
     if strata is not None and groups is not None:
         chosen = StratifiedGroupKFold(count, shuffle=True, random_state=SEED)
         how = f"{count} folds that keep groups together and strata balanced (StratifiedGroupKFold)"

@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import reliability
 from convrnns_brainscore.fits.results import (
     MIN_CEILING,
     MIN_RELIABILITY,
+    Predictivity,
     Results,
     best_layer,
     layers_of,
@@ -77,7 +79,7 @@ def page(results: Results) -> str:
             "layers": _picture(layers_figure(results, region)),
             "neurons": _picture(neurons_figure(results, region)),
             "crossed": _crossed(results, region),
-            "best": [_best_row(results, model, region) for model in results.models],
+            "best": [row for model in results.models for row in _best_rows(results, model, region)],
         }
         for region in results.regions
     ]
@@ -273,13 +275,26 @@ def _crossed(results: Results, region: str) -> str | None:
     return None if figure is None else _picture(figure)
 
 
-def _best_row(results: Results, model: str, region: str) -> dict[str, str]:
+def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]]:
+    """The best layer and bin over all neurons, and the same of each subject of several."""
     best = best_layer(results, model, region)
     if best is None or best.bin is None:
-        return {"model": model, "layer": "–", "bin": "no defined bin"}
-    layer, found, where = best.layer, best.values, best.bin
+        return [{"model": model, "layer": "–", "bin": "no defined bin"}]
+    inside = results.root["region"].values == region
+    ids, subjects = (results.root[n].values[inside] for n in ("neuroid_id", "subject"))
+    layer, where = best.layer, best.bin
+    rows = [_row(results, f"{model} ({_label(results, model)})", layer, best.values, where)]
+    for subject in dict.fromkeys(subjects.tolist()) if len(set(subjects)) > 1 else ():
+        theirs = predictivity(results, model, layer, ids[subjects == subject].tolist())
+        rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
+    return rows
+
+
+def _row(
+    results: Results, name: str, layer: str, found: Predictivity, where: int
+) -> dict[str, str]:
     return {
-        "model": f"{model} ({_label(results, model)})",
+        "model": name,
         "layer": layer,
         "bin": "{:g}–{:g} ms".format(*time_bins(results.root)[where]),
         "r": f"{found.r[where]:.3f} ± {found.error[where]:.3f}",
@@ -291,8 +306,8 @@ def _best_row(results: Results, model: str, region: str) -> dict[str, str]:
     }
 
 
-def _number(value: float) -> str:
-    return "–" if not np.isfinite(value) else f"{value:.3f}"
+def _number(value: Any) -> str:
+    return "–" if not np.isfinite(value) else f"{float(value):.3f}"
 
 
 def _agreement(chosen: Sequence[tuple[str, int, int]]) -> str:
@@ -309,7 +324,9 @@ def _notes(results: Results) -> list[str]:
     ids = results.root["neuroid_id"].values.tolist()
     found: dict[str, list[str]] = {name: [] for name in ids}
     for fit in results.fits.values():
-        for name, notes in zip(fit["neuroid_id"].values, fit["note"].values, strict=True):
+        heard = (fit["note"].values != NOT_OBSERVED).any(axis=0)  # bins with any response
+        notes_of_bins = fit["note"].values[:, heard]
+        for name, notes in zip(fit["neuroid_id"].values, notes_of_bins, strict=True):
             found[name] += [note for note in notes if note]
     known = reliability(results.root["half_correlation"].values)
     highest = np.nanmax(np.where(np.isfinite(known), known, -np.inf), axis=1)
