@@ -86,7 +86,7 @@ def test_two_subjects_may_number_alike() -> None:
         "V4.0",
         "IT.0",
     ]
-    with pytest.raises(ConvRNNError, match="neuroid_id 0 comes twice"):
+    with pytest.raises(ConvRNNError, match=r"neuroid_id IT\.0 comes twice"):
         as_recording(data.assign_coords(region=("neuroid", ["IT"] * 20)))
     data = data.assign_coords(subject=("neuroid", ["A"] * 10 + ["B"] * 10))
     neurons = as_recording(data).neurons
