@@ -28,7 +28,7 @@ NETWORKS = ("timedecay_shallow", "simplernn_shallow")
 LAYERS = ("conv3", "conv4", "conv5")
 LATENCIES = (-20, 0, 20, 40, 60)
 RECORDED = [(70, 80), (90, 100), (110, 120), (130, 140)]
-STIMULI, NEURONS, REPETITIONS = 200, 30, 10
+STIMULI, NEURONS, REPETITIONS = 300, 50, 30
 
 
 def main() -> None:

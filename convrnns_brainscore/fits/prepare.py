@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Prepared:
     half_correlations: NDArray[np.float64]
     notes: list[str]
 
-    @property
+    @cached_property
     def trials(self) -> Trials:
         """Responses to single presentations."""
         recording = self.recording
@@ -65,7 +66,7 @@ class Prepared:
         """Start and end in ms."""
         return self.recording.time_bins
 
-    @property
+    @cached_property
     def reliability(self) -> NDArray[np.float64]:
         """Spearman–Brown split-half reliability, [neuron, bin]."""
         return reliability(self.half_correlations)

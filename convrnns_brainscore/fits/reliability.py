@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ class Trials:
             for each in alike.values()
         ]
 
-    @property
+    @cached_property
     def repetitions(self) -> NDArray[np.intp]:
         """How often each stimulus was shown to the neurons that it was shown to most often."""
         counts = [
