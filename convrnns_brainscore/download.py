@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pooch
@@ -69,29 +70,47 @@ def download(
     if _is_whole(prefix):
         return False
     arriving = prefix.parent / ".download"
-    arriving.mkdir(parents=True, exist_ok=True)
-    with FileLock(arriving / "lock"):
+    with _alone_in(arriving):
         if _is_whole(prefix):
             return False
-        try:
-            known = read_record(prefix)
-            foreign = [file for file in _files(prefix) if file.exists() and not known]
-            if foreign:
-                raise ConvRNNError(
-                    f"{foreign[0]} is there, and no download of ours brought it: it is left as it "
-                    "is. Move it away, or name another folder."
-                )
-            registry = {
-                file.name: known[file]["sha256"] if file in known else None
-                for file in _files(prefix)
-            }
-            _fetch(registry, arriving, f"{base_address}/{model}", prefix.parent / RECORD, progress)
-            _keep(model, prefix, arriving, shapes, base_address)
-        finally:
-            shutil.rmtree(arriving, ignore_errors=True)
-            with suppress(OSError):  # unless something is in it
-                prefix.parent.rmdir()
+        known = read_record(prefix)
+        foreign = [file for file in _files(prefix) if file.exists() and not known]
+        if foreign:
+            raise ConvRNNError(
+                f"{foreign[0]} is there, and no download of ours brought it: it is left as it "
+                "is. Move it away, or name another folder."
+            )
+        registry = {
+            file.name: known[file]["sha256"] if file in known else None for file in _files(prefix)
+        }
+        _fetch(registry, arriving, f"{base_address}/{model}", prefix.parent / RECORD, progress)
+        _keep(model, prefix, arriving, shapes, base_address)
     return True
+
+
+@contextmanager
+def _alone_in(arriving: Path) -> Iterator[None]:
+    """Hold the folder, and remove it at the end with what is in it.
+
+    Another process that held it may have removed it between any two lines here.
+    """
+    while True:
+        arriving.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(arriving / "lock")
+        try:
+            lock.acquire()
+        except FileNotFoundError:  # removed since it was made
+            continue
+        if (arriving / "lock").exists():
+            break
+        lock.release()
+    try:
+        yield
+    finally:
+        shutil.rmtree(arriving, ignore_errors=True)
+        with suppress(OSError):  # unless something is in it
+            arriving.parent.rmdir()
+        lock.release()
 
 
 def _keep(

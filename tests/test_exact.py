@@ -16,6 +16,7 @@ from convrnns_brainscore.fits.results import mean, median
 from convrnns_brainscore.fits.splits import make_splits
 
 STIMULI, FEATURES, NEURONS = 120, 300, 12
+SLOW = ["ridge", "spantime_ridge"]
 
 
 def assembly(values: np.ndarray, kind: str) -> NeuroidAssembly:
@@ -58,7 +59,7 @@ def converged(metric):
 
 @pytest.mark.parametrize(
     "name",
-    ["pls", "ridge", "spantime_pls", pytest.param("spantime_ridge", marks=pytest.mark.slow)],
+    ["pls", "spantime_pls", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)],
 )
 def test_scores_are_brain_scores(name: str) -> None:
     """The stimuli may come in another order, and the metric's own number is within 1e-3."""
@@ -73,7 +74,7 @@ def test_scores_are_brain_scores(name: str) -> None:
         np.testing.assert_allclose(exact.values, strict.values, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["pls", "ridge"])
+@pytest.mark.parametrize("name", ["pls", pytest.param("ridge", marks=pytest.mark.slow)])
 def test_fits_score_as_brain_score_does(name: str) -> None:
     """Median over neurons, mean over the ten splits: `convrnns fit` on the same splits."""
     features, responses = simulated(1)

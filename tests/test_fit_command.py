@@ -25,7 +25,7 @@ MODEL = "timedecay_shallow"
 BINS = [(-10, 0), (30, 50), (50, 70), (70, 90)]
 OPTIONS = ["--latencies", "0", "20", "--components", "8"]
 FIT = [sys.executable, "-m", "convrnns_brainscore.cli", "fit", MODEL, "recording.nc"]
-Done = subprocess.CompletedProcess[str]
+FIT += ["--stimuli", "stimuli", "--weights", "random"]
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +62,20 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, *options: str) -> Done:
-    command = [*FIT, "--stimuli", "stimuli", "--weights", "random", *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def fit(folder: Path, *options: str) -> Done:
-    return run(folder, *OPTIONS, *options)
+def ended_with(arguments: list[str], folder: Path, monkeypatch) -> int:
+    """The exit code of the command, run in this process."""
+    monkeypatch.chdir(folder)
+    command = ["convrnns", "fit", MODEL, *arguments, "--stimuli", "stimuli", "--weights", "random"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
 
 
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> Path:
-    done = fit(folder, "--out", "fits", "--cross-temporal")
+    command = [*FIT, *OPTIONS, "--out", "fits", "--cross-temporal"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name in ("results.nc", "summary.csv", "region_layer_map.json", "report.html"):
         assert f"fits/{name}" in done.stdout
@@ -160,19 +162,18 @@ def test_the_report_needs_nothing_else(fitted: Path) -> None:
         assert said in page
 
 
-def test_the_same_command_again_finds_it_complete(fitted: Path, folder: Path) -> None:
+def test_the_same_command_again_finds_it_complete(fitted, folder, monkeypatch, capsys) -> None:
     before = (fitted / "results.nc").stat()
-    again = fit(folder, "--out", "fits", "--cross-temporal")
-    assert again.returncode == 0
+    again = ["recording.nc", *OPTIONS, "--out", "fits", "--cross-temporal"]
+    assert ended_with(again, folder, monkeypatch) == 0
     assert (fitted / "results.nc").stat().st_ino == before.st_ino
-    other = fit(folder, "--out", "fits", "--splits", "5")
-    assert other.returncode == 2
-    assert "was begun with" in other.stderr
+    assert ended_with([*again, "--splits", "5"], folder, monkeypatch) == 2
+    assert "was begun with" in capsys.readouterr().err
     assert (fitted / "results.nc").stat().st_ino == before.st_ino
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_numbers(fitted: Path, folder: Path) -> None:
-    command = [*FIT, "--stimuli", "stimuli", "--weights", "random", *OPTIONS]
+    command = [*FIT, *OPTIONS]
     command += ["--cross-temporal", "--out", "killed"]
     out = folder / "killed"
     moments = [
@@ -202,24 +203,24 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(fitted: Path, folder
 
 
 @pytest.mark.parametrize("method", ["pls", pytest.param("ridge", marks=pytest.mark.slow)])
-def test_weights_can_be_shared_over_time(method: str, folder: Path) -> None:
+def test_weights_can_be_shared_over_time(method: str, folder: Path, monkeypatch) -> None:
     options = {"pls": ["--components", "8"], "ridge": ["--window", "30", "90"]}[method]
     options += ["--time", "shared", "--method", method, "--regions", "IT", "--splits", "3"]
-    done = run(folder, "--latencies", "0", "0", "--out", f"shared-{method}", *options)
-    assert done.returncode == 0, done.stderr
+    options += ["--latencies", "0", "0", "--out", f"shared-{method}"]
+    assert ended_with(["recording.nc", *options], folder, monkeypatch) == 0
     results = read_results(folder / f"shared-{method}" / "results.nc")
     r = predictivity(results, MODEL, "conv5", results.neurons("IT")).r
     assert np.nanmax(r) > 0.4
     assert results.root.sizes["time_bin"] == (1 if method == "ridge" else 4)
 
 
-def test_bins_before_onset_alone_are_undefined_and_no_error(folder: Path) -> None:
+def test_bins_before_onset_alone_are_undefined(folder, monkeypatch, capsys) -> None:
     options = ["--window", "-10", "0", "--regions", "v4", "--layers", "conv3,conv3"]
-    done = run(folder, "--latencies", "0", "0", "--components", "8", "--out", "early", *options)
-    assert done.returncode == 0, done.stderr
+    options += ["--latencies", "0", "0", "--components", "8", "--out", "early"]
+    assert ended_with(["recording.nc", *options], folder, monkeypatch) == 0
     table = pd.read_csv(folder / "early" / "summary.csv")
     assert set(table["undefined"]) == {"before onset"}
-    assert "none defined" in done.stdout
+    assert "none defined" in capsys.readouterr().out
     assert not (folder / "early" / "region_layer_map.json").exists()  # nothing was chosen
 
 
@@ -243,7 +244,8 @@ def test_bins_before_onset_alone_are_undefined_and_no_error(folder: Path) -> Non
 def test_bad_input_is_one_line(
     options: list[str], said: str, folder: Path, monkeypatch, capsys
 ) -> None:
-    refused(["recording.nc", *OPTIONS, *options, "--out", "bad"], folder, monkeypatch)
+    arguments = ["recording.nc", *OPTIONS, *options, "--out", "bad"]
+    assert ended_with(arguments, folder, monkeypatch) == 2
     error = capsys.readouterr().err
     assert said in error
     assert not list(folder.glob("bad/results.nc"))
@@ -253,15 +255,5 @@ def test_bad_input_is_one_line(
     ("name", "said"), [("missing.nc", "there is no"), ("MajajHong2015.publick", "Did you mean")]
 )
 def test_what_is_no_recording_is_one_line(name, said, folder, monkeypatch, capsys) -> None:
-    refused([name], folder, monkeypatch)
+    assert ended_with([name], folder, monkeypatch) == 2
     assert said in capsys.readouterr().err
-
-
-def refused(arguments: list[str], folder: Path, monkeypatch) -> None:
-    """The command ends with code 2, not with a traceback."""
-    monkeypatch.chdir(folder)
-    command = ["convrnns", "fit", MODEL, *arguments, "--stimuli", "stimuli", "--weights", "random"]
-    monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
