@@ -8,7 +8,7 @@ metric would make of it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,24 +17,20 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
     walk_coords,
 )
 from brainscore_vision.metric_helpers.temporal import SpanTimeRegression
-from brainscore_vision.metrics.regression_correlation.metric import (
-    CrossRegressedCorrelation,
-    ReverseCrossRegressedCorrelation,
-)
-from numpy.typing import NDArray
+from brainscore_vision.metrics.regression_correlation.metric import CrossRegressedCorrelation
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits.gram import gram_matrix
+from convrnns_brainscore.fits.gram import gram_of
 from convrnns_brainscore.fits.heldout import (
-    COLUMNS,
     Method,
     Predict,
     Task,
     predictor,
     streaming_predictor,
 )
+from convrnns_brainscore.fits.pls import bin_after_bin
 from convrnns_brainscore.fits.splits import Split
 
 
@@ -53,9 +49,7 @@ class ExactMetric:
     def __init__(self, metric: Any) -> None:
         self._metric = metric
         self._shared = False
-        if type(metric) is not CrossRegressedCorrelation or isinstance(
-            metric, ReverseCrossRegressedCorrelation
-        ):
+        if type(metric) is not CrossRegressedCorrelation:  # its reverse is a subclass
             raise _unsuited(metric)
         regression = metric.regression
         if isinstance(regression, SpanTimeRegression):
@@ -87,20 +81,11 @@ class _Regression:
         self._shared = shared
         self._predict: Predict
         if shared:
-
-            def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
-                for index in range(self._bins):
-                    for first in range(0, self._stimuli, 64):
-                        block = np.asarray(values[first : first + 64, :, index], np.float32)
-                        start = index * self._stimuli + first
-                        yield slice(start, start + len(block)), block
-
             rows = self._stimuli * self._bins
+            blocks = partial(bin_after_bin, values, range(self._bins))
             self._predict = streaming_predictor(method, blocks, rows, values.shape[1])
         else:
-            columns = range(0, values.shape[1], COLUMNS)
-            gram = gram_matrix(values[:, start : start + COLUMNS] for start in columns)
-            self._predict = predictor(method, gram)
+            self._predict = predictor(method, gram_of(values))
 
     def fit(self, source: NeuroidAssembly, target: NeuroidAssembly) -> None:
         chosen = [self._row[key] for key in source["stimulus_id"].values]

@@ -44,6 +44,7 @@ from convrnns_brainscore.fits.heldout import (
     predictor,
     streaming_predictor,
 )
+from convrnns_brainscore.fits.pls import Block
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.results import (
     SCHEMA,
@@ -232,7 +233,7 @@ class _Fitting:
         if self.time == SHARED:
             stimuli = len(features)
 
-            def rows(positions: Sequence[int]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+            def rows(positions: Sequence[int]) -> Iterator[Block]:
                 for index, _ in enumerate(positions):
                     yield slice(index * stimuli, (index + 1) * stimuli), features
 
@@ -309,27 +310,19 @@ class _Fitting:
                 predict = predictor(self.method, gram(position))
                 mine = by_position.get(position, [])
                 for region in regions:
-                    chosen = prepared.neurons(region)
-                    place = np.searchsorted(neurons, chosen)
                     for index in mine if self.time == PER_BIN else ():
-                        fitted = held_out(
-                            predict,
-                            prepared.responses(chosen, [index]),
-                            prepared.halves(chosen, [index]),
-                            splits,
-                            self.method.needed,
-                        )
-                        result.put(fitted, place, [index])
-                        notes[place, index] = fitted.notes
+                        self._region(predict, region, [index], neurons, result, notes)
                     if self.cross_temporal and mine:
-                        crossed[regions.index(region), :, mine] = self._cross(predict, chosen)
+                        crossed[regions.index(region), :, mine] = self._cross(
+                            predict, prepared.neurons(region)
+                        )
                 choices.validate(position, predict, prepared)
                 bar.advance(task)
         return self._dataset(result, notes, neurons, bins, choices, crossed)
 
     def _shared(
         self,
-        rows: Callable[[Sequence[int]], Iterator[tuple[slice, NDArray[np.float32]]]],
+        rows: Callable[[Sequence[int]], Iterator[Block]],
         features: int,
         bins: LayerBins,
         regions: Sequence[str],
@@ -347,18 +340,31 @@ class _Fitting:
             predict = streaming_predictor(self.method, lambda: rows(positions), count, features)
             for region in regions:
                 self.console.print(f"{what}: fitting {region}, {count} rows", soft_wrap=True)
-                chosen = prepared.neurons(region)
-                place = np.searchsorted(neurons, chosen)
-                fitted = held_out(
-                    predict,
-                    prepared.responses(chosen, defined),
-                    prepared.halves(chosen, defined),
-                    prepared.splits,
-                    self.method.needed,
-                )
-                result.put(fitted, place, defined)
-                notes[place[:, None], np.array(defined)] = fitted.notes[:, None]
+                self._region(predict, region, defined, neurons, result, notes)
         return self._fits(result, notes, neurons, bins)
+
+    def _region(
+        self,
+        predict: Predict,
+        region: str,
+        bins: Sequence[int],
+        neurons: NDArray[np.intp],
+        result: HeldOut,
+        notes: NDArray[Any],
+    ) -> None:
+        """Fit a region's responses in some bins together, and put what comes into its place."""
+        prepared = self.prepared
+        chosen = prepared.neurons(region)
+        fitted = held_out(
+            predict,
+            prepared.responses(chosen, bins),
+            prepared.halves(chosen, bins),
+            prepared.splits,
+            self.method.needed,
+        )
+        place = np.searchsorted(neurons, chosen)
+        result.put(fitted, place, bins)
+        notes[place[:, None], np.array(bins)] = fitted.notes[:, None]
 
     def _cross(self, predict: Predict, neurons: NDArray[np.intp]) -> NDArray[np.float64]:
         """These features against each bin's responses: median r over neurons, [split, bin]."""

@@ -8,11 +8,15 @@ one: 1,000 stimuli × 25,088 features by 1,000 stimuli × 999 coordinates.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from sklearn.preprocessing import KernelCenterer
+
+COLUMNS = 8192
+"""Features whose inner products are formed at a time, of an array in memory."""
 
 
 def gram_matrix(blocks: Iterable[ArrayLike]) -> NDArray[np.float64]:
@@ -34,6 +38,12 @@ def gram_matrix(blocks: Iterable[ArrayLike]) -> NDArray[np.float64]:
         total = products if total is None else np.add(total, products, out=total)
     assert total is not None, "no features"
     return total
+
+
+def gram_of(features: NDArray[Any]) -> NDArray[np.float64]:
+    """`gram_matrix` of an array in memory [stimulus, feature], without a double-precision copy."""
+    columns = range(0, features.shape[1], COLUMNS)
+    return gram_matrix(features[:, start : start + COLUMNS] for start in columns)
 
 
 def split_gram(

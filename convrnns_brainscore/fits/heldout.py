@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import mean, pearson
-from convrnns_brainscore.fits.gram import coordinates, gram_matrix, split_gram
+from convrnns_brainscore.fits.gram import coordinates, gram_of, split_gram
 from convrnns_brainscore.fits.pls import COMPONENTS, MOST_ROWS, Blocks, kernel_pls, streamed_pls
 from convrnns_brainscore.fits.reliability import HALVINGS
 from convrnns_brainscore.fits.ridge import ridge
@@ -35,9 +35,6 @@ NOT_OBSERVED = "not observed"
 
 IN_MEMORY = 2**30
 """Bytes of features of which inner products between rows are formed where bins share weights."""
-
-COLUMNS = 8192
-"""Features whose inner products are formed at a time."""
 
 CROSS_PRODUCTS = 2**29
 """Bytes of features × neurons that are held at a time where features are streamed."""
@@ -158,10 +155,7 @@ def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int
         together = np.empty((rows, features), np.float32)
         for where, block in blocks():
             together[where] = block
-        columns = range(0, features, COLUMNS)
-        return predictor(
-            method, gram_matrix(together[:, start : start + COLUMNS] for start in columns)
-        )
+        return predictor(method, gram_of(together))
     if method.name == "ridge":
         raise ConvRNNError(
             f"ridge with weights shared over time has {rows} rows (stimuli × bins) of {features} "

@@ -64,6 +64,22 @@ Blocks = Callable[[], Iterator[Block]]
 """All rows in their order, some at a time."""
 
 
+def bin_after_bin(features: Any, positions: Sequence[int], at_a_time: int = 64) -> Iterator[Block]:
+    """Rows that are the stimuli of one bin after another, some at a time.
+
+    Parameters
+    ----------
+    features : [stimulus, feature, bin], an array in memory or on disk.
+    positions : bins, in the order of the rows.
+    """
+    stimuli = features.shape[0]
+    for index, position in enumerate(positions):
+        for first in range(0, stimuli, at_a_time):
+            block = np.asarray(features[first : first + at_a_time, :, position], np.float32)
+            start = index * stimuli + first
+            yield slice(start, start + len(block)), block
+
+
 @dataclass(frozen=True)
 class KernelPLS:
     """Fitted PLS in terms of inner products.

@@ -20,6 +20,7 @@ from rich.filesize import decimal
 from convrnns_brainscore.convrnn import Average, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import Request, write_features
+from convrnns_brainscore.fits.pls import Block, bin_after_bin
 from convrnns_brainscore.networks.backbones import first_step, is_feed_forward, output_shape
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.stores import NEUROIDS
@@ -143,17 +144,9 @@ class FeatureStore:
         for start in range(0, array.shape[1], NEUROIDS):
             yield array[:, start : start + NEUROIDS, position]
 
-    def rows(
-        self, layer: str, positions: Sequence[int], at_a_time: int = 64
-    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    def rows(self, layer: str, positions: Sequence[int]) -> Iterator[Block]:
         """All neuroids of averages one after the other, some stimuli at a time: [row, neuroid]."""
-        array = self._root[layer]["activations"]
-        stimuli = array.shape[0]
-        for index, position in enumerate(positions):
-            for start in range(0, stimuli, at_a_time):
-                block = array[start : start + at_a_time, :, position]
-                first = index * stimuli + start
-                yield slice(first, first + len(block)), block
+        return bin_after_bin(self._root[layer]["activations"], positions)
 
     def neuroids(self, layer: str) -> int:
         """How many the layer has."""

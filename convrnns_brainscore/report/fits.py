@@ -246,7 +246,7 @@ def crossed_figure(results: Results, region: str) -> Figure | None:
         if (
             "cross_temporal" in fit
             and region in fit["crossed_region"].values
-            and model != "control"
+            and model != control.NAME
         ):
             place = fit["crossed_region"].values.tolist().index(region)
             panels[f"{model} {layer}"] = mean(fit["cross_temporal"].values[place])
