@@ -119,11 +119,10 @@ def test_the_results_are_whole(fitted: Path) -> None:
     results = read_results(fitted / "results.nc")
     r = xr.open_dataset(fitted / "results.nc", group=f"{MODEL}/conv3")["r"]
     assert dict(r.sizes) == {"split": 10, "neuroid": 6, "time_bin": 4}
-    neurons = results.neurons("V4")
-    assert neurons[0] == "A.0"
+    assert results.subjects("V4") == ["all"]
     notes = results.fits[MODEL, "conv3"]["note"].values
     assert notes[0].tolist() == ["", "does not vary", "", ""]
-    found = predictivity(results, MODEL, "conv3", neurons)
+    found = predictivity(results, MODEL, "conv3", "V4")
     assert found.neurons.tolist() == [0, 5, 6, 6]
     assert (found.ceiling[1:] > 0.3).all()
     assert results.fits[MODEL, "conv3"].attrs["label"] == "untrained, seed 0"
@@ -209,7 +208,7 @@ def test_weights_can_be_shared_over_time(method: str, folder: Path, monkeypatch)
     options += ["--latencies", "0", "0", "--out", f"shared-{method}"]
     assert ended_with(["recording.nc", *options], folder, monkeypatch) == 0
     results = read_results(folder / f"shared-{method}" / "results.nc")
-    r = predictivity(results, MODEL, "conv5", results.neurons("IT")).r
+    r = predictivity(results, MODEL, "conv5", "IT").r
     assert np.nanmax(r) > 0.4
     assert results.root.sizes["time_bin"] == (1 if method == "ridge" else 4)
 

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ from convrnns_brainscore.fits.heldout import (
 )
 from convrnns_brainscore.fits.pls import Block
 from convrnns_brainscore.fits.prepare import Prepared
+from convrnns_brainscore.fits.resampling import (
+    RESAMPLES,
+    draw_neurons,
+    draw_stimuli,
+    resampled_medians,
+)
 from convrnns_brainscore.fits.results import (
     SCHEMA,
     Results,
@@ -62,6 +68,7 @@ from convrnns_brainscore.fits.scratch import (
 )
 from convrnns_brainscore.fits.selection import test_medians, validate
 from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
 
 RESULTS = "results.nc"
@@ -142,6 +149,26 @@ class _Fitting:
     keep_features: bool
     out: Path
     console: Console
+
+    @cached_property
+    def drawn_stimuli(self) -> NDArray[np.float32]:
+        """For the errors of all fits."""
+        return draw_stimuli(len(self.prepared.stimuli), self.prepared.groups)
+
+    @cached_property
+    def populations(self) -> dict[str, dict[str, NDArray[np.intp]]]:
+        """Region → all subjects together, and each of several → drawn neurons of the region."""
+        found = {}
+        for region in self.prepared.recording.regions:
+            neurons = self.prepared.neurons(region)
+            subjects = self.prepared.recording.neurons["subject"].to_numpy()[neurons]
+            found[region] = {ALL: draw_neurons(subjects)}
+            names = dict.fromkeys(subjects.tolist())
+            for name in names if len(names) > 1 else ():
+                theirs = np.flatnonzero(subjects == name)
+                drawn = draw_neurons(subjects[theirs])
+                found[region][name] = np.where(drawn < 0, -1, theirs[drawn])
+        return found
 
     @property
     def work(self) -> Path:
@@ -285,9 +312,7 @@ class _Fitting:
         """Fits with weights of each bin's own, and those by which layer and latency are chosen."""
         prepared, splits = self.prepared, self.prepared.splits
         time_bins = prepared.time_bins
-        neurons = np.sort(np.concatenate([prepared.neurons(region) for region in regions]))
-        result = HeldOut.undefined(len(splits), len(neurons), len(time_bins))
-        notes = np.full((len(neurons), len(time_bins)), "", object)
+        fits = _LayerFits(self, regions)
         choosing = {region: prepared.choosing_bins(region) for region in regions}
         choices = _Choices(regions, latencies, len(splits), choosing)
         crossed = np.full((len(regions), len(splits), len(time_bins), len(time_bins)), np.nan)
@@ -311,14 +336,14 @@ class _Fitting:
                 mine = by_position.get(position, [])
                 for region in regions:
                     for index in mine if self.time == PER_BIN else ():
-                        self._region(predict, region, [index], neurons, result, notes)
+                        fits.fit(predict, region, [index])
                     if self.cross_temporal and mine:
                         crossed[regions.index(region), :, mine] = self._cross(
                             predict, prepared.neurons(region)
                         )
                 choices.validate(position, predict, prepared)
                 bar.advance(task)
-        return self._dataset(result, notes, neurons, bins, choices, crossed)
+        return self._dataset(fits, bins, choices, crossed)
 
     def _shared(
         self,
@@ -331,40 +356,15 @@ class _Fitting:
         """Fits with weights shared over the bins at which the layer knows the image."""
         prepared = self.prepared
         defined = [i for i, each in enumerate(prepared.time_bins) if each in bins.position]
-        neurons = np.sort(np.concatenate([prepared.neurons(region) for region in regions]))
-        result = HeldOut.undefined(len(prepared.splits), len(neurons), len(prepared.time_bins))
-        notes = np.full((len(neurons), len(prepared.time_bins)), "", object)
+        fits = _LayerFits(self, regions)
         if defined:
             positions = [bins.position[prepared.time_bins[index]] for index in defined]
             count = len(positions) * len(prepared.stimuli)
             predict = streaming_predictor(self.method, lambda: rows(positions), count, features)
             for region in regions:
                 self.console.print(f"{what}: fitting {region}, {count} rows", soft_wrap=True)
-                self._region(predict, region, defined, neurons, result, notes)
-        return self._fits(result, notes, neurons, bins)
-
-    def _region(
-        self,
-        predict: Predict,
-        region: str,
-        bins: Sequence[int],
-        neurons: NDArray[np.intp],
-        result: HeldOut,
-        notes: NDArray[Any],
-    ) -> None:
-        """Fit a region's responses in some bins together, and put what comes into its place."""
-        prepared = self.prepared
-        chosen = prepared.neurons(region)
-        fitted = held_out(
-            predict,
-            prepared.responses(chosen, bins),
-            prepared.halves(chosen, bins),
-            prepared.splits,
-            self.method.needed,
-        )
-        place = np.searchsorted(neurons, chosen)
-        result.put(fitted, place, bins)
-        notes[place[:, None], np.array(bins)] = fitted.notes[:, None]
+                fits.fit(predict, region, defined)
+        return fits.dataset(bins)
 
     def _cross(self, predict: Predict, neurons: NDArray[np.intp]) -> NDArray[np.float64]:
         """These features against each bin's responses: median r over neurons, [split, bin]."""
@@ -375,15 +375,13 @@ class _Fitting:
 
     def _dataset(
         self,
-        result: HeldOut,
-        notes: NDArray[Any],
-        neurons: NDArray[np.intp],
+        fits: _LayerFits,
         bins: LayerBins,
         choices: _Choices,
         crossed: NDArray[np.float64],
     ) -> xr.Dataset:
         """The fits with what they are chosen by."""
-        data = self._fits(result, notes, neurons, bins)
+        data = fits.dataset(bins)
         if choices.latencies:
             axes = ("choosing_region", "latency", "split", "choosing_bin")
             data = data.assign(
@@ -400,28 +398,6 @@ class _Fitting:
             ).assign_coords(crossed_region=np.array(choices.regions, object))
         return data
 
-    def _fits(
-        self,
-        result: HeldOut,
-        notes: NDArray[Any],
-        neurons: NDArray[np.intp],
-        bins: LayerBins,
-    ) -> xr.Dataset:
-        of_split, of_halving = ("split", "neuroid", "time_bin"), ("halving", "neuroid", "time_bin")
-        variables: dict[str, Any] = {
-            "r": (of_split, result.r),
-            "prediction_halves": (of_halving, result.prediction_halves),
-            "response_halves": (of_halving, result.response_halves),
-            "note": (("neuroid", "time_bin"), notes.astype(object)),
-            "undefined": (
-                "time_bin",
-                np.array([bins.undefined.get(b, "") for b in self.prepared.time_bins], object),
-            ),
-        }
-        if self.method.name == "ridge":
-            variables["penalty"] = (of_split, result.penalty)
-        return xr.Dataset(variables, _coordinates(self.prepared, neurons))
-
     def _bar(self) -> Progress:
         return Progress(
             TextColumn("{task.description}"),
@@ -430,6 +406,75 @@ class _Fitting:
             TimeRemainingColumn(),
             console=self.console,
             disable=self.console.quiet,
+        )
+
+
+class _LayerFits:
+    """The fits of one layer, as they are filled in region by region and bin by bin."""
+
+    def __init__(self, fitting: _Fitting, regions: Sequence[str]) -> None:
+        self.fitting = fitting
+        prepared = fitting.prepared
+        bins = len(prepared.time_bins)
+        self.neurons = np.sort(np.concatenate([prepared.neurons(region) for region in regions]))
+        self.result = HeldOut.undefined(len(prepared.splits), len(self.neurons), bins)
+        self.notes = np.full((len(self.neurons), bins), "", object)
+        self.populations = [(r, subject) for r in regions for subject in fitting.populations[r]]
+        self.resampled = np.full((len(self.populations), RESAMPLES, bins), np.nan, np.float32)
+
+    def fit(self, predict: Predict, region: str, bins: Sequence[int]) -> None:
+        """Fit a region's responses in some bins together, and put what comes into its place."""
+        prepared = self.fitting.prepared
+        chosen = prepared.neurons(region)
+        responses = prepared.responses(chosen, bins)
+        fitted = held_out(
+            predict,
+            responses,
+            prepared.halves(chosen, bins),
+            prepared.splits,
+            self.fitting.method.needed,
+        )
+        place, columns = np.searchsorted(self.neurons, chosen), np.array(bins)
+        self.result.put(fitted, place, bins)
+        self.notes[place[:, None], columns] = fitted.notes[:, None]
+        rows = [row for row, (where, _) in enumerate(self.populations) if where == region]
+        self.resampled[np.array(rows)[:, None], :, columns] = np.moveaxis(
+            resampled_medians(
+                fitted.predicted,
+                responses,
+                prepared.splits,
+                self.fitting.drawn_stimuli,
+                list(self.fitting.populations[region].values()),
+            ),
+            2,
+            1,
+        )
+
+    def dataset(self, bins: LayerBins) -> xr.Dataset:
+        """What ``results.nc`` holds of the layer."""
+        result, prepared = self.result, self.fitting.prepared
+        of_split, of_halving = ("split", "neuroid", "time_bin"), ("halving", "neuroid", "time_bin")
+        variables: dict[str, Any] = {
+            "r": (of_split, result.r),
+            "prediction_halves": (of_halving, result.prediction_halves),
+            "response_halves": (of_halving, result.response_halves),
+            "resampled": (("population", "resample", "time_bin"), self.resampled),
+            "note": (("neuroid", "time_bin"), self.notes.astype(object)),
+            "undefined": (
+                "time_bin",
+                np.array([bins.undefined.get(b, "") for b in prepared.time_bins], object),
+            ),
+        }
+        if self.fitting.method.name == "ridge":
+            variables["penalty"] = (of_split, result.penalty)
+        regions, subjects = np.array(self.populations, object).T
+        return xr.Dataset(
+            variables,
+            {
+                **_coordinates(prepared, self.neurons),
+                "population_region": ("population", regions),
+                "population_subject": ("population", subjects),
+            },
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -252,6 +252,7 @@ class HeldOut:
     response_halves : [halving, neuron, bin], of the responses averaged over either half.
     penalty : [split, neuron, bin] of ridge.
     notes : [neuron], what is to be said of a neuron, or empty.
+    predicted : for each split [test stimulus, neuron, bin]; NaN where nothing was.
     """
 
     r: Array
@@ -259,6 +260,7 @@ class HeldOut:
     response_halves: Array
     penalty: Array
     notes: NDArray[Any]
+    predicted: list[Array] = field(default_factory=list)
 
     @classmethod
     def undefined(cls, splits: int, neurons: int, bins: int) -> HeldOut:
@@ -271,7 +273,7 @@ class HeldOut:
         return cls(r, prediction_halves, response_halves, penalty, notes)
 
     def put(self, other: HeldOut, neurons: NDArray[np.intp], bins: Sequence[int]) -> None:
-        """Fill in some neurons and bins."""
+        """Fill in some neurons and bins, but for what was predicted."""
         columns = np.asarray(bins, np.intp)
         for name in ("r", "prediction_halves", "response_halves", "penalty"):
             getattr(self, name)[:, neurons[:, None], columns] = getattr(other, name)
@@ -302,6 +304,7 @@ def held_out(
     """
     stimuli, neurons, bins = responses.shape
     result = HeldOut.undefined(len(splits), neurons, bins)
+    result.predicted = [np.full((len(split.test), neurons, bins), np.nan) for split in splits]
     rows = _as_rows(responses)
     over_bins = [split.repeated(bins, stimuli) for split in splits]
     groups, result.notes = fitted_together(rows, over_bins, needed)
@@ -315,26 +318,30 @@ def held_out(
                 predicted.responses, target[test], test, stimuli, bins
             )
             result.penalty[index, chosen] = predicted.penalty[:, None]
-        places, tasks = [], []
-        for place in range(halving_count(len(splits))) if halves else ():
-            first, second = (_as_rows(each)[:, chosen] for each in halves[place % len(halves)])
+            place = np.empty(stimuli, np.intp)
+            place[splits[index].test] = np.arange(len(splits[index].test))
+            where = place[test % stimuli, None], chosen[None], test[:, None] // stimuli
+            result.predicted[index][where] = predicted.responses
+        halvings, tasks = [], []
+        for halving in range(halving_count(len(splits))) if halves else ():
+            first, second = (_as_rows(each)[:, chosen] for each in halves[halving % len(halves)])
             # A stimulus without either half in most neurons is left out; in the others it counts
             # as the mean, so that no neuron's gaps take stimuli from the rest.
             missing = ~(np.isfinite(first) & np.isfinite(second))
             both = missing.mean(axis=1) < 0.5
-            split = over_bins[place % len(splits)].among(group.present)
+            split = over_bins[halving % len(splits)].among(group.present)
             split = Split(split.train[both[split.train]], split.test)
             if len(split.train) > needed:
-                places.append(place)
+                halvings.append(halving)
                 tasks += [Task(filled(each, split), split) for each in (first, second)]
-                result.response_halves[place, chosen] = _by_bin(
+                result.response_halves[halving, chosen] = _by_bin(
                     first[split.test], second[split.test], split.test, stimuli, bins
                 )
         predictions = predict(tasks) if tasks else []
-        for place, task, one, other in zip(
-            places, tasks[::2], predictions[::2], predictions[1::2], strict=True
+        for halving, task, one, other in zip(
+            halvings, tasks[::2], predictions[::2], predictions[1::2], strict=True
         ):
-            result.prediction_halves[place, chosen] = _by_bin(
+            result.prediction_halves[halving, chosen] = _by_bin(
                 one.responses, other.responses, task.split.test, stimuli, bins
             )
     return result

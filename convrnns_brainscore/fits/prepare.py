@@ -41,6 +41,7 @@ class Prepared:
     stimuli : ``stimulus_id``, ``filename``, ``degrees`` in the order of the recording's.
     presentation : what the networks are shown.
     splits, inner : of stimuli.
+    groups : of each stimulus, which stand on one side of a split each; None: there are none.
     latencies : shifts in ms among which one is chosen for each region.
     half_correlations : [halving, neuron, bin].
     notes : what was decided on the way, for the report.
@@ -51,6 +52,7 @@ class Prepared:
     presentation: Presentation
     splits: list[Split]
     inner: list[list[Split]]
+    groups: list[str] | None
     latencies: tuple[int, ...]
     half_correlations: NDArray[np.float64]
     notes: list[str]
@@ -196,6 +198,7 @@ def prepare(
         shown,
         made,
         inner_splits(made, groups),
+        groups,
         tuple(latencies) or (0,),
         correlations,
         notes,

@@ -10,7 +10,6 @@ model and layer a group ``<model>/<layer>`` with r (split, neuroid, time_bin)::
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from convrnns_brainscore.fits.reliability import ceiling
 from convrnns_brainscore.fits.selection import Choice, choose
 from convrnns_brainscore.recordings import ALL
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what ``results.nc`` holds."""
 
 MIN_CEILING = 0.1
@@ -52,8 +51,9 @@ class Results:
     root : the recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
         stimulus), neurons, bins, and in the attributes all that made the fits.
     fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
-        ``response_halves`` (halving × neuroid × time_bin), ``undefined`` (time_bin): why a bin has
-        no score, ``note`` (neuroid).
+        ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (population × resample ×
+        time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why a bin has
+        no score, ``note`` (neuroid × time_bin).
     """
 
     root: xr.Dataset
@@ -69,12 +69,16 @@ class Results:
         """The regions that neurons come from."""
         return list(dict.fromkeys(self.root["region"].values.tolist()))
 
-    def neurons(self, region: str) -> list[str]:
-        """The ``neuroid_id`` of a region's neurons."""
-        ids: list[str] = (
-            self.root["neuroid_id"].values[self.root["region"].values == region].tolist()
-        )
-        return ids
+    def subjects(self, region: str) -> list[str]:
+        """`ALL` of a region's subjects together, and each of several."""
+        here = self.root["region"].values == region
+        names = list(dict.fromkeys(self.root["subject"].values[here].tolist()))
+        return [ALL, *(names if len(names) > 1 else [])]
+
+    def of(self, data: xr.Dataset, region: str, subject: str = ALL) -> NDArray[np.bool_]:
+        """Which neurons of ``data`` (the root, or a fit) are a region's, or a subject's there."""
+        here = data["region"].values == region
+        return here if subject == ALL else here & (data["subject"].values == subject)
 
 
 def save_dataset(data: xr.Dataset, path: Path, group: str | None = None, mode: str = "w") -> None:
@@ -132,7 +136,7 @@ class Predictivity:
     Attributes
     ----------
     r : median over neurons, mean over splits.
-    error : standard error of the mean over splits.
+    error : standard deviation of the score over resampled stimuli and neurons (`resampling`).
     ceiling : median over neurons of split-half reliability, mean over halvings.
     normalised : sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where
         the ceiling is below `MIN_CEILING`.
@@ -152,24 +156,21 @@ class Predictivity:
     undefined: list[str]
 
 
-def predictivity(results: Results, model: str, layer: str, neurons: Sequence[str]) -> Predictivity:
-    """Summarise the fit of a layer over some neurons, by their ``neuroid_id``."""
+def predictivity(
+    results: Results, model: str, layer: str, region: str, subject: str = ALL
+) -> Predictivity:
+    """Summarise the fit of a layer over a region's neurons, of all subjects or of one."""
     fit = results.fits[model, layer]
-    here = np.isin(fit["neuroid_id"].values, neurons)
-    there = np.isin(results.root["neuroid_id"].values, neurons)
+    here, there = (results.of(data, region, subject) for data in (fit, results.root))
     halves = results.root["half_correlation"].values[:, there]
     r = fit["r"].values[:, here]
-    per_split = median(r, axis=1)
-    raw = mean(per_split)
+    raw = mean(median(r, axis=1))
     ceilings = ceiling(halves)
     with np.errstate(invalid="ignore", divide="ignore"):
         normalised = np.where(ceilings >= MIN_CEILING, np.sign(raw) * raw**2 / ceilings, np.nan)
     reliable = spearman_brown(mean(halves)) >= MIN_RELIABILITY
     corrected = np.where(reliable, noise_corrected(fit, here), np.nan)
     counted = np.isfinite(mean(r))
-    splits = np.isfinite(per_split).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = _std(per_split) / np.sqrt(splits)
     reasons = []
     for index, reason in enumerate(fit["undefined"].values.tolist()):
         if not reason and not counted[:, index].any():
@@ -178,7 +179,7 @@ def predictivity(results: Results, model: str, layer: str, neurons: Sequence[str
         reasons.append(reason)
     return Predictivity(
         raw,
-        error,
+        np.where(np.isfinite(raw), standard_deviation(resampled(fit, region, subject)), np.nan),
         ceilings,
         normalised,
         median(corrected, axis=0),
@@ -208,11 +209,10 @@ def layers_of(results: Results, model: str, region: str) -> list[str]:
 
 def best_layer(results: Results, model: str, region: str) -> Best | None:
     """The layer of a model with the highest r, meaned over bins (an undefined one counts as 0)."""
-    ids = results.neurons(region)
     best: Best | None = None
     highest = -np.inf
     for layer in layers_of(results, model, region):
-        values = predictivity(results, model, layer, ids)
+        values = predictivity(results, model, layer, region)
         overall = float(np.nan_to_num(values.r).mean())
         if overall > highest:
             highest = overall
@@ -272,24 +272,14 @@ def region_choices(results: Results, model: str) -> dict[str, Choice]:
 
 def summary(results: Results) -> pd.DataFrame:
     """One row for each model, region, subject, layer and bin."""
-    root = results.root
-    neurons = pd.DataFrame(
-        {name: root[name].values for name in ("neuroid_id", "region", "subject")}
-    )
     rows = []
-    for model, layer in results.fits:
-        fitted = set(results.fits[model, layer]["neuroid_id"].values)
+    for (model, layer), fit in results.fits.items():
         for region in results.regions:
-            of_region = neurons[(neurons["region"] == region) & neurons["neuroid_id"].isin(fitted)]
-            if not len(of_region):
+            if region not in fit["region"].values:
                 continue
-            subjects = [*dict.fromkeys(of_region["subject"])]
-            groups = {ALL: of_region}
-            if len(subjects) > 1:
-                groups |= {s: of_region[of_region["subject"] == s] for s in subjects}
-            for subject, members in groups.items():
-                found = predictivity(results, model, layer, members["neuroid_id"].tolist())
-                for index, (start, end) in enumerate(time_bins(root)):
+            for subject in results.subjects(region):
+                found = predictivity(results, model, layer, region, subject)
+                for index, (start, end) in enumerate(time_bins(results.root)):
                     rows.append(
                         {
                             "model": model,
@@ -322,6 +312,18 @@ def time_bins(root: xr.Dataset) -> list[tuple[float, float]]:
     )
 
 
-def _std(values: Array) -> Array:
-    centred = values - mean(values)
-    return np.sqrt(mean(centred**2))
+def resampled(fit: xr.Dataset, region: str, subject: str = ALL) -> Array:
+    """A layer's scores of resampled stimuli and neurons, [resample, bin]."""
+    (place,) = np.flatnonzero(
+        (fit["population_region"].values == region) & (fit["population_subject"].values == subject)
+    )
+    return np.asarray(fit["resampled"].values[place], np.float64)
+
+
+def standard_deviation(resamples: Array) -> Array:
+    """Over resamples, where half of them are defined at least."""
+    known = np.isfinite(resamples).sum(axis=0)
+    centred = resamples - mean(resamples)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = np.sqrt(np.nansum(centred**2, axis=0) / (known - 1))
+    return np.where(2 * known >= len(resamples), deviation, np.nan)

@@ -168,11 +168,10 @@ def over_time_figure(results: Results, region: str) -> Figure:
 
 def layers_figure(results: Results, region: str) -> Figure:
     """r of every layer at every bin, one panel a model. Undefined cells stay blank."""
-    ids = results.neurons(region)
     panels = {}
     for model in results.models:
         rows = {
-            layer: predictivity(results, model, layer, ids).r
+            layer: predictivity(results, model, layer, region).r
             for layer in layers_of(results, model, region)
         }
         if rows:
@@ -210,7 +209,6 @@ def neurons_figure(results: Results, region: str) -> Figure:
     """Each neuron's r at the best bin of each model against its reliability there."""
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
-    ids = results.neurons(region)
     known = reliability(results.root["half_correlation"].values)
     for index, model in enumerate(results.models):
         best = best_layer(results, model, region)
@@ -218,8 +216,7 @@ def neurons_figure(results: Results, region: str) -> Figure:
             continue
         layer, where = best.layer, best.bin
         fit = results.fits[model, layer]
-        here = np.isin(fit["neuroid_id"].values, ids)
-        there = np.isin(results.root["neuroid_id"].values, fit["neuroid_id"].values[here])
+        here, there = (results.of(data, region) for data in (fit, results.root))
         axes.scatter(
             known[there, where],
             mean(fit["r"].values[:, here, where]),
@@ -280,12 +277,10 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
     best = best_layer(results, model, region)
     if best is None or best.bin is None:
         return [{"model": model, "layer": "–", "bin": "no defined bin"}]
-    inside = results.root["region"].values == region
-    ids, subjects = (results.root[n].values[inside] for n in ("neuroid_id", "subject"))
     layer, where = best.layer, best.bin
     rows = [_row(results, f"{model} ({_label(results, model)})", layer, best.values, where)]
-    for subject in dict.fromkeys(subjects.tolist()) if len(set(subjects)) > 1 else ():
-        theirs = predictivity(results, model, layer, ids[subjects == subject].tolist())
+    for subject in results.subjects(region)[1:]:
+        theirs = predictivity(results, model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
     return rows
 

@@ -1,0 +1,170 @@
+"""Errors by resampling test stimuli and neurons, with what was predicted for them held fixed.
+
+A fit is never repeated on resampled stimuli: copies of a stimulus would stand in training and test,
+from which even a neuron of pure noise is predicted. Nor does the spread over splits tell the error:
+splits share most of their stimuli.
+
+Stimuli are drawn with replacement (whole groups, where groups are kept together), neurons within
+their subjects, and the subjects too where there are `FEWEST_SUBJECTS`. The draws are the same for
+all layers and models, so that differences between them are resampled in pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from convrnns_brainscore.fits.splits import FEWEST, Split
+
+RESAMPLES = 500
+SEED = 0
+FEWEST_SUBJECTS = 3
+"""Fewer subjects are taken as they are: nothing can be said of others."""
+
+MOST_NEURONS = 1000
+"""Of more neurons, so many are drawn at random once, and these are resampled."""
+
+Array = NDArray[np.float64]
+Draw = NDArray[np.intp]
+
+
+def draw_stimuli(
+    stimuli: int, groups: Sequence[str] | None = None, count: int = RESAMPLES
+) -> NDArray[np.float32]:
+    """How often each stimulus is drawn, [resample, stimulus]."""
+    rng = np.random.default_rng(SEED)
+    members = np.arange(stimuli) if groups is None else pd.factorize(np.asarray(groups))[0]
+    size = int(members.max()) + 1
+    drawn = rng.multinomial(size, np.full(size, 1 / size), count)
+    return np.asarray(drawn[:, members], np.float32)
+
+
+def draw_neurons(subjects: Sequence[str], count: int = RESAMPLES) -> Draw:
+    """Positions of drawn neurons, [resample, place]; −1 where a draw has fewer.
+
+    Parameters
+    ----------
+    subjects : of each neuron.
+    """
+    rng = np.random.default_rng(SEED)
+    kept = np.arange(len(subjects))
+    if len(kept) > MOST_NEURONS:
+        kept = np.sort(rng.choice(kept, MOST_NEURONS, replace=False))
+    of_subject = pd.Series(kept).groupby(np.asarray(subjects, object)[kept], sort=False)
+    theirs = [group.to_numpy() for _, group in of_subject]
+    draws = []
+    for _ in range(count):
+        chosen = range(len(theirs))
+        if len(theirs) >= FEWEST_SUBJECTS:
+            chosen = rng.integers(0, len(theirs), len(theirs)).tolist()
+        draws.append(np.concatenate([rng.choice(theirs[s], len(theirs[s])) for s in chosen]))
+    result = np.full((count, max(map(len, draws))), -1)
+    for row, drawn in zip(result, draws, strict=True):
+        row[: len(drawn)] = drawn
+    return result
+
+
+def resampled_medians(
+    predicted: Sequence[Array],
+    observed: Array,
+    splits: Sequence[Split],
+    stimuli: NDArray[np.float32],
+    populations: Sequence[Draw],
+) -> NDArray[np.float32]:
+    """The score of each resample: r over drawn test stimuli, its median over drawn neurons, and the
+    mean of that over splits.
+
+    Parameters
+    ----------
+    predicted : for each split, [test stimulus, neuron, bin]; NaN where nothing was.
+    observed : [stimulus, neuron, bin].
+    splits : of stimuli.
+    stimuli : [resample, stimulus] of `draw_stimuli`.
+    populations : `draw_neurons` of each population of these neurons that has a score of its own.
+
+    Returns
+    -------
+    [population, resample, bin]; NaN where it is undefined.
+    """
+    bins = observed.shape[2]
+    total = np.zeros((len(populations), len(stimuli), bins))
+    known = np.zeros(total.shape, np.intp)
+    with threadpool_limits(1, "blas"):  # small products, for which threads would only wait
+        for (split, values), index in product(zip(splits, predicted, strict=True), range(bins)):
+            r = weighted_pearson(
+                values[:, :, index], observed[split.test, :, index], stimuli[:, split.test]
+            )
+            for place, draw in enumerate(populations):
+                medians = _median_of(r, draw)
+                defined = np.isfinite(medians)
+                total[place, defined, index] += medians[defined]
+                known[place, :, index] += defined
+    with np.errstate(invalid="ignore"):
+        return np.where(known > 0, total / np.maximum(known, 1), np.nan).astype(np.float32)
+
+
+def weighted_pearson(a: Array, b: Array, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pearson's r of columns over rows that count as often as they were drawn.
+
+    Parameters
+    ----------
+    a, b : [row, column]; a row counts where it is finite in both.
+    weights : [resample, row], how often each row was drawn.
+
+    Returns
+    -------
+    [resample, column]; NaN where either does not vary, or fewer than three rows were drawn.
+    """
+    present = np.isfinite(a) & np.isfinite(b)
+    first, second = (_standardised(np.where(present, each, np.nan)) for each in (a, b))
+    if present.all():
+        count = weights.sum(axis=1, keepdims=True)
+        distinct = (weights > 0).sum(axis=1, keepdims=True)
+    else:
+        among = present.astype(np.float32)
+        count, distinct = weights @ among, (weights > 0).astype(np.float32) @ among
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [weights @ each / count for each in (first, second)]
+        covariance = weights @ (first * second) / count - means[0] * means[1]
+        variances = [
+            weights @ each**2 / count - mean**2
+            for each, mean in zip((first, second), means, strict=True)
+        ]
+        r = covariance / np.sqrt(variances[0] * variances[1])
+    # Of what was standardised, so small a variance is rounding.
+    varies = (variances[0] > 1e-5) & (variances[1] > 1e-5)
+    return np.where(varies & (distinct >= FEWEST), np.clip(r, -1, 1), np.nan).astype(np.float32)
+
+
+def _standardised(values: Array) -> NDArray[np.float32]:
+    """Columns less their mean, over their standard deviation; zeros where nothing is observed or
+    nothing varies."""
+    present = np.isfinite(values)
+    count = np.maximum(present.sum(axis=0), 1)
+    centred = np.where(present, values - np.where(present, values, 0).sum(axis=0) / count, 0)
+    scale = np.sqrt((centred**2).sum(axis=0) / count)
+    level = abs(np.where(present, values, 0)).max(axis=0, initial=0)
+    varies = scale > 8 * np.finfo(float).eps * level
+    return np.where(varies, centred / np.where(varies, scale, 1), 0).astype(np.float32)
+
+
+def _median_of(values: NDArray[np.float32], drawn: Draw) -> NDArray[np.float64]:
+    """The median of the drawn columns in each row, of what is defined.
+
+    Parameters
+    ----------
+    values : [row, column].
+    drawn : [row, place], columns; −1 for none.
+    """
+    nothing = np.full((len(values), 1), np.nan, np.float32)
+    chosen = np.take_along_axis(np.hstack([values, nothing]), drawn, axis=1)
+    chosen.sort(axis=1)  # NaN last
+    count = np.isfinite(chosen).sum(axis=1)
+    middle = np.stack([(count - 1) // 2, count // 2], axis=1).clip(0)
+    found = np.take_along_axis(chosen, middle, axis=1).astype(np.float64).mean(axis=1)
+    return np.where(count > 0, found, np.nan)
