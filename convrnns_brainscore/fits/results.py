@@ -207,18 +207,19 @@ def layers_of(results: Results, model: str, region: str) -> list[str]:
     ]
 
 
-def best_layer(results: Results, model: str, region: str) -> Best | None:
-    """The layer of a model with the highest r, meaned over bins (an undefined one counts as 0)."""
-    best: Best | None = None
-    highest = -np.inf
+def ranked_layers(results: Results, model: str, region: str) -> list[Best]:
+    """A model's layers by their r, meaned over bins (an undefined one counts as 0)."""
+    found = []
     for layer in layers_of(results, model, region):
         values = predictivity(results, model, layer, region)
-        overall = float(np.nan_to_num(values.r).mean())
-        if overall > highest:
-            highest = overall
-            some = bool(np.isfinite(values.r).any())
-            best = Best(layer, values, int(np.nanargmax(values.r)) if some else None)
-    return best
+        some = bool(np.isfinite(values.r).any())
+        found.append(Best(layer, values, int(np.nanargmax(values.r)) if some else None))
+    return sorted(found, key=lambda each: -float(np.nan_to_num(each.values.r).mean()))
+
+
+def best_layer(results: Results, model: str, region: str) -> Best | None:
+    """The first of `ranked_layers`; None where none was fitted."""
+    return next(iter(ranked_layers(results, model, region)), None)
 
 
 def noise_corrected(fit: xr.Dataset, neurons: Any = slice(None)) -> Array:

@@ -1,0 +1,252 @@
+"""Are two layers or two models different, and when? Paired over neurons.
+
+Of each neuron the difference d of its r under either is taken. If neither predicts better, d is as
+often positive as negative: the signs of all of a neuron's differences are flipped at random
+together, and the observed t is compared with those of `FLIPS` flips (all of them, where they are
+fewer). Over several bins or layers each t is compared with the greatest |t| of a flip (maximum
+statistic: Nichols & Holmes 2002), which bounds the chance of one false difference among all of
+them. Over several pairs of models, p is corrected by Holm's procedure.
+
+These tests speak of other neurons, for the stimuli that were shown. The errors beside them
+(`resampling`) are over other stimuli as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.resampling import MOST_NEURONS
+from convrnns_brainscore.fits.results import (
+    Results,
+    layers_of,
+    ranked_layers,
+    region_choices,
+    resampled,
+    standard_deviation,
+)
+
+FLIPS = 10_000
+SEED = 0
+FEWEST_NEURONS = 6
+"""Of fewer, all signs alike is no rarer than 1 in 16 (two-sided)."""
+
+Array = NDArray[np.float64]
+
+
+def paired_test(differences: Array) -> Array:
+    """p of each cell, two-sided, corrected for all of them by the maximum statistic.
+
+    Of more than `MOST_NEURONS` neurons, so many are drawn at random.
+
+    Parameters
+    ----------
+    differences : [neuron, cell]; NaN where a neuron has none.
+
+    Returns
+    -------
+    [cell], above 0; NaN where fewer than `FEWEST_NEURONS` neurons have a difference.
+    """
+    if len(differences) > MOST_NEURONS:
+        chosen = np.random.default_rng(SEED).choice(len(differences), MOST_NEURONS, replace=False)
+        differences = differences[chosen]
+    counts = np.isfinite(differences).sum(axis=0)
+    tested = counts >= FEWEST_NEURONS
+    p = np.full(differences.shape[1], np.nan)
+    if not tested.any():
+        return p
+    d, counts = np.nan_to_num(differences[:, tested]), counts[tested]
+    means = _signs(len(d)).astype(float) @ d / counts  # [flip, cell]
+    variances = np.maximum((d**2).sum(axis=0) - counts * means**2, 0) / (counts - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.where(means == 0, 0, abs(means) / np.sqrt(variances / counts))
+    greatest = t.max(axis=1)
+    # Flips that give the same t may differ in its last bits.
+    p[tested] = (greatest[:, None] >= t[0] * (1 - 1e-9)).mean(axis=0)
+    return p
+
+
+@lru_cache(1)
+def _signs(neurons: int) -> NDArray[np.int8]:
+    """Flips [flip, neuron], the first of them none: all, or none and `FLIPS` at random."""
+    if 2**neurons <= FLIPS:
+        bits = np.arange(2**neurons)[:, None] >> np.arange(neurons)
+        return (1 - 2 * (bits & 1)).astype(np.int8)
+    signs = np.random.default_rng(SEED).integers(0, 2, (FLIPS + 1, neurons), np.int8) * 2 - 1
+    signs[0] = 1
+    return signs
+
+
+def holm(p: Sequence[float]) -> Array:
+    """p corrected for their number (Holm 1979); what is NaN is not counted."""
+    values = np.asarray(p, float)
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    corrected = np.full(len(values), np.nan)
+    steps = values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two fits to a region differ: the first less the second.
+
+    Attributes
+    ----------
+    region, first, second : what is compared.
+    neurons : how many have a difference.
+    difference : of r, mean over neurons and bins; NaN where there is none.
+    error : standard deviation over resampled stimuli and neurons of the difference of scores
+        (mean over bins).
+    p : of the difference meaned over bins.
+    over_time : [bin], the difference, mean over neurons.
+    p_over_time : [bin], corrected over bins.
+    untested : why there is no p, or empty.
+    """
+
+    region: str
+    first: str
+    second: str
+    neurons: int
+    difference: float
+    error: float
+    p: float
+    over_time: Array
+    p_over_time: Array
+    untested: str
+
+
+def compare(
+    region: str,
+    names: tuple[str, str],
+    first: tuple[Array, Array],
+    second: tuple[Array, Array],
+) -> Comparison:
+    """Compare two fits, paired over neurons.
+
+    Parameters
+    ----------
+    region, names : what is compared.
+    first, second : of either its r [neuron, bin], of the same neurons and NaN where it is
+        undefined, and its resampled scores [resample, bin], drawn alike.
+    """
+    d = first[0] - second[0]
+    overall = mean(d, axis=1)
+    neurons = int(np.isfinite(overall).sum())
+    untested = ""
+    if not neurons:
+        untested = "no bin in which both are defined"
+    elif neurons < FEWEST_NEURONS:
+        untested = f"{neurons} neurons are too few: {FEWEST_NEURONS} are needed"
+    common = np.isfinite(d).any(axis=0)
+    with np.errstate(invalid="ignore"):
+        drawn = mean((first[1] - second[1])[:, common], axis=1)
+    return Comparison(
+        region,
+        *names,
+        neurons,
+        float(mean(overall)),
+        float(standard_deviation(drawn[:, None])[0]),
+        float(paired_test(overall[:, None])[0]),
+        mean(d),
+        paired_test(d),
+        untested,
+    )
+
+
+def runner_up(results: Results, model: str, region: str) -> Comparison | None:
+    """A model's best layer less the next; None where it has only one."""
+    ranked = ranked_layers(results, model, region)[:2]
+    if len(ranked) < 2:
+        return None
+    fits = [results.fits[model, each.layer] for each in ranked]
+    first, second = ((_r(results, fit, region), resampled(fit, region)) for fit in fits)
+    return compare(region, (ranked[0].layer, ranked[1].layer), first, second)
+
+
+def compare_models(results: Results, region: str) -> list[Comparison]:
+    """Every two models; p is corrected over the pairs by Holm's procedure.
+
+    Each model stands with the layer that each split's training stimuli chose, tested on that
+    split's test stimuli: more layers to choose from do not flatter it. The error is of the layer
+    that most splits chose.
+    """
+    chosen = {
+        model: _chosen(results, model, region)
+        for model in results.models
+        if layers_of(results, model, region)
+    }
+    found = [compare(region, (a, b), chosen[a], chosen[b]) for a, b in combinations(chosen, 2)]
+    corrected = holm([each.p for each in found])
+    return [replace(each, p=float(p)) for each, p in zip(found, corrected, strict=True)]
+
+
+@dataclass(frozen=True)
+class ByLayer:
+    """How two models differ in each layer that both have and each bin: the first less the second.
+
+    Attributes
+    ----------
+    region, first, second, layers : what is compared.
+    difference : of r, mean over neurons, [layer, bin].
+    p : [layer, bin], corrected over layers and bins.
+    """
+
+    region: str
+    first: str
+    second: str
+    layers: list[str]
+    difference: Array
+    p: Array
+
+
+def compare_layers(results: Results, first: str, second: str, region: str) -> ByLayer:
+    """Two models layer by layer, such as a network and the same with a lesion.
+
+    Raises
+    ------
+    ConvRNNError : they have no layer in common.
+    """
+    theirs = layers_of(results, second, region)
+    layers = [layer for layer in layers_of(results, first, region) if layer in theirs]
+    if not layers:
+        raise ConvRNNError(f"{first} and {second} have no layer in common that {region} has.")
+    d = np.concatenate(
+        [
+            _r(results, results.fits[first, layer], region)
+            - _r(results, results.fits[second, layer], region)
+            for layer in layers
+        ],
+        axis=1,
+    )
+    shape = len(layers), d.shape[1] // len(layers)
+    return ByLayer(
+        region, first, second, layers, mean(d).reshape(shape), paired_test(d).reshape(shape)
+    )
+
+
+def _r(results: Results, fit: xr.Dataset, region: str) -> Array:
+    """r of each of a region's neurons, [neuron, bin]."""
+    return mean(fit["r"].values[:, results.of(fit, region)])
+
+
+def _chosen(results: Results, model: str, region: str) -> tuple[Array, Array]:
+    """r [neuron, bin] of the layers that the splits chose; resamples of the one most chosen."""
+    choice = region_choices(results, model).get(region)
+    if choice is None:  # nothing to choose, such as the control
+        layers = [ranked_layers(results, model, region)[0].layer] * results.root.sizes["split"]
+    else:
+        layers = [layer for layer, _, _ in choice.chosen]
+    fits = [results.fits[model, layer] for layer in layers]
+    of_splits = [fit["r"].values[split, results.of(fit, region)] for split, fit in enumerate(fits)]
+    most = max(dict.fromkeys(layers), key=layers.count)
+    return mean(np.stack(of_splits)), resampled(results.fits[model, most], region)
