@@ -55,6 +55,15 @@ class SolverName(StrEnum):
     exact = "exact"
 
 
+class FigureName(StrEnum):
+    """Figures of fits for papers."""
+
+    over_time = "over-time"
+    layers = "layers"
+    neurons = "neurons"
+    differences = "differences"
+
+
 class TimeName(StrEnum):
     """Whose the weights of a fit are."""
 
@@ -374,17 +383,13 @@ def score(
         if weights is None:
             _checkpoint(_folder(checkpoints), name)
     _quiet_brain_score()
-    networks = {
-        name: partial(
-            _network,
-            name,
-            weights,
-            seed,
-            checkpoints,
-            _lesion(name, lesion, lesion_layers, lesion_from),
-        )
-        for name in names
-    }
+    networks = {}
+    for name in names:
+        networks[name] = partial(_network, name, weights, seed, checkpoints, None)
+        taken_away = _lesion(name, lesion, lesion_layers, lesion_from)
+        if taken_away is not None:  # beside the whole network, with which it is compared
+            lesioned = partial(_network, name, weights, seed, checkpoints, taken_away)
+            networks[f"{name}-without-{taken_away.kind}"] = lesioned
     _start_quietly()
 
     from convrnns_brainscore.report.figures import score_figure
@@ -595,17 +600,13 @@ def fit(
             _checkpoint(_folder(checkpoints), name)
     for note in prepared.notes:
         typer.echo(note, err=True)
-    networks = {
-        name: partial(
-            _network,
-            name,
-            weights,
-            seed,
-            checkpoints,
-            _lesion(name, lesion, lesion_layers, lesion_from),
-        )
-        for name in names
-    }
+    networks = {}
+    for name in names:
+        networks[name] = partial(_network, name, weights, seed, checkpoints, None)
+        taken = _lesion(name, lesion, lesion_layers, lesion_from)
+        if taken is not None:  # beside the whole network, with which it is compared
+            with_lesion = partial(_network, name, weights, seed, checkpoints, taken)
+            networks[f"{name}-without-{taken.kind}"] = with_lesion
     _start_quietly()
 
     from convrnns_brainscore.fits.fit import fit_recording
@@ -629,6 +630,33 @@ def fit(
     files = write_report(results, out)
     wide_console().print(fit_table(results))
     typer.echo("\n".join(map(str, [out / "results.nc", *files])))
+
+
+@app.command()
+def plot(
+    results: Annotated[
+        Path, typer.Argument(help="What `convrnns fit` wrote: its folder, or results.nc.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The figure: ….pdf, ….svg or ….png.")],
+    figure: Annotated[
+        FigureName,
+        typer.Option(
+            "--figure",
+            help="over-time: each model's best layer; layers: all of them; neurons: against their "
+            "reliability; differences: every two models.",
+        ),
+    ] = FigureName.over_time,
+    region: Annotated[
+        str | None, typer.Option("--region", help="One region. [default: all]", show_default=False)
+    ] = None,
+) -> None:
+    """Draw a figure of fits for a paper."""
+    from convrnns_brainscore.fits.results import RESULTS, read_results
+    from convrnns_brainscore.report.plots import write_plot
+
+    path = results / RESULTS if results.is_dir() else results
+    write_plot(read_results(path), figure.value, out, region)
+    typer.echo(out)
 
 
 @app.command()

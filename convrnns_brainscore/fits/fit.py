@@ -53,6 +53,7 @@ from convrnns_brainscore.fits.resampling import (
     resampled_medians,
 )
 from convrnns_brainscore.fits.results import (
+    RESULTS,
     SCHEMA,
     Results,
     read_results,
@@ -70,9 +71,6 @@ from convrnns_brainscore.fits.selection import test_medians, validate
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
-
-RESULTS = "results.nc"
-"""The file's name."""
 
 PER_BIN, SHARED = "per-bin", "shared"
 """Weights of each time bin's own, or one set of weights for all bins."""
@@ -95,7 +93,7 @@ def fit_recording(
 
     Parameters
     ----------
-    networks : model → what loads it.
+    networks : name in the results → what loads the network.
     prepared : the recording, its stimuli, bins and splits (`prepare.prepare`).
     out : a folder, which is made.
     method : None: PLS with 25 components.
@@ -125,10 +123,10 @@ def fit_recording(
         )
         kept = fitting.begin(settings)
         fits: dict[tuple[str, str], xr.Dataset] = {}
-        for load in networks.values():
+        for name, load in networks.items():
             network = load()
             wanted = candidate_layers(network.model, prepared.recording.regions, layers)
-            fits |= fitting.model(network, wanted, kept)
+            fits |= fitting.model(name, network, wanted, kept)
         fits[control.NAME, control.LAYER] = fitting.control(kept)
         results = Results(_root(prepared, settings), fits)
         if kept is None:
@@ -195,10 +193,10 @@ class _Fitting:
         return None
 
     def model(
-        self, network: ConvRNN, wanted: dict[str, list[str]], kept: Results | None
+        self, name: str, network: ConvRNN, wanted: dict[str, list[str]], kept: Results | None
     ) -> dict[tuple[str, str], xr.Dataset]:
         """The fits of a model's layers, those that are there already and the others."""
-        name, presentation = network.name, self.prepared.presentation
+        presentation = self.prepared.presentation
         made_by = {**describe(network, presentation), "label": network.label}
         found: dict[str, xr.Dataset] = {}
         for layer in wanted:

@@ -10,7 +10,7 @@ model and layer a group ``<model>/<layer>`` with r (split, neuroid, time_bin)::
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import ceiling
 from convrnns_brainscore.fits.selection import Choice, choose
 from convrnns_brainscore.recordings import ALL
+
+RESULTS = "results.nc"
+"""The file's name."""
 
 SCHEMA = 2
 """Version of what ``results.nc`` holds."""
@@ -58,6 +61,9 @@ class Results:
 
     root: xr.Dataset
     fits: dict[tuple[str, str], xr.Dataset]
+    _summaries: dict[tuple[str, ...], Predictivity] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def models(self) -> list[str]:
@@ -160,6 +166,15 @@ def predictivity(
     results: Results, model: str, layer: str, region: str, subject: str = ALL
 ) -> Predictivity:
     """Summarise the fit of a layer over a region's neurons, of all subjects or of one."""
+    key = (model, layer, region, subject)
+    if key not in results._summaries:
+        results._summaries[key] = _predictivity(results, *key)
+    return results._summaries[key]
+
+
+def _predictivity(
+    results: Results, model: str, layer: str, region: str, subject: str
+) -> Predictivity:
     fit = results.fits[model, layer]
     here, there = (results.of(data, region, subject) for data in (fit, results.root))
     halves = results.root["half_correlation"].values[:, there]

@@ -63,26 +63,27 @@ def paired_test(differences: Array) -> Array:
     p = np.full(differences.shape[1], np.nan)
     if not tested.any():
         return p
-    d, counts = np.nan_to_num(differences[:, tested]), counts[tested]
-    means = _signs(len(d)).astype(float) @ d / counts  # [flip, cell]
+    d, counts = np.nan_to_num(differences[:, tested]), counts[tested].astype(np.float32)
+    d = (d / np.maximum(abs(d).max(axis=0), np.finfo(float).tiny)).astype(np.float32)
+    means = _signs(len(d)) @ d / counts  # [flip, cell]
     variances = np.maximum((d**2).sum(axis=0) - counts * means**2, 0) / (counts - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         t = np.where(means == 0, 0, abs(means) / np.sqrt(variances / counts))
     greatest = t.max(axis=1)
     # Flips that give the same t may differ in its last bits.
-    p[tested] = (greatest[:, None] >= t[0] * (1 - 1e-9)).mean(axis=0)
+    p[tested] = (greatest[:, None] >= t[0] * (1 - 1e-5)).mean(axis=0)
     return p
 
 
 @lru_cache(1)
-def _signs(neurons: int) -> NDArray[np.int8]:
+def _signs(neurons: int) -> NDArray[np.float32]:
     """Flips [flip, neuron], the first of them none: all, or none and `FLIPS` at random."""
     if 2**neurons <= FLIPS:
         bits = np.arange(2**neurons)[:, None] >> np.arange(neurons)
-        return (1 - 2 * (bits & 1)).astype(np.int8)
+        return (1 - 2 * (bits & 1)).astype(np.float32)
     signs = np.random.default_rng(SEED).integers(0, 2, (FLIPS + 1, neurons), np.int8) * 2 - 1
     signs[0] = 1
-    return signs
+    return signs.astype(np.float32)
 
 
 def holm(p: Sequence[float]) -> Array:

@@ -1,9 +1,7 @@
-"""The report of fits: ``summary.csv``, region maps, and one page that needs nothing else."""
+"""The report of fits: ``summary.csv``, region maps, and two pages that need nothing else."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,33 +9,46 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from plotly.offline import get_plotlyjs
 
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.correlation import mean, median, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import reliability
+from convrnns_brainscore.fits.resampling import RESAMPLES
 from convrnns_brainscore.fits.results import (
     MIN_CEILING,
     MIN_RELIABILITY,
+    Best,
     Predictivity,
     Results,
     best_layer,
     layers_of,
+    noise_corrected,
     predictivity,
     region_choices,
     summary,
     time_bins,
 )
+from convrnns_brainscore.fits.statistics import (
+    FEWEST_NEURONS,
+    ByLayer,
+    compare_layers,
+    compare_models,
+    runner_up,
+)
 from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.report import interactive
 from convrnns_brainscore.zoo import find_model
 
-_MARKERS = "osD^vP"
+MOST_FLAGGED = 200
+"""Neurons to look at that the page lists; `summary.csv` and ``results.nc`` have all."""
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
-    """Write ``summary.csv``, each model's region map, and ``report.html``.
+    """Write ``summary.csv``, each model's region map, ``report.html`` and ``ceilings.html``.
 
     Returns
     -------
@@ -56,40 +67,178 @@ def write_report(results: Results, out: Path) -> list[Path]:
         named = "region_layer_map.json" if len(models) == 1 else f"{model},region_layer_map.json"
         written.append(out / named)
         with written_whole(out / named) as partial:
-            layers = {**region_layers(find_model(model)), **refitted}
+            named_model = _made_by(results, model)["model"]
+            layers = {**region_layers(find_model(named_model)), **refitted}
             partial.write_text(json.dumps(layers, indent=1) + "\n", encoding="utf-8")
-    written.append(out / "report.html")
-    with written_whole(out / "report.html") as partial:
-        partial.write_text(page(results), encoding="utf-8")
+    for name, content in (
+        ("ceilings.html", ceilings_page(results)),
+        ("report.html", page(results)),
+    ):
+        written.append(out / name)
+        with written_whole(out / name) as partial:
+            partial.write_text(content, encoding="utf-8")
     return written
 
 
 def page(results: Results) -> str:
-    """The report as one HTML page; figures are part of it."""
-    environment = Environment(
-        loader=PackageLoader("convrnns_brainscore.report"), autoescape=select_autoescape()
+    """The report as one HTML page; figures and what moves them are part of it."""
+    neurons = list(zip(results.root["neuroid_id"].values, _notes(results), strict=True))
+    flagged = [(name, note) for name, note in neurons if note]
+    return _render(
+        "fits.html",
+        title=f"Fits of {', '.join(m for m in results.models if m != control.NAME)}",
+        script=get_plotlyjs(),
+        regions=[_region(results, region) for region in results.regions],
+        chosen=_chosen_rows(results),
+        flagged=flagged[:MOST_FLAGGED],
+        unlisted=len(flagged) - MOST_FLAGGED,
+        notes=results.root.attrs["notes"].splitlines(),
+        settings=json.loads(results.root.attrs["settings"]),
+        made_by={model: _made_by(results, model) for model in results.models},
+        min_ceiling=MIN_CEILING,
+        min_reliability=MIN_RELIABILITY,
+        most_dots=interactive.MOST_DOTS,
+        fewest_neurons=FEWEST_NEURONS,
+        resamples=RESAMPLES,
     )
-    settings = json.loads(results.root.attrs["settings"])
-    notes = results.root["neuroid_id"].values, _notes(results)
-    flagged = [(name, note) for name, note in zip(*notes, strict=True) if note]
-    regions = [
-        {
-            "name": region,
-            "over_time": _picture(over_time_figure(results, region)),
-            "layers": _picture(layers_figure(results, region)),
-            "neurons": _picture(neurons_figure(results, region)),
-            "crossed": _crossed(results, region),
-            "best": [row for model in results.models for row in _best_rows(results, model, region)],
+
+
+def ceilings_page(results: Results) -> str:
+    """How ceilings and normalised values come about, worked through with the results' numbers."""
+    found = _example(results)
+    if found is None:
+        return _render("ceilings.html", example=None, min_ceiling=MIN_CEILING)
+    region, model, best, time_bin = found
+    fit = results.fits[model, best.layer]
+    here, there = (results.of(data, region) for data in (fit, results.root))
+    halves = results.root["half_correlation"].values[:, there, time_bin]
+    values = best.values
+    known = noise_corrected(fit, here)[:, time_bin]
+    factors = {
+        name: mean(fit[name].values[:, here, time_bin])
+        for name in ("r", "prediction_halves", "response_halves")
+    }
+    candidates = np.where(
+        (spearman_brown(mean(halves)) >= MIN_RELIABILITY) & np.isfinite(known), factors["r"], np.nan
+    )
+    neuron = None
+    if np.isfinite(candidates).any():
+        at = int(np.nanargmax(candidates))
+        neuron = {
+            "name": fit["neuroid_id"].values[here][at],
+            "corrected": float(known[at]),
+            **{name: float(each[at]) for name, each in factors.items()},
         }
-        for region in results.regions
+    return _render(
+        "ceilings.html",
+        example={
+            "region": region,
+            "model": model,
+            "layer": best.layer,
+            "bin": _bin(results, time_bin),
+            "neurons": int(values.neurons[time_bin]),
+            "splits": median(fit["r"].values[:, here, time_bin], axis=1).tolist(),
+            "r": float(values.r[time_bin]),
+            "halvings": median(halves, axis=1).tolist(),
+            "corrected_halvings": median(spearman_brown(halves), axis=1).tolist(),
+            "ceiling": float(values.ceiling[time_bin]),
+            "normalised": float(values.normalised[time_bin]),
+            "noise_corrected": float(values.noise_corrected[time_bin]),
+            "reliable": int(values.reliable[time_bin]),
+            "neuron": neuron,
+        },
+        min_ceiling=MIN_CEILING,
+        min_reliability=MIN_RELIABILITY,
+    )
+
+
+def _example(results: Results) -> tuple[str, str, Best, int] | None:
+    """Region, model, layer and bin with the highest normalised value."""
+    found = None
+    highest = -np.inf
+    for region in results.regions:
+        for model in results.models:
+            best = best_layer(results, model, region)
+            if model == control.NAME or best is None:
+                continue
+            values = np.nan_to_num(best.values.normalised, nan=-np.inf)
+            if values.max() > highest:
+                highest = float(values.max())
+                found = region, model, best, int(values.argmax())
+    return found
+
+
+def _render(template: str, **values: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("convrnns_brainscore.report"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _region(results: Results, region: str) -> dict[str, Any]:
+    """What the page says of a region."""
+    comparisons = compare_models(results, region)
+    neurons = int(results.of(results.root, region).sum())
+    return {
+        "name": region,
+        "neurons": neurons,
+        "over_time": interactive.over_time(results, region),
+        "layers": interactive.layers_over_time(results, region),
+        "neurons_figure": interactive.single_neurons(results, region),
+        "crossed": interactive.crossed(results, region),
+        "best": [row for model in results.models for row in _best_rows(results, model, region)],
+        "runners_up": [
+            (model, found)
+            for model in results.models
+            if (found := runner_up(results, model, region)) is not None
+        ],
+        "comparisons": [(each, _where(results, each.p_over_time)) for each in comparisons],
+        "differences": interactive.differences(results, comparisons),
+        "lesions": [
+            (found, interactive.layer_differences(results, found))
+            for found in _lesions(results, region)
+        ],
+    }
+
+
+def _lesions(results: Results, region: str) -> list[ByLayer]:
+    """Each network with a lesion against the whole one."""
+    made_by = {model: _made_by(results, model) for model in results.models}
+    return [
+        compare_layers(results, whole, lesioned, region)
+        for lesioned, its in made_by.items()
+        for whole, other in made_by.items()
+        if its.get("lesion", "none") != "none"
+        and other.get("lesion") == "none"
+        and its["model"] == other["model"]
+        and layers_of(results, lesioned, region)
     ]
-    chosen = [
+
+
+def _where(results: Results, p: NDArray[np.float64]) -> str:
+    """The bins in which p < .05, neighbours put together."""
+    found: list[list[float]] = []
+    for (start, end), value in zip(time_bins(results.root), p, strict=True):
+        if not value < 0.05:
+            continue
+        if found and found[-1][1] == start:
+            found[-1][1] = end
+        else:
+            found.append([start, end])
+    return ", ".join(f"{start:g}–{end:g} ms" for start, end in found) or "none"
+
+
+def _chosen_rows(results: Results) -> list[dict[str, Any]]:
+    return [
         {
             "model": model,
             "region": region,
             "layer": choice.layer,
             "latency": choice.latency,
-            "bin": "{:g}–{:g} ms".format(*time_bins(results.root)[choice.time_bin]),
+            "bin": _bin(results, choice.time_bin),
             "score": f"{choice.score.mean():.3f}",
             "bin_score": f"{choice.bin_score.mean():.3f}",
             "agreement": _agreement(choice.chosen),
@@ -97,179 +246,14 @@ def page(results: Results) -> str:
         for model in results.models
         for region, choice in region_choices(results, model).items()
     ]
-    made_by = {
-        model: next(fit.attrs for (name, _), fit in results.fits.items() if name == model)
-        for model in results.models
-    }
-    return environment.get_template("fits.html").render(
-        title=f"Fits of {', '.join(m for m in results.models if m != control.NAME)}",
-        regions=regions,
-        chosen=chosen,
-        flagged=flagged,
-        notes=results.root.attrs["notes"].splitlines(),
-        settings=settings,
-        made_by=made_by,
-        min_ceiling=MIN_CEILING,
-        min_reliability=MIN_RELIABILITY,
-    )
 
 
-def over_time_figure(results: Results, region: str) -> Figure:
-    """r over time of each model's best layer, with its error, and the noise ceiling √reliability.
-
-    Undefined bins stay blank.
-    """
-    figure = Figure(figsize=(7.4, 4), layout="constrained")
-    axes = figure.subplots()
-    edges = np.array(time_bins(results.root))
-    middle = edges.mean(axis=1)
-    ceiling = None
-    for index, model in enumerate(results.models):
-        best = best_layer(results, model, region)
-        if best is None:
-            continue
-        layer, found = best.layer, best.values
-        ceiling = found.ceiling
-        grey = model == control.NAME
-        style: dict[str, Any] = {"color": "0.45" if grey else f"C{index}"}
-        label = (
-            f"{model}: the image itself" if grey else f"{model} {layer} ({_label(results, model)})"
-        )
-        axes.plot(
-            middle,
-            found.r,
-            marker=_MARKERS[index % len(_MARKERS)],
-            markersize=4,
-            label=label,
-            **style,
-        )
-        axes.fill_between(
-            middle, found.r - found.error, found.r + found.error, alpha=0.25, linewidth=0, **style
-        )
-    if ceiling is not None and np.isfinite(ceiling).any():
-        with np.errstate(invalid="ignore"):
-            axes.plot(
-                middle,
-                np.sqrt(ceiling),
-                color="black",
-                linestyle="--",
-                linewidth=1,
-                label="noise ceiling, √reliability",
-            )
-    axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-    axes.axvline(0, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
-    axes.set_xlim(min(edges.min(), 0), edges.max())
-    axes.set_xlabel("time from image onset (ms)")
-    axes.set_ylabel("r on held-out stimuli")
-    axes.set_title(f"{region}: predictivity over time")
-    axes.legend(fontsize=8)
-    return figure
+def _made_by(results: Results, model: str) -> dict[str, Any]:
+    return next(fit.attrs for (name, _), fit in results.fits.items() if name == model)
 
 
-def layers_figure(results: Results, region: str) -> Figure:
-    """r of every layer at every bin, one panel a model. Undefined cells stay blank."""
-    panels = {}
-    for model in results.models:
-        rows = {
-            layer: predictivity(results, model, layer, region).r
-            for layer in layers_of(results, model, region)
-        }
-        if rows:
-            panels[model] = rows
-    height = 1.2 + 0.34 * max(map(len, panels.values()))
-    figure = Figure(figsize=(3.6 * len(panels) + 1, max(2.4, height)), layout="constrained")
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    values = [np.stack(list(rows.values())) for rows in panels.values()]
-    limit = max([float(np.nanmax(np.nan_to_num(abs(each)))) for each in values] + [0.01])
-    edges = np.array(time_bins(results.root))
-    for axes, (model, rows), cells in zip(all_axes, panels.items(), values, strict=True):
-        image = axes.imshow(
-            cells,
-            aspect="auto",
-            origin="lower",
-            cmap="RdBu_r",
-            vmin=-limit,
-            vmax=limit,
-            interpolation="nearest",
-        )
-        axes.set_facecolor("0.88")
-        axes.set_yticks(range(len(rows)), list(rows))
-        every = max(1, len(edges) // 6)
-        axes.set_xticks(
-            range(0, len(edges), every), [f"{start:g}" for start, _ in edges[::every]], fontsize=8
-        )
-        axes.set_xlabel("start of bin (ms)")
-        axes.set_title(model, fontsize=9)
-    figure.colorbar(image, ax=all_axes, label="r")
-    figure.suptitle(f"{region}: layers over time (grey: undefined)", fontsize=10)
-    return figure
-
-
-def neurons_figure(results: Results, region: str) -> Figure:
-    """Each neuron's r at the best bin of each model against its reliability there."""
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    known = reliability(results.root["half_correlation"].values)
-    for index, model in enumerate(results.models):
-        best = best_layer(results, model, region)
-        if best is None or best.bin is None:
-            continue
-        layer, where = best.layer, best.bin
-        fit = results.fits[model, layer]
-        here, there = (results.of(data, region) for data in (fit, results.root))
-        axes.scatter(
-            known[there, where],
-            mean(fit["r"].values[:, here, where]),
-            s=14,
-            alpha=0.6,
-            color="0.45" if model == control.NAME else f"C{index}",
-            marker=_MARKERS[index % len(_MARKERS)],
-            label=f"{model} {layer}, {{:g}}–{{:g}} ms".format(*time_bins(results.root)[where]),
-        )
-    line = np.linspace(0, 1, 100)
-    axes.plot(line, np.sqrt(line), color="black", linestyle="--", linewidth=1, label="√reliability")
-    axes.axvline(MIN_RELIABILITY, color="0.6", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("split-half reliability (Spearman–Brown)")
-    axes.set_ylabel("r on held-out stimuli")
-    axes.set_title(f"{region}: single neurons")
-    axes.legend(fontsize=8)
-    return figure
-
-
-def crossed_figure(results: Results, region: str) -> Figure | None:
-    """r of features of one bin against responses of another, of each model's first layer."""
-    panels = {}
-    for (model, layer), fit in results.fits.items():
-        if (
-            "cross_temporal" in fit
-            and region in fit["crossed_region"].values
-            and model != control.NAME
-        ):
-            place = fit["crossed_region"].values.tolist().index(region)
-            panels[f"{model} {layer}"] = mean(fit["cross_temporal"].values[place])
-    if not panels:
-        return None
-    figure = Figure(figsize=(3.4 * len(panels) + 1, 3.6), layout="constrained")
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    limit = max([float(np.nanmax(np.nan_to_num(abs(each)))) for each in panels.values()] + [0.01])
-    edges = time_bins(results.root)
-    for axes, (name, cells) in zip(all_axes, panels.items(), strict=True):
-        image = axes.imshow(cells, origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes.set_facecolor("0.88")
-        every = max(1, len(edges) // 5)
-        ticks = range(0, len(edges), every), [f"{start:g}" for start, _ in edges[::every]]
-        axes.set_xticks(*ticks)
-        axes.set_yticks(*ticks)
-        axes.set_xlabel("recording's bin (ms)")
-        axes.set_ylabel("features' bin (ms)")
-        axes.set_title(name, fontsize=9)
-    figure.colorbar(image, ax=all_axes, label="r")
-    return figure
-
-
-def _crossed(results: Results, region: str) -> str | None:
-    figure = crossed_figure(results, region)
-    return None if figure is None else _picture(figure)
+def _bin(results: Results, index: int) -> str:
+    return "{:g}–{:g} ms".format(*time_bins(results.root)[index])
 
 
 def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]]:
@@ -291,7 +275,7 @@ def _row(
     return {
         "model": name,
         "layer": layer,
-        "bin": "{:g}–{:g} ms".format(*time_bins(results.root)[where]),
+        "bin": _bin(results, where),
         "r": f"{found.r[where]:.3f} ± {found.error[where]:.3f}",
         "ceiling": _number(found.ceiling[where]),
         "normalised": _number(found.normalised[where]),
@@ -333,10 +317,3 @@ def _notes(results: Results) -> list[str]:
 
 def _label(results: Results, model: str) -> str:
     return next(str(fit.attrs["label"]) for (name, _), fit in results.fits.items() if name == model)
-
-
-def _picture(figure: Figure) -> str:
-    """As a data address."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,342 @@
+"""Plotly's figures of fits, for the page: hover for values, choose a model or layer.
+
+Each function gives one figure as an HTML fragment; the page holds plotly's script once. Colours of
+text and grid suit a light and a dark page alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.reliability import reliability
+from convrnns_brainscore.fits.results import (
+    MIN_RELIABILITY,
+    Predictivity,
+    Results,
+    layers_of,
+    predictivity,
+    ranked_layers,
+    time_bins,
+)
+from convrnns_brainscore.fits.statistics import ByLayer, Comparison
+from convrnns_brainscore.report.style import styles
+
+MOST_DOTS = 1000
+"""Neurons of a region that are drawn as dots of each model; of more, so many at random."""
+
+_FAINT = "rgba(128,128,128,0.35)"
+_BLANK = "rgba(128,128,128,0.15)"
+BEST = "best layer of each model"
+
+Array = NDArray[np.float64]
+
+
+def over_time(results: Results, region: str) -> str:
+    """r of each bin with its error and the noise ceiling: each model's best layer, or all layers of
+    one model, to be chosen."""
+    figure = go.Figure()
+    views: list[str] = []
+    looks = styles(results.models)
+    ceiling = None
+    for model in results.models:
+        ranked = ranked_layers(results, model, region)
+        if not ranked:
+            continue
+        ceiling = ranked[0].values.ceiling
+        look = looks[model]
+        best = ranked[0]
+        _line(
+            figure,
+            results,
+            f"{model} {best.layer}",
+            best.values,
+            look.colour,
+            look.marker[1],
+            look.dash[1],
+        )
+        views += [BEST] * 2
+    for model in results.models:
+        layers = layers_of(results, model, region)
+        for index, layer in enumerate(layers if len(layers) > 1 else ()):
+            shade = _viridis(index / (len(layers) - 1))
+            values = predictivity(results, model, layer, region)
+            _line(figure, results, layer, values, shade, "circle", "solid", visible=False)
+            views += [model] * 2
+    if ceiling is not None and np.isfinite(ceiling).any():
+        with np.errstate(invalid="ignore"):
+            top = np.sqrt(ceiling)
+        figure.add_scatter(
+            x=_middles(results), y=_blank(top), mode="lines", name="noise ceiling, √reliability",
+            line={"color": "#808080", "dash": "dash"}, hovertemplate="ceiling %{y:.3f}",
+        )  # fmt: skip
+        views.append("always")
+    _choice(figure, views)
+    figure.update_xaxes(title="time from image onset (ms)", rangemode="tozero")
+    figure.update_yaxes(title="r on held-out stimuli")
+    return _html(figure, 420)
+
+
+def layers_over_time(results: Results, region: str) -> str:
+    """r of every layer at every bin, of the model that is chosen."""
+    figure = go.Figure()
+    views = []
+    shown: dict[str, list[Predictivity]] = {}
+    for model in results.models:
+        layers = layers_of(results, model, region)
+        if layers:
+            shown[model] = [predictivity(results, model, layer, region) for layer in layers]
+    limit = _limit([each.r for values in shown.values() for each in values])
+    for index, (model, values) in enumerate(shown.items()):
+        told = [
+            [
+                why or f"r {r:.3f} ± {error:.3f}<br>ceiling {ceiling:.3f}<br>{neurons} neurons"
+                for why, r, error, ceiling, neurons in zip(
+                    v.undefined, v.r, v.error, v.ceiling, v.neurons, strict=True
+                )
+            ]
+            for v in values
+        ]
+        _heat(
+            figure, np.stack([v.r for v in values]), _names(results),
+            layers_of(results, model, region), told, limit, index == 0,
+        )  # fmt: skip
+        views.append(model)
+    _choice(figure, views)
+    figure.update_xaxes(title="bin (ms)", type="category")
+    most = max(map(len, shown.values()), default=1)
+    return _html(figure, 180 + 26 * most)
+
+
+def single_neurons(results: Results, region: str) -> str:
+    """Each neuron's r at the best bin of each model's best layer against its reliability there."""
+    figure = go.Figure()
+    looks = styles(results.models)
+    there = results.of(results.root, region)
+    known = reliability(results.root["half_correlation"].values[:, there])
+    for model in results.models:
+        best = next(iter(ranked_layers(results, model, region)), None)
+        if best is None or best.bin is None:
+            continue
+        fit = results.fits[model, best.layer]
+        here = results.of(fit, region)
+        drawn = thinned(int(here.sum()))
+        names = fit["neuroid_id"].values[here][drawn].tolist()
+        figure.add_scatter(
+            x=_blank(known[drawn, best.bin]),
+            y=_blank(mean(fit["r"].values[:, here, best.bin])[drawn]),
+            mode="markers",
+            name=f"{model} {best.layer}, {_names(results)[best.bin]}",
+            text=names,
+            hovertemplate="neuron %{text}<br>reliability %{x:.2f}<br>r %{y:.3f}",
+            marker={
+                "color": looks[model].colour, "symbol": looks[model].marker[1], "size": 6,
+                "opacity": 0.6,
+            },
+        )  # fmt: skip
+    line = np.linspace(0, 1, 60)
+    figure.add_scatter(
+        x=line, y=np.sqrt(line), mode="lines", name="√reliability", hoverinfo="skip",
+        line={"color": "#808080", "dash": "dash"},
+    )  # fmt: skip
+    figure.add_vline(MIN_RELIABILITY, line={"color": _FAINT, "dash": "dot"})
+    figure.update_xaxes(title="split-half reliability (Spearman–Brown)")
+    figure.update_yaxes(title="r on held-out stimuli")
+    return _html(figure, 420)
+
+
+def thinned(neurons: int) -> NDArray[np.intp]:
+    """Positions of the neurons that are drawn, the same for all models."""
+    if neurons <= MOST_DOTS:
+        return np.arange(neurons)
+    return np.sort(np.random.default_rng(0).choice(neurons, MOST_DOTS, replace=False))
+
+
+def crossed(results: Results, region: str) -> str | None:
+    """r of features of one bin against responses of another, of the layer that is chosen."""
+    panels = {}
+    for (model, layer), fit in results.fits.items():
+        if "cross_temporal" in fit and region in fit["crossed_region"].values:
+            place = fit["crossed_region"].values.tolist().index(region)
+            if model != control.NAME:
+                panels[f"{model} {layer}"] = mean(fit["cross_temporal"].values[place])
+    if not panels:
+        return None
+    figure = go.Figure()
+    limit = _limit(list(panels.values()))
+    names = _names(results)
+    for index, cells in enumerate(panels.values()):
+        told = [[f"r {r:.3f}" if np.isfinite(r) else "undefined" for r in row] for row in cells]
+        _heat(figure, cells, names, names, told, limit, index == 0)
+    _choice(figure, list(panels))
+    figure.update_xaxes(title="recording's bin (ms)", type="category")
+    figure.update_yaxes(title="features' bin (ms)", type="category")
+    return _html(figure, 520)
+
+
+def differences(results: Results, comparisons: Sequence[Comparison]) -> str | None:
+    """How two models differ over time, of the pair that is chosen; bins that differ are filled."""
+    defined = [each for each in comparisons if np.isfinite(each.over_time).any()]
+    if not defined:
+        return None
+    figure = go.Figure()
+    for index, each in enumerate(defined):
+        differs = each.p_over_time < 0.05
+        told = [
+            f"difference {d:.3f}, p {p:.3g}" if np.isfinite(p) else f"difference {d:.3f}, untested"
+            for d, p in zip(each.over_time, each.p_over_time, strict=True)
+        ]
+        figure.add_scatter(
+            x=_middles(results), y=_blank(each.over_time), mode="lines+markers", text=told,
+            hovertemplate="%{text}", name=f"{each.first} − {each.second}", visible=index == 0,
+            line={"color": "#0072B2"},
+            marker={"symbol": ["circle" if d else "circle-open" for d in differs], "size": 9},
+        )  # fmt: skip
+    _choice(figure, [f"{each.first} − {each.second}" for each in defined])
+    figure.add_hline(0, line={"color": _FAINT})
+    figure.update_xaxes(title="time from image onset (ms)")
+    figure.update_yaxes(title="difference of r")
+    return _html(figure, 360)
+
+
+def layer_differences(results: Results, found: ByLayer) -> str:
+    """How two models differ in each layer and bin; a dot where p, corrected for all, is < .05."""
+    figure = go.Figure()
+    told = [
+        [
+            "undefined" if not np.isfinite(d) else f"difference {d:.3f}<br>p {p:.3g}"
+            for d, p in zip(*rows, strict=True)
+        ]
+        for rows in zip(found.difference, found.p, strict=True)
+    ]
+    names = _names(results)
+    limit = _limit([found.difference])
+    _heat(figure, found.difference, names, found.layers, told, limit, True)
+    layer, time = np.nonzero(found.p < 0.05)
+    figure.add_scatter(
+        x=[names[index] for index in time], y=[found.layers[index] for index in layer],
+        mode="markers", marker={"color": "black", "size": 5}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    figure.update_xaxes(title="bin (ms)", type="category")
+    return _html(figure, 180 + 26 * len(found.layers))
+
+
+def _line(
+    figure: go.Figure,
+    results: Results,
+    name: str,
+    values: Predictivity,
+    colour: str,
+    marker: str,
+    dash: str,
+    visible: bool = True,
+) -> None:
+    """A line with its band of error."""
+    x = _middles(results)
+    known = np.isfinite(values.r) & np.isfinite(values.error)
+    low, high = values.r - values.error, values.r + values.error
+    told = [
+        f"r {r:.3f} ± {error:.3f}, ceiling {ceiling:.3f}, {neurons} neurons"
+        for r, error, ceiling, neurons in zip(
+            values.r, values.error, values.ceiling, values.neurons, strict=True
+        )
+    ]
+    figure.add_scatter(
+        x=x, y=_blank(values.r), mode="lines+markers", name=name, text=told, visible=visible,
+        hovertemplate="%{text}", legendgroup=name, line={"color": colour, "dash": dash},
+        marker={"symbol": marker, "size": 7},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[*x[known], *x[known][::-1]], y=[*high[known], *low[known][::-1]], fill="toself",
+        fillcolor=colour, opacity=0.2, line={"width": 0}, hoverinfo="skip", showlegend=False,
+        visible=visible, legendgroup=name, mode="lines",
+    )  # fmt: skip
+
+
+def _heat(
+    figure: go.Figure,
+    cells: Array,
+    x: Sequence[str],
+    y: Sequence[str],
+    told: Sequence[Sequence[str]],
+    limit: float,
+    visible: bool,
+) -> None:
+    figure.add_heatmap(
+        z=[_blank(row) for row in cells], x=list(x), y=list(y), text=told, visible=visible,
+        zmin=-limit, zmax=limit, colorscale="RdBu_r", colorbar={"title": "r"},
+        hovertemplate="%{y}, %{x} ms<br>%{text}<extra></extra>", xgap=1, ygap=1,
+    )  # fmt: skip
+
+
+def _choice(figure: go.Figure, views: Sequence[str]) -> None:
+    """A menu of what is shown: the traces of one view, and those that always are."""
+    names = [name for name in dict.fromkeys(views) if name != "always"]
+    if len(names) < 2:
+        return
+    buttons = [
+        {
+            "label": name,
+            "method": "restyle",
+            "args": [{"visible": [view in (name, "always") for view in views]}],
+        }
+        for name in names
+    ]
+    menu = {
+        "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
+        "bgcolor": "#f4f4f4", "bordercolor": "#888", "font": {"color": "#222"},
+    }  # fmt: skip
+    figure.update_layout(updatemenus=[menu])
+
+
+def _html(figure: go.Figure, height: int) -> str:
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 70, "r": 20, "t": 50, "b": 50},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor=_BLANK,
+        hovermode="closest",
+        font={"family": "system-ui, sans-serif", "size": 13},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
+        hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222"}},
+    )
+    figure.update_xaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
+    figure.update_yaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
+    config = {"displaylogo": False, "responsive": True}
+    drawn: str = figure.to_html(
+        config=config, include_plotlyjs=False, full_html=False, default_height=height
+    )
+    return drawn
+
+
+def _middles(results: Results) -> Array:
+    return np.array(time_bins(results.root)).mean(axis=1)
+
+
+def _names(results: Results) -> list[str]:
+    return [f"{start:g}–{end:g}" for start, end in time_bins(results.root)]
+
+
+def _blank(values: Array) -> list[float | None]:
+    """NaN as what plotly draws nothing for; four digits, which is what a reader sees."""
+    return [None if not np.isfinite(value) else round(float(value), 4) for value in values]
+
+
+def _limit(values: Sequence[Any]) -> float:
+    """The largest magnitude among what is defined."""
+    found = [float(np.nanmax(abs(each))) for each in values if np.isfinite(each).any()]
+    return max([0.01, *found])
+
+
+def _viridis(share: float) -> str:
+    from plotly.colors import sample_colorscale
+
+    (colour,) = sample_colorscale("Viridis", [0.9 * share])
+    return str(colour)

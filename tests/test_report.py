@@ -1,0 +1,246 @@
+"""The report in a real browser: it opens, answers the mouse, prints, and asks for nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pypdf
+import pytest
+import xarray as xr
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.cli import app
+from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.results import Results, write_results
+from convrnns_brainscore.report.fits import write_report
+from convrnns_brainscore.report.plots import KINDS, write_plot
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WHOLE, LESIONED = "rgc_shallow", "rgc_shallow-without-recurrence"
+
+
+def made_results(models: dict[str, dict[str, float]], neurons: int = 40, bins: int = 6) -> Results:
+    """Fits with known scores: model → layer → r, the same for each neuron but for a little noise.
+
+    The first bin is before onset; V4 and IT have half of the neurons each.
+    """
+    rng = np.random.default_rng(0)
+    noise = 0.01 * rng.standard_normal((10, neurons, bins), np.float32)
+    regions = np.array(["V4", "IT"], object)[np.arange(neurons) * 2 // neurons]
+    coords = {
+        "neuroid_id": ("neuroid", np.array([f"n{index}" for index in range(neurons)], object)),
+        "region": ("neuroid", regions),
+        "subject": ("neuroid", np.array(["A"] * neurons, object)),
+        "time_bin_start": ("time_bin", 10.0 * np.arange(-1, bins - 1)),
+        "time_bin_end": ("time_bin", 10.0 * np.arange(bins)),
+    }
+    axes = ("split", "neuroid", "time_bin")
+    halves = xr.DataArray(noise + np.float32(0.5), dims=("halving", "neuroid", "time_bin"))
+    before = np.where(np.arange(bins) == 0, np.nan, 0)
+    fits = {}
+    for model, layers in {**models, control.NAME: {control.LAYER: 0.1}}.items():
+        attributes = {"model": model.split("-")[0], "label": "made", "seen": "nothing",
+                      "lesion": "recurrence" if "without" in model else "none"}  # fmt: skip
+        for layer, score in layers.items():
+            r = xr.DataArray(noise + np.float32(score) + before.astype(np.float32), dims=axes)
+            resampled = score + before + 0.02 * rng.standard_normal((2, 500, bins))
+            fits[model, layer] = xr.Dataset(
+                {
+                    "r": r,
+                    "prediction_halves": halves,
+                    "response_halves": halves,
+                    "resampled": (("population", "resample", "time_bin"), resampled),
+                    "note": (axes[1:], np.full((neurons, bins), "", object)),
+                    "undefined": ("time_bin", ["before onset"] + [""] * (bins - 1)),
+                },
+                {
+                    **coords,
+                    "population_region": ("population", ["V4", "IT"]),
+                    "population_subject": ("population", ["all", "all"]),
+                },
+                attributes,
+            )
+    root = xr.Dataset(
+        {"half_correlation": halves, "test": (("split", "stimulus"), np.eye(10, dtype=np.int8))},
+        coords,
+        {
+            "schema": 2,
+            "models": ", ".join([*models, control.NAME]),
+            "settings": json.dumps({"method": "PLS", "time": "per-bin"}),
+            "notes": "made for a test",
+        },
+    )
+    return Results(root, fits)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return made_results(
+        {WHOLE: {"conv3": 0.3, "conv5": 0.4}, LESIONED: {"conv3": 0.2, "conv5": 0.395}}
+    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, results: Results) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(results, folder)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("NO BROWSER: `apt-get install chromium` to have the report tested")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on which nothing may go wrong, and which may ask for nothing but files."""
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    wrong: list[str] = []
+    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request",
+        lambda asked: None if asked.url.startswith(("file:", "data:")) else wrong.append(asked.url),
+    )
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def opened(page: Page, report: Path) -> Page:
+    page.goto(report.as_uri())
+    page.wait_for_function("document.querySelectorAll('.main-svg').length > 0")
+    return page
+
+
+def hovered(page: Page, figure: int, x: float, y: float) -> str:
+    """What a figure tells at a place of its plotting area (shares of width and height)."""
+    area = page.locator(".js-plotly-plot").nth(figure).locator(".nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.mouse.move(box["x"] + x * box["width"] + 1, box["y"] + y * box["height"])
+    told = page.locator(".js-plotly-plot").nth(figure).locator(".hovertext")
+    told.first.wait_for(timeout=5000)
+    return " ".join(told.all_text_contents())
+
+
+LAYERS = 1
+"""The place of the figure of layers over time among the figures."""
+
+
+def test_hover_tells_values_and_why_a_cell_is_blank(page: Page, report: Path) -> None:
+    opened(page, report)
+    assert "before onset" in hovered(page, LAYERS, 0.05, 0.25)
+    told = hovered(page, LAYERS, 0.9, 0.25)
+    assert "conv5" in told
+    assert "r 0.40" in told or "r 0.39" in told
+    assert "20 neurons" in told
+
+
+def test_model_and_region_can_be_chosen(page: Page, report: Path) -> None:
+    opened(page, report)
+    figure = page.locator(".js-plotly-plot").nth(LAYERS)
+    figure.locator(".updatemenu-header").click()
+    figure.locator(".updatemenu-dropdown-button", has_text=control.NAME).click()
+    assert "image" in hovered(page, LAYERS, 0.9, 0.5)
+
+    sections = page.locator("section[data-region]")
+    page.select_option("#region", "IT")
+    assert [sections.nth(index).is_visible() for index in (0, 1)] == [False, True]
+    page.select_option("#region", "")
+    assert [sections.nth(index).is_visible() for index in (0, 1)] == [True, True]
+
+
+def test_it_prints_whole_and_is_legible_in_the_dark(page: Page, report: Path, tmp_path) -> None:
+    opened(page, report)
+    page.select_option("#region", "IT")
+    page.emulate_media(media="print")
+    page.pdf(path=tmp_path / "report.pdf")
+    text = "".join(each.extract_text() for each in pypdf.PdfReader(tmp_path / "report.pdf").pages)
+    for told in ("V4", "IT", "Are the models di", "time from image onset"):
+        assert told in text
+    page.emulate_media(media="screen", color_scheme="dark")
+    colour = "e => getComputedStyle(e).fill"
+    assert page.locator(".xtick text").first.evaluate(colour) == "rgb(221, 221, 221)"
+
+
+def test_the_worked_page_has_the_numbers(page: Page, report: Path, results: Results) -> None:
+    opened(page, report)
+    page.click("text=How ceilings and normalised values are made")
+    text = page.inner_text("body")
+    assert f"predicted from {WHOLE} conv5" in text
+    assert re.search(r"ceiling = 0\.66\d", text)  # halves of r .5: 2 · .5 / 1.5
+    assert "r = 0.40" in text
+
+
+def test_lesioned_and_whole_are_compared_layer_by_layer(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert f"<h3>{WHOLE} less {LESIONED}</h3>" in text
+    assert f'<td>{WHOLE}</td><td>{LESIONED}</td><td class="number">0.00' in text
+
+
+def test_of_two_neurons_nothing_is_tested_and_that_is_said(tmp_path: Path) -> None:
+    write_report(made_results({WHOLE: {"conv5": 0.4}}, neurons=4), tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 neurons are too few: 6 are needed" in text
+    assert ">nan<" not in text
+
+
+@pytest.mark.slow
+def test_many_models_layers_and_neurons_open_in_seconds(page: Page, tmp_path: Path) -> None:
+    """20 models × 10 layers × 26 bins × 2,100 neurons; the scatter is thinned, and says so."""
+    layers = {f"conv{index}": 0.02 * index for index in range(1, 11)}
+    models = {f"{WHOLE}-{index}": layers for index in range(20)}
+    write_report(made_results(models, neurons=4200, bins=26), tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 20e6
+    began = time.monotonic()
+    opened(page, tmp_path / "report.html")
+    assert time.monotonic() - began < 20  # seconds on a quiet machine
+    assert "1000 of 2100, drawn at random" in page.inner_text("body")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("suffix", ["pdf", "svg"])
+def test_figures_for_papers(results: Results, tmp_path: Path, kind: str, suffix: str) -> None:
+    path = tmp_path / f"figure.{suffix}"
+    write_plot(results, kind, path)
+    if suffix == "pdf":
+        assert len(pypdf.PdfReader(path).pages) == 1
+    else:
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    first = path.read_bytes()
+    write_plot(results, kind, path)
+    assert (path.read_bytes() == first) or suffix == "svg"  # whose ids are random
+
+
+def test_a_figure_of_another_format_or_region_is_refused(results: Results, tmp_path: Path) -> None:
+    with pytest.raises(ConvRNNError, match=r"figure\.doc: expected a name that ends in \.pdf"):
+        write_plot(results, "layers", tmp_path / "figure.doc")
+    with pytest.raises(ConvRNNError, match="no region V1; the results have V4, IT"):
+        write_plot(results, "layers", tmp_path / "figure.pdf", "V1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_takes_the_folder_of_a_fit(results: Results, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    write_results(results, tmp_path / "results.nc")
+    told = CliRunner().invoke(app, ["plot", str(tmp_path), "--out", str(tmp_path / "figure.svg")])
+    assert told.exit_code == 0, told.output
+    assert (tmp_path / "figure.svg").stat().st_size > 10_000
