@@ -139,6 +139,40 @@ LesionFrom = Annotated[
 ]
 
 
+Intervals = Annotated[
+    str | None,
+    typer.Option(
+        "--intervals",
+        help="NWB: the table of presentations. [default: the one that has stimuli]",
+        show_default=False,
+    ),
+]
+StimulusColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--stimulus-column",
+        help="NWB: its column of what was shown. [default: stimulus_id, image, …]",
+        show_default=False,
+    ),
+]
+RegionOf = Annotated[
+    str | None,
+    typer.Option(
+        "--region-of",
+        help="NWB: units on electrodes of several regions: 'first' electrode's, or 'leave-out'.",
+        show_default=False,
+    ),
+]
+Locations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--location",
+        help="NWB: what the file calls an area, and its region: 'TE=IT'. As often as needed.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def models() -> None:
     """List the 20 models: presentation in training, decoder, published ImageNet accuracy."""
@@ -448,8 +482,8 @@ def fit(
     recording: Annotated[
         str,
         typer.Argument(
-            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), or a data set "
-            "of Brain-Score."
+            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), NWB, or a "
+            "data set of Brain-Score."
         ),
     ],
     stimuli: Annotated[
@@ -552,6 +586,10 @@ def fit(
     lesion: LesionKind = None,
     lesion_layers: LesionLayers = None,
     lesion_from: LesionFrom = None,
+    intervals: Intervals = None,
+    stimulus_column: StimulusColumn = None,
+    region_of: RegionOf = None,
+    locations: Locations = None,
     weights: Weights = None,
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
@@ -562,7 +600,7 @@ def fit(
     from convrnns_brainscore.fits.heldout import Method
     from convrnns_brainscore.fits.pls import COMPONENTS
     from convrnns_brainscore.fits.prepare import prepare
-    from convrnns_brainscore.recordings import as_recording, open_recording
+    from convrnns_brainscore.recordings import as_recording
     from convrnns_brainscore.regions import candidate_layers
     from convrnns_brainscore.stimuli import read_stimuli
     from convrnns_brainscore.zoo import find_model, list_models
@@ -574,12 +612,7 @@ def fit(
     asked = None if regions is None else _split(regions)
     if latencies[0] > latencies[1]:
         raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: the first is the lower.")
-    if Path(recording).exists() or Path(recording).suffix in (".nc", ".zarr", ".h5"):
-        data = open_recording(recording)
-    else:
-        from convrnns_brainscore.benchmarks import load_data
-
-        data = load_data(recording)
+    data = _read_recording(recording, intervals, stimulus_column, region_of, locations)
     prepared = prepare(
         as_recording(data, asked[0] if asked and len(asked) == 1 else None),
         read_stimuli(stimuli, stimulus_degrees)[0],
@@ -830,6 +863,40 @@ def _network(
     if checkpoint is None:
         return load_network(model, weights="random", seed=seed, lesion=lesion)
     return load_network(model, checkpoint=checkpoint, lesion=lesion)
+
+
+def _read_recording(
+    recording: str,
+    intervals: str | None,
+    stimulus_column: str | None,
+    region_of: str | None,
+    locations: list[str] | None,
+) -> Any:
+    """The recording of a file, a store, or one of Brain-Score's data sets."""
+    path = Path(recording)
+    if path.suffix == ".nwb":
+        from convrnns_brainscore.nwb import read_nwb
+
+        called = dict(each.partition("=")[::2] for each in locations or ())
+        return read_nwb(
+            path,
+            intervals=intervals,
+            stimulus_column=stimulus_column,
+            region_of=region_of,
+            locations=called,
+        )
+    if intervals or stimulus_column or region_of or locations:
+        raise ConvRNNError(
+            "--intervals, --stimulus-column, --region-of and --location are of NWB files "
+            f"(.nwb); {recording} is none."
+        )
+    if path.exists() or path.suffix in (".nc", ".zarr", ".h5"):
+        from convrnns_brainscore.recordings import open_recording
+
+        return open_recording(path)
+    from convrnns_brainscore.benchmarks import load_data
+
+    return load_data(recording)
 
 
 def _quiet_brain_score() -> None:

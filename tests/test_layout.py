@@ -27,6 +27,7 @@ ORDER = [
     "features",
     "geometry",
     "regions",
+    "nwb",
     "recordings",
     "fits",
     "assemblies",

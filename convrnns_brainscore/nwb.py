@@ -1,0 +1,311 @@
+"""Recordings from NWB files: units' spike times and the table of presentations, in 10 ms bins.
+
+A unit's id becomes ``neuroid_id``, its electrodes' ``location`` its region, the file's subject its
+``subject``. Bins in which a unit was not observed (its ``obs_intervals``, the file's
+``invalid_times``) are missing; a unit that was observed and silent has zeros.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.regions import REGIONS
+from convrnns_brainscore.timing import MS_PER_STEP
+
+FIRST_MS, LAST_MS = -50, 400
+"""From and to when responses are binned, in ms from image onset."""
+
+STIMULUS_COLUMNS = (
+    "stimulus_id",
+    "stimulus_name",
+    "stimulus",
+    "image_id",
+    "image_name",
+    "image",
+    "frame",
+)
+"""Columns of what was shown, the first that a table has."""
+
+LONGEST_IMAGE = 10.0
+"""Seconds; images on for longer suggest times in ms."""
+
+FIRST, LEAVE_OUT = "first", "leave-out"
+"""Rules for a unit on electrodes of several regions: that of its first electrode, or without it."""
+
+Times = NDArray[np.int64]
+"""In µs, in which bins have exact edges."""
+
+
+def read_nwb(
+    path: str | PathLike[str],
+    *,
+    intervals: str | None = None,
+    stimulus_column: str | None = None,
+    region_of: str | None = None,
+    locations: Mapping[str, str] | None = None,
+    first: float = FIRST_MS,
+    last: float = LAST_MS,
+) -> xr.DataArray:
+    """A recording, presentation × neuroid × time_bin, in spikes/s.
+
+    Parameters
+    ----------
+    path : of the ``.nwb`` file.
+    intervals : the table of presentations; None: the only one that has a column of stimuli.
+    stimulus_column : its column of what was shown; None: the first of `STIMULUS_COLUMNS`.
+    region_of : what becomes of a unit on electrodes of several regions: ``"first"`` or
+        ``"leave-out"``; None: refused.
+    locations : the file's name of an area → V1, V2, V4, IT, …, where they are called otherwise.
+    first, last : of the bins, in ms from image onset.
+
+    Returns
+    -------
+    xr.DataArray : as `recordings` has it. ``image_on_ms`` where the table says when images ended.
+
+    Raises
+    ------
+    ConvRNNError : pynwb is not installed, no such file or table or column, no units, unclear
+        regions, or times that look like ms.
+    """
+    try:
+        from pynwb import NWBHDF5IO
+    except ImportError as error:
+        raise ConvRNNError(
+            "reading NWB needs pynwb: pip install 'convrnns-brainscore[nwb]'."
+        ) from error
+    path = Path(path)
+    if not path.is_file():
+        raise ConvRNNError(f"there is no recording {path}.")
+    if region_of not in (None, FIRST, LEAVE_OUT):
+        raise ConvRNNError(f"region_of {region_of!r}: expected {FIRST} or {LEAVE_OUT}.")
+    if first % MS_PER_STEP or last % MS_PER_STEP or not first < last:
+        raise ConvRNNError(f"bins from {first:g} to {last:g} ms: expected multiples of 10 ms.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions of the schema
+        try:
+            io = NWBHDF5IO(str(path), "r", load_namespaces=True)
+            file = io.read()
+        except Exception as error:
+            what = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+            raise ConvRNNError(f"{path} is no NWB file ({what}).") from error
+        with io:  # all is read before it closes
+            return _recording(
+                file, path, intervals, stimulus_column, region_of, locations or {}, first, last
+            )
+
+
+def _recording(
+    file: Any,
+    path: Path,
+    intervals: str | None,
+    stimulus_column: str | None,
+    region_of: str | None,
+    locations: Mapping[str, str],
+    first: float,
+    last: float,
+) -> xr.DataArray:
+    if file.units is None or not len(file.units.id):
+        raise ConvRNNError(f"{path} has no units.")
+    if "spike_times" not in file.units.colnames:
+        raise ConvRNNError(f"the units of {path} have no spike_times.")
+    table, shown = _presentations(file, path, intervals, stimulus_column)
+    onset = np.asarray(table["start_time"][:], float)
+    kept = np.isfinite(onset) & np.array([each not in ("", "nan", "None") for each in shown])
+    if not kept.any():
+        raise ConvRNNError(f"table {table.name} of {path} says of no presentation what was shown.")
+    onset, shown = onset[kept], shown[kept]
+    on_ms = None
+    if "stop_time" in table.colnames:
+        on_ms = 1000 * (np.asarray(table["stop_time"][:], float)[kept] - onset)
+    spikes = [np.asarray(file.units.get_unit_spike_times(row), float) for row in _rows(file.units)]
+    _check_seconds(path, onset, on_ms, spikes)
+
+    regions = _regions(file.units, path, region_of, locations)
+    rows = [row for row in _rows(file.units) if regions[row] is not None]
+    starts = np.arange(first, last, MS_PER_STEP)
+    edges = _us(onset)[:, None] + np.round(1000 * np.append(starts, last)).astype(np.int64)
+    values = np.empty((len(onset), len(rows), len(starts)), np.float32)
+    invalid = _spans(file.invalid_times)
+    for column, row in enumerate(rows):
+        before = np.searchsorted(np.sort(_us(spikes[row])), edges)
+        rates = np.diff(before, axis=1) * (1000 / MS_PER_STEP)
+        observed = _observed(file.units, row, edges) & ~_overlaps(invalid, edges)
+        values[:, column] = np.where(observed, rates, np.nan)
+    subject = getattr(file.subject, "subject_id", None) or ""
+    coords: dict[str, Any] = {
+        "stimulus_id": ("presentation", shown),
+        "neuroid_id": ("neuroid", np.asarray(file.units.id[:])[rows]),
+        "region": ("neuroid", [str(regions[row]) for row in rows]),
+        "subject": ("neuroid", [str(subject)] * len(rows)),
+        "time_bin_start": ("time_bin", starts),
+        "time_bin_end": ("time_bin", starts + MS_PER_STEP),
+    }
+    if on_ms is not None and np.isfinite(on_ms).all():
+        # Displays are a frame early or late; the networks' steps are 10 ms.
+        steps = np.round(on_ms / MS_PER_STEP) * MS_PER_STEP
+        coords["image_on_ms"] = ("presentation", steps)
+    return xr.DataArray(
+        values, coords, ["presentation", "neuroid", "time_bin"], name="spikes_per_second"
+    )
+
+
+def _rows(table: Any) -> range:
+    return range(len(table.id))
+
+
+def _us(seconds: NDArray[np.float64]) -> Times:
+    return np.round(1e6 * seconds).astype(np.int64)
+
+
+def _presentations(
+    file: Any, path: Path, wanted: str | None, column: str | None
+) -> tuple[Any, NDArray[Any]]:
+    """The table of presentations, and what was shown in each."""
+    tables = dict(file.intervals) if file.intervals else {}
+    tables |= {each.name: each for each in (file.trials, file.epochs) if each is not None}
+    tables.pop("invalid_times", None)
+    if wanted is not None and wanted not in tables:
+        raise ConvRNNError(f"{path} has no table {wanted}; it has {_listed(tables)}.")
+    if wanted is None:
+        columns = STIMULUS_COLUMNS if column is None else (column,)
+        suited = [name for name, table in tables.items() if {*columns} & {*table.colnames}]
+        if len(suited) != 1:
+            what = f"{len(suited)} tables that" if suited else "no table that clearly"
+            raise ConvRNNError(
+                f"{path} has {what} could be the presentations; name one with --intervals, and "
+                f"its column of stimuli with --stimulus-column: {_listed(tables)}."
+            )
+        wanted = suited[0]
+    table = tables[wanted]
+    if column is None:
+        column = next((name for name in STIMULUS_COLUMNS if name in table.colnames), None)
+    if column is None or column not in table.colnames:
+        raise ConvRNNError(
+            f"table {wanted} of {path} has no column {column or 'of stimuli'}; name one with "
+            f"--stimulus-column: {', '.join(table.colnames)}."
+        )
+    return table, np.array([_text(each) for each in table[column][:]], object)
+
+
+def _text(value: Any) -> str:
+    """An id as text; a whole number without its decimals."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _listed(tables: Mapping[str, Any]) -> str:
+    shown = [f"{name} ({', '.join(table.colnames)})" for name, table in tables.items()]
+    return "; ".join(shown) or "no tables of intervals"
+
+
+def _check_seconds(
+    path: Path,
+    onset: NDArray[np.float64],
+    on_ms: NDArray[np.float64] | None,
+    spikes: list[NDArray[np.float64]],
+) -> None:
+    """Raise where times look like ms: NWB's are in seconds."""
+    way_out = "NWB's times are in seconds: divide them by 1000 in the file."
+    if on_ms is not None and np.isfinite(on_ms).any():
+        on = float(np.nanmedian(on_ms)) / 1000
+        if on > LONGEST_IMAGE:
+            raise ConvRNNError(
+                f"{path}: images are on for {on:g} s (median). Is this ms? {way_out}"
+            )
+        if not on > 0:
+            raise ConvRNNError(f"{path}: presentations stop before they start.")
+    last_spike = max((float(each.max()) for each in spikes if len(each)), default=0.0)
+    ratio = (last_spike or 1.0) / max(float(onset.max()), 1e-3)
+    if last_spike and len(onset) > 1 and not 0.01 < ratio < 100:
+        raise ConvRNNError(
+            f"{path}: the last spike is at {last_spike:g} s, the last image at {onset.max():g} s. "
+            f"Is one of them in ms? {way_out}"
+        )
+
+
+def _regions(
+    units: Any, path: Path, region_of: str | None, locations: Mapping[str, str]
+) -> list[str | None]:
+    """Of each unit; None: it is left out."""
+    if "electrodes" not in units.colnames:
+        raise ConvRNNError(
+            f"the units of {path} have no electrodes, whose location would be their region."
+        )
+    column = units["electrodes"]
+    ragged = hasattr(column, "target")  # several electrodes a unit
+    electrodes = column.target.table if ragged else column.table
+    if "location" not in electrodes.colnames:
+        raise ConvRNNError(f"the electrodes of {path} have no location.")
+    where = [_text(each) for each in electrodes["location"][:]]
+    # By row: the column's own look-up makes a table of each unit.
+    targets = np.asarray((column.target if ragged else column).data[:], int)
+    ends = np.asarray(column.data[:], int) if ragged else np.arange(1, len(targets) + 1)
+    found: list[str | None] = []
+    for row, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        names = [_region(where[electrode], locations, path) for electrode in targets[start:end]]
+        name = units.id[row]
+        if not names:
+            raise ConvRNNError(f"unit {name} of {path} is on no electrode: its region is unknown.")
+        several = dict.fromkeys(names)
+        if len(several) > 1 and region_of is None:
+            raise ConvRNNError(
+                f"unit {name} of {path} is on electrodes of {' and '.join(several)}; say what "
+                f"becomes of it: --region-of {FIRST}, or --region-of {LEAVE_OUT}."
+            )
+        found.append(None if len(several) > 1 and region_of == LEAVE_OUT else names[0])
+    if not any(found):
+        raise ConvRNNError(f"{path}: no unit is left.")
+    return found
+
+
+def _region(location: str, locations: Mapping[str, str], path: Path) -> str:
+    """The region that a location names: ``V4``, or ``V4, left hemisphere``."""
+    if location in locations:
+        return locations[location]
+    words = re.split(r"[^0-9A-Za-z]+", location.lower())
+    named = [region for region in REGIONS if region.lower() in words]
+    if len(named) != 1:
+        raise ConvRNNError(
+            f"{path}: location {location!r} of an electrode is none of {', '.join(REGIONS)}; say "
+            f"which it is: --location '{location}=IT'."
+        )
+    return named[0]
+
+
+def _spans(table: Any) -> Times:
+    """Start and end of intervals, [interval, 2]."""
+    if table is None:
+        return np.zeros((0, 2), np.int64)
+    return _us(np.stack([np.asarray(table[n][:], float) for n in ("start_time", "stop_time")], 1))
+
+
+def _observed(units: Any, row: int, edges: Times) -> NDArray[np.bool_]:
+    """Whether a unit was observed throughout a bin, [presentation, bin]."""
+    observed = np.ones((len(edges), edges.shape[1] - 1), bool)
+    if "obs_intervals" in units.colnames:
+        spans = _us(np.asarray(units["obs_intervals"][row], float).reshape(-1, 2))
+        observed[:] = False
+        for start, end in spans:
+            observed |= (edges[:, :-1] >= start) & (edges[:, 1:] <= end)
+    return observed
+
+
+def _overlaps(spans: Times, edges: Times) -> NDArray[np.bool_]:
+    """Whether any span reaches into a bin, [presentation, bin]."""
+    touched = np.zeros((len(edges), edges.shape[1] - 1), bool)
+    for start, end in spans:
+        touched |= (edges[:, :-1] < end) & (edges[:, 1:] > start)
+    return touched

@@ -1,0 +1,229 @@
+"""NWB files, written by pynwb itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pynwb import NWBHDF5IO, NWBFile
+from pynwb.epoch import TimeIntervals
+from pynwb.file import Subject
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.nwb import read_nwb
+from convrnns_brainscore.recordings import as_recording
+
+ONSETS = np.array([1.0, 1.4, 1.8, 2.2])
+SHOWN = ["a", "b", "a", "c"]
+Unit = dict[str, Any]
+
+
+def lab(locations: Sequence[str] = ("V4", "IT")) -> NWBFile:
+    """A file with an electrode in each location."""
+    file = NWBFile("a session", "session", datetime(2026, 1, 1, tzinfo=UTC))
+    file.subject = Subject(subject_id="bert", species="Macaca mulatta")
+    device = file.create_device("array")
+    for location in locations:
+        group = file.create_electrode_group(location, location, location, device)
+        file.add_electrode(location=location, group=group)
+    return file
+
+
+def with_presentations(
+    file: NWBFile,
+    name: str = "stimulus_presentations",
+    column: str = "image",
+    stimuli: Sequence[Any] = SHOWN,
+    onsets: np.ndarray = ONSETS,
+    on: float = 0.1,
+) -> NWBFile:
+    table = TimeIntervals(name, "presentations")
+    table.add_column(column, "what was shown")
+    for onset, stimulus in zip(onsets, stimuli, strict=True):
+        table.add_row(start_time=onset, stop_time=onset + on, **{column: stimulus})
+    file.add_time_intervals(table)
+    return file
+
+
+def with_units(file: NWBFile, units: Sequence[Unit]) -> NWBFile:
+    for unit in units:
+        file.add_unit(**{"electrodes": [0], **unit})
+    return file
+
+
+UNITS: list[Unit] = [
+    {"id": 7, "spike_times": [1.05, 1.0599, 1.06, 1.85], "electrodes": [0]},
+    {"id": 3, "spike_times": [], "electrodes": [1]},
+]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[NWBFile], Path]:
+    def write(file: NWBFile) -> Path:
+        path = tmp_path / "session.nwb"
+        with NWBHDF5IO(path, "w") as io:
+            io.write(file)
+        return path
+
+    return write
+
+
+def test_spikes_are_binned_from_onset_and_silence_is_zero(written) -> None:
+    """Ids with gaps stay ids; edges belong to the later bin, whatever rounding does."""
+    data = read_nwb(written(with_units(with_presentations(lab()), UNITS)), first=0, last=100)
+    assert data.dims == ("presentation", "neuroid", "time_bin")
+    assert data["neuroid_id"].values.tolist() == [7, 3]
+    assert data["region"].values.tolist() == ["V4", "IT"]
+    assert data["subject"].values.tolist() == ["bert", "bert"]
+    assert data["stimulus_id"].values.tolist() == SHOWN
+    assert data["image_on_ms"].values.tolist() == [100] * 4
+    spikes = data.values * 0.01
+    assert spikes[0, 0].tolist() == [0, 0, 0, 0, 0, 2, 1, 0, 0, 0]
+    assert spikes[2, 0].tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert (spikes[:, 1] == 0).all()
+    assert as_recording(data).neurons["region"].tolist() == ["V4", "IT"]
+
+
+def test_what_was_not_observed_is_missing(written) -> None:
+    file = with_presentations(lab())
+    observed = {**UNITS[0], "obs_intervals": [[0.9, 1.45], [1.79, 3.0]]}
+    with_units(file, [observed, {**UNITS[1], "obs_intervals": [[0.0, 9.0]]}])
+    file.add_invalid_time_interval(start_time=2.205, stop_time=2.225)
+    values = read_nwb(written(file), first=0, last=100).values
+    assert np.isfinite(values[0]).all()
+    assert np.isnan(values[1, 0]).tolist() == [False] * 5 + [True] * 5  # until 1.45 s
+    assert np.isfinite(values[1, 1]).all()
+    assert np.isnan(values[3, 1]).tolist() == [True] * 3 + [False] * 7  # invalid times
+
+
+def test_of_several_tables_the_one_with_stimuli_is_taken_or_one_is_named(written) -> None:
+    file = with_presentations(lab())
+    file.add_trial_column("outcome", "of the trial")
+    file.add_trial(start_time=0.0, stop_time=5.0, outcome="good")
+    with_units(file, UNITS)
+    path = written(file)
+    assert read_nwb(path).sizes["presentation"] == 4
+    assert read_nwb(path, intervals="trials", stimulus_column="outcome").sizes["presentation"] == 1
+    with pytest.raises(ConvRNNError, match=r"no table scenes; it has stimulus_presentations \("):
+        read_nwb(path, intervals="scenes")
+    with pytest.raises(ConvRNNError, match=r"table trials .* no column of stimuli; .*outcome"):
+        read_nwb(path, intervals="trials")
+
+
+def test_where_the_table_is_unclear_all_are_listed(written) -> None:
+    file = with_units(with_presentations(with_presentations(lab()), "again"), UNITS)
+    with pytest.raises(ConvRNNError, match=r"--intervals.*: again \(.*; stimulus_presentations \("):
+        read_nwb(written(file))
+
+
+def test_columns_are_read_by_name_beside_ragged_ones(written) -> None:
+    """A ragged column before another, and ids that are no row numbers."""
+    file = with_presentations(lab(), column="stimulus_id", stimuli=[3.0, 1.0, 3.0, np.nan])
+    file.add_unit_column("waveforms_of", "ragged", index=True)
+    file.add_unit_column("quality", "after it")
+    units = [
+        {**unit, "waveforms_of": list(range(index + 2)), "quality": "good"}
+        for index, unit in enumerate(UNITS)
+    ]
+    data = read_nwb(written(with_units(file, units)))
+    assert data["stimulus_id"].values.tolist() == ["3", "1", "3"]  # what is no stimulus is left out
+    assert data["region"].values.tolist() == ["V4", "IT"]
+
+
+def test_a_unit_on_electrodes_of_two_regions(written) -> None:
+    both = {"id": 9, "spike_times": [1.0], "electrodes": [1, 0]}
+    path = written(with_units(with_presentations(lab()), [*UNITS, both]))
+    with pytest.raises(ConvRNNError, match=r"unit 9 .* of IT and V4; .*--region-of first"):
+        read_nwb(path)
+    assert read_nwb(path, region_of="first")["region"].values.tolist() == ["V4", "IT", "IT"]
+    assert read_nwb(path, region_of="leave-out")["neuroid_id"].values.tolist() == [7, 3]
+
+
+def test_other_names_of_areas(written) -> None:
+    path = written(with_units(with_presentations(lab(("area V4, left", "TE"))), UNITS))
+    with pytest.raises(ConvRNNError, match=r"location 'TE' .* is none of V1.*--location 'TE=IT'"):
+        read_nwb(path)
+    regions = read_nwb(path, locations={"TE": "IT"})["region"].values.tolist()
+    assert regions == ["V4", "IT"]
+
+
+@pytest.mark.parametrize(
+    ("onsets", "on", "spikes"),
+    [
+        (ONSETS, 100.0, [1.05]),  # images on for 100 s
+        (ONSETS * 1000, 0.1, [1.05]),
+        (ONSETS, 0.1, [1050.0]),
+    ],
+)
+def test_times_in_ms_are_refused(written, onsets, on, spikes) -> None:
+    file = with_presentations(lab(), onsets=onsets, on=on)
+    path = written(with_units(file, [{"id": 1, "spike_times": spikes}]))
+    with pytest.raises(ConvRNNError, match=r"ms.* NWB.s times are in seconds"):
+        read_nwb(path)
+
+
+def test_bad_files(written, tmp_path: Path) -> None:
+    (tmp_path / "text.nwb").write_text("no HDF5")
+    with pytest.raises(ConvRNNError, match=r"text\.nwb is no NWB file"):
+        read_nwb(tmp_path / "text.nwb")
+    with pytest.raises(ConvRNNError, match="there is no recording"):
+        read_nwb(tmp_path / "none.nwb")
+    with pytest.raises(ConvRNNError, match="has no units"):
+        read_nwb(written(with_presentations(lab())))
+
+
+# Real recordings, from beside the clone
+
+
+def test_real_face_cells_come_back_as_the_same_spikes(written, shared: Path) -> None:
+    """Freiwald & Tsao (2010), each site's trials one after another, 400 ms apart."""
+    with np.load(shared / "recordings" / "am_faces" / "bert_1ms_packed.npz") as held:
+        site, stimulus = held["site"], held["stim"]
+        spikes = np.unpackbits(held["spikes_packed"], axis=1)[:, :400]
+    first = np.flatnonzero(site == site[0])[:300]
+    onsets = 5 + 0.4 * np.arange(len(first))
+    rows, times = np.nonzero(spikes[first])
+    file = with_presentations(
+        lab(["aIT"]), column="stimulus_id", stimuli=stimulus[first].tolist(), onsets=onsets
+    )
+    with_units(file, [{"id": 12, "spike_times": np.sort(onsets[rows] + times / 1000)}])
+    data = read_nwb(written(file), first=0, last=400)
+    expected = spikes[first].reshape(len(first), 40, 10).sum(axis=2)
+    np.testing.assert_array_equal(np.round(data.values[:, 0] * 0.01), expected)
+    assert data["stimulus_id"].values.tolist() == [str(each) for each in stimulus[first]]
+
+
+def test_real_it_units_come_back_as_the_same_spikes(written, shared: Path) -> None:
+    """Zhang et al. (2011): two units with trials of their own, the others not observed then."""
+    from scipy.io import loadmat
+
+    folder = shared / "recordings" / "it_objects7" / "raster_mat"
+    rasters, shown, units, start = [], [], [], 1.0
+    for index, path in enumerate(sorted(folder.rglob("*.mat"))[:2]):
+        held = loadmat(path)
+        raster = held["raster_data"][:, 500:900]
+        labels = held["raster_labels"][0, 0]["stimulus_ID"].ravel()
+        onsets = start + np.arange(len(raster))
+        rows, times = np.nonzero(raster)
+        spikes = np.sort(onsets[rows] + times / 1000)
+        observed = [[start - 0.1, start + len(raster)]]
+        units.append({"id": index, "spike_times": spikes, "obs_intervals": observed})
+        rasters.append(raster)
+        shown += [str(np.squeeze(each)) for each in labels]
+        start += len(raster)
+    file = with_presentations(
+        lab(["IT"]), stimuli=shown, onsets=1.0 + np.arange(len(shown)), on=0.5
+    )
+    data = read_nwb(written(with_units(file, units)), first=0, last=400)
+    count = len(rasters[0])
+    for index, (raster, part) in enumerate(
+        zip(rasters, (slice(count), slice(count, None)), strict=True)
+    ):
+        expected = raster.reshape(len(raster), 40, 10).sum(axis=2)
+        np.testing.assert_array_equal(np.round(data.values[part, index] * 0.01), expected)
+        assert np.isnan(data.values[part, 1 - index]).all()
+    assert data["image_on_ms"].values[0] == 500
