@@ -1,4 +1,4 @@
-"""Save Brain-Score's assemblies and scores to netCDF, and read them back.
+"""Brain-Score's assemblies and scores to netCDF and back; tables of stimuli as its stimulus sets.
 
 Brain-Score keeps its coordinates in pandas' MultiIndex, which netCDF has no form for. The file
 holds each coordinate as a plain one, so that any xarray opens it; `read_assembly` restores the
@@ -23,6 +23,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
     PropertyAssembly,
     walk_coords,
 )
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
@@ -79,6 +80,14 @@ def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
     for name in groups:
         assembly.attrs[name] = read_assembly(path, name if group is None else f"{group}/{name}")
     return assembly
+
+
+def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
+    """A Brain-Score stimulus set from a table with ``stimulus_id`` and ``filename`` (paths)."""
+    result = StimulusSet(stimuli.drop(columns="filename").reset_index(drop=True))
+    result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
+    result.identifier = identifier
+    return result
 
 
 def _write(assembly: Any, path: Path, group: str | None, mode: str) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 import yaml
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.images import VISUAL_DEGREES
 
 IMAGE_MS = {
@@ -220,27 +221,36 @@ def image_duration(name: str) -> tuple[int, str]:
 
 
 def neural_benchmark(
-    name: str, recording: Any, metric: str, *, stratify_by: str = "object_name"
+    name: str,
+    recording: Any,
+    metric: str,
+    *,
+    stratify_by: str | None = "object_name",
+    visual_degrees: float = VISUAL_DEGREES,
 ) -> Any:
     """A Brain-Score benchmark on a recording of one region.
 
-    The ceiling is the recording's split-half reliability over repetitions (Spearman–Brown),
-    Brain-Score's ``internal_consistency``, per bin for the ``spantime_`` metrics.
+    The ceiling is the recording's split-half reliability over repetitions (Spearman–Brown), per
+    bin for the ``spantime_`` metrics: Brain-Score's ``internal_consistency`` where all stimuli have
+    as many repetitions. Where they have not, that would compare halves of other stimuli, and the
+    ceiling is this package's (`fits.reliability`); without repetitions it is undefined.
 
     Parameters
     ----------
     name : begins the benchmark's identifier. The identifier ends with a digest of the data, since
         Brain-Score stores ceilings by identifier alone.
-    recording : presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` (at least
-        two) and ``stratify_by`` on presentation, ``region`` (one value) on neuroid, and its
-        ``stimulus_set``. Stimuli are shown as they fill the model's 8°.
+    recording : presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` and
+        ``stratify_by`` on presentation, ``region`` (one value) on neuroid, and its
+        ``stimulus_set``.
     metric : ``"pls"`` or ``"ridge"`` for one time bin, ``"spantime_pls"`` or ``"spantime_ridge"``
         for several.
-    stratify_by : the coordinate over whose values the train and test splits are balanced.
+    stratify_by : the coordinate over whose values the train and test splits are balanced; None:
+        there is none.
+    visual_degrees : the size at which the stimuli were seen; 8 fills the model's field.
 
     Raises
     ------
-    ConvRNNError : the metric does not fit the number of bins, or no repetitions.
+    ConvRNNError : the metric does not fit the number of bins, or a coordinate is missing.
     """
     from brainscore_vision import load_ceiling, load_metric
     from brainscore_vision.benchmark_helpers.neural_common import (
@@ -250,20 +260,24 @@ def neural_benchmark(
 
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    for coordinate in ("stimulus_id", "repetition", "region", stratify_by):
+    for coordinate in filter(None, ("stimulus_id", "repetition", "region", stratify_by)):
         if not hasattr(recording, coordinate):
             raise ConvRNNError(f"the recording has no coordinate {coordinate!r}.")
     temporal = metric.startswith("spantime_")
     bins = recording.sizes.get("time_bin", 1)
     if temporal != (bins > 1):
         wanted = "several time bins" if temporal else "one time bin"
-        raise ConvRNNError(f"metric {metric} wants {wanted}; the recording has {bins}.")
-    if len(np.unique(recording["repetition"].values)) < 2:
-        raise ConvRNNError("the recording has no repetitions, so no ceiling can be estimated.")
+        raise ConvRNNError(
+            f"metric {metric} wants {wanted}; the recording has {bins}. Give another --metric, or "
+            "package it again with --window 70 170."
+        )
     if not temporal and "time_bin" in recording.dims:
         recording = recording.squeeze("time_bin")
     region = str(recording["region"].values[0])
-    ceiler = load_ceiling("internal_consistency_temporal" if temporal else "internal_consistency")
+    ceiler = _own_ceiling
+    if _repeated_alike(recording):
+        kind = "internal_consistency_temporal" if temporal else "internal_consistency"
+        ceiler = load_ceiling(kind)
     digest = hashlib.sha256()
     _take(digest, recording)
     return NeuralBenchmark(
@@ -273,11 +287,37 @@ def neural_benchmark(
         similarity_metric=load_metric(
             metric, crossvalidation_kwargs={"stratification_coord": stratify_by}
         ),
-        visual_degrees=VISUAL_DEGREES,
+        visual_degrees=visual_degrees,
         number_of_trials=1,
         ceiling_func=lambda: ceiler(recording),
         parent=region,
     )
+
+
+def _repeated_alike(recording: Any) -> bool:
+    """Whether every stimulus has the same repetitions, two at least, and nothing is missing."""
+    pairs = zip(recording["stimulus_id"].values, recording["repetition"].values, strict=True)
+    shown = set(pairs)
+    repetitions = {repetition for _, repetition in shown}
+    stimuli = {stimulus for stimulus, _ in shown}
+    whole = len(shown) == len(stimuli) * len(repetitions) == recording.sizes["presentation"]
+    return whole and len(repetitions) > 1 and bool(np.isfinite(recording.values).all())
+
+
+def _own_ceiling(recording: Any) -> Any:
+    """Each stimulus's own presentations halved, as a score of Brain-Score's; one value a bin."""
+    from brainscore_core.metrics import Score
+
+    ids, stimulus = np.unique(recording["stimulus_id"].values, return_inverse=True)
+    dims = [dim for dim in ("presentation", "neuroid", "time_bin") if dim in recording.dims]
+    values = recording.transpose(*dims).values
+    halves = half_correlations(Trials(values, stimulus, len(ids)))
+    if "time_bin" not in dims:
+        return Score(float(ceiling(halves[..., None])[0]))
+    edges = {
+        name: ("time_bin", recording[name].values) for name in ("time_bin_start", "time_bin_end")
+    }
+    return Score(ceiling(halves), coords=edges, dims=["time_bin"])
 
 
 def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str, neurons: int = 0) -> int:

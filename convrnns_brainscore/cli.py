@@ -139,6 +139,30 @@ LesionFrom = Annotated[
 ]
 
 
+Stimuli = Annotated[
+    list[str],
+    typer.Option(
+        "--stimuli",
+        help="The stimuli: a folder of images, a pattern in quotes, or a .csv with columns "
+        "stimulus_id, filename and, if sizes differ, degrees.",
+    ),
+]
+Regions = Annotated[
+    str | None,
+    typer.Option(
+        "--regions",
+        help="Regions, separated by commas. [default: all in the recording]",
+        show_default=False,
+    ),
+]
+Window = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--window",
+        help="Average to one bin, start and end in ms. [default: the recording's bins]",
+        show_default=False,
+    ),
+]
 Intervals = Annotated[
     str | None,
     typer.Option(
@@ -339,8 +363,20 @@ def extract(
 def score(
     model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
     benchmark: Annotated[
-        list[str], typer.Argument(help="Benchmarks; `convrnns benchmarks` lists them.")
+        list[str],
+        typer.Argument(
+            help="Benchmarks; `convrnns benchmarks` lists them. Or ….nc of `convrnns package`."
+        ),
     ],
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="Of packaged recordings: pls, ridge, spantime_pls or spantime_ridge. [default: "
+            "pls for one time bin, spantime_pls for several]",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for the scores; the same command goes on there.")
     ] = Path("scores"),
@@ -396,8 +432,14 @@ def score(
     from convrnns_brainscore.zoo import find_model, list_models
 
     names = list_models() if model == "all" else _names(_split(model), False)
+    packaged = [name for name in benchmark if name.endswith(".nc")]
     for name in benchmark:
-        find_benchmark(name)
+        if name not in packaged:
+            find_benchmark(name)
+        elif not Path(name).is_file():
+            raise ConvRNNError(f"there is no packaged recording {name}.")
+    if metric is not None and not packaged:
+        raise ConvRNNError("--metric is of packaged recordings; Brain-Score's have their own.")
     shown = None
     if any(each is not None for each in (presentation, times, image_off, off)):
         if presentation is None and image_off is None:
@@ -417,15 +459,20 @@ def score(
         if weights is None:
             _checkpoint(_folder(checkpoints), name)
     _quiet_brain_score()
-    networks = {}
-    for name in names:
-        networks[name] = partial(_network, name, weights, seed, checkpoints, None)
-        taken_away = _lesion(name, lesion, lesion_layers, lesion_from)
-        if taken_away is not None:  # beside the whole network, with which it is compared
-            lesioned = partial(_network, name, weights, seed, checkpoints, taken_away)
-            networks[f"{name}-without-{taken_away.kind}"] = lesioned
+    networks = {
+        name: partial(
+            _network,
+            name,
+            weights,
+            seed,
+            checkpoints,
+            _lesion(name, lesion, lesion_layers, lesion_from),
+        )
+        for name in names
+    }
     _start_quietly()
 
+    from convrnns_brainscore.packages import load_scored
     from convrnns_brainscore.report.figures import score_figure
     from convrnns_brainscore.report.tables import score_table, wide_console
     from convrnns_brainscore.scoring import score_many
@@ -435,6 +482,7 @@ def score(
         networks,
         list(dict.fromkeys(benchmark)),
         out,
+        load=partial(load_scored, metric=metric),
         presentation=shown,
         region_layer_map=region_layer_map,
         max_neuroids=max_neuroids,
@@ -486,22 +534,8 @@ def fit(
             "data set of Brain-Score."
         ),
     ],
-    stimuli: Annotated[
-        list[str],
-        typer.Option(
-            "--stimuli",
-            help="The stimuli: a folder of images, a pattern in quotes, or a .csv with columns "
-            "stimulus_id, filename and, if sizes differ, degrees.",
-        ),
-    ],
-    regions: Annotated[
-        str | None,
-        typer.Option(
-            "--regions",
-            help="Regions, separated by commas. [default: all in the recording]",
-            show_default=False,
-        ),
-    ] = None,
+    stimuli: Stimuli,
+    regions: Regions = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -529,14 +563,7 @@ def fit(
     time: Annotated[
         TimeName, typer.Option("--time", help="Weights of each time bin's own, or shared by all.")
     ] = TimeName.per_bin,
-    window: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            "--window",
-            help="Average to one bin, start and end in ms. [default: the recording's bins]",
-            show_default=False,
-        ),
-    ] = None,
+    window: Window = None,
     image_ms: Annotated[
         float | None,
         typer.Option(
@@ -663,6 +690,48 @@ def fit(
     files = write_report(results, out)
     wide_console().print(fit_table(results))
     typer.echo("\n".join(map(str, [out / "results.nc", *files])))
+
+
+@app.command()
+def package(
+    recording: Annotated[
+        str,
+        typer.Argument(
+            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), NWB."
+        ),
+    ],
+    stimuli: Stimuli,
+    out: Annotated[Path, typer.Option("--out", help="A new folder for <region>.nc and stimuli.")],
+    regions: Regions = None,
+    window: Window = None,
+    stimulus_degrees: StimulusDegrees = None,
+    intervals: Intervals = None,
+    stimulus_column: StimulusColumn = None,
+    region_of: RegionOf = None,
+    locations: Locations = None,
+) -> None:
+    """Make a recording a local benchmark in Brain-Score's own format."""
+    from convrnns_brainscore.fits.prepare import match_stimuli
+    from convrnns_brainscore.recordings import as_recording
+    from convrnns_brainscore.stimuli import read_stimuli
+
+    asked = None if regions is None else _split(regions)
+    data = as_recording(
+        _read_recording(recording, intervals, stimulus_column, region_of, locations),
+        asked[0] if asked and len(asked) == 1 else None,
+    )
+    data = data.only(asked or data.regions)
+    data = data.in_bins([window]) if window else data.no_finer_than_steps()
+    notes: list[str] = []
+    files = match_stimuli(data.stimuli, read_stimuli(stimuli, stimulus_degrees)[0], notes)
+    _quiet_brain_score()
+
+    from convrnns_brainscore.packages import write_package
+
+    for note in notes + write_package(data, files, out):
+        typer.echo(note, err=True)
+    for region in data.regions:
+        typer.echo(out / f"{region}.nc")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly
+from convrnns_brainscore.assemblies import stimulus_set
 from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
@@ -33,7 +34,7 @@ from convrnns_brainscore.report.figures import geometry_figure, score_figure
 from convrnns_brainscore.report.fits import write_report
 from convrnns_brainscore.report.tables import fit_table, score_table, wide_console
 from convrnns_brainscore.scoring import Result, as_record, random_projection, summarise
-from convrnns_brainscore.simulate import regions_together, simulate_recording, stimulus_set
+from convrnns_brainscore.simulate import regions_together, simulate_recording
 from convrnns_brainscore.timing import MS_PER_STEP, step_bins
 
 MODELS = ("rgc_shallow", "rgc_intermediate")

@@ -172,15 +172,23 @@ def recorded_region(name: str, benchmark: Any) -> str | None:
 
 
 def presentation_for(
-    name: str, region: str | None, presentation: Presentation | None = None
+    name: str,
+    region: str | None,
+    presentation: Presentation | None = None,
+    image_on_ms: float | None = None,
 ) -> tuple[Presentation | None, str]:
-    """What is shown on a benchmark (None: as in training), and how long the image is on."""
+    """What is shown on a benchmark (None: as in training), and how long the image is on.
+
+    ``image_on_ms`` is what the benchmark's own data say of that.
+    """
     if presentation is not None:
         off = presentation.image_off
         return presentation, "always" if off is None else f"{off * MS_PER_STEP} ms, as asked"
     if region is None:
         return None, "as in training"
     duration, words = image_duration(name)
+    if image_on_ms is not None:
+        duration, words = int(image_on_ms), f"{image_on_ms:g} ms"
     neural = Presentation.neural()
     steps = duration // MS_PER_STEP
     if steps == neural.image_off:
@@ -363,7 +371,8 @@ def _prepared(
     if solver == EXACT:
         ExactMetric(getattr(benchmark, "_similarity_metric", None))
     region = recorded_region(name, benchmark)
-    shown, on = presentation_for(name, region, presentation)
+    on_ms = getattr(benchmark, "image_on_ms", None)
+    shown, on = presentation_for(name, region, presentation, on_ms)
     subject = TemporalBrainModel(network, shown, region_layer_map)
     layers = [] if region is None else layers_of(network.model, subject.region_layer_map, region)
     if max_neuroids is not None and region is not None:

@@ -14,6 +14,7 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from convrnns_brainscore.assemblies import stimulus_set
 from convrnns_brainscore.recordings import load_objects92
 
 MEAN_RATES = (10.0, 60.0)
@@ -24,14 +25,6 @@ SIZE = 256
 
 FIELD = 1
 """How far, in positions of the layer, a neuron reads to each side of its centre."""
-
-
-def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
-    """A Brain-Score stimulus set from a table with ``stimulus_id`` and ``filename`` (paths)."""
-    result = StimulusSet(stimuli.drop(columns="filename").reset_index(drop=True))
-    result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
-    result.identifier = identifier
-    return result
 
 
 def compose_stimuli(folder: Path, count: int = 400, seed: int = 0) -> StimulusSet:

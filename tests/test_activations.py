@@ -17,10 +17,10 @@ from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
 from convrnns_brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.assemblies import stimulus_set
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.recordings import load_objects92
-from convrnns_brainscore.simulate import stimulus_set
 
 STIMULI = stimulus_set("five-objects", load_objects92().stimuli[::20])
 BINS = [(60, 80), (100, 120)]

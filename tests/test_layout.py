@@ -34,6 +34,7 @@ ORDER = [
     "activations",
     "brain_model",
     "benchmarks",
+    "packages",
     "exact",
     "scoring",
     "registry",
@@ -60,6 +61,7 @@ BRAIN_SCORE = {
     "brain_model",
     "demo",
     "exact",
+    "packages",
     "scoring",
     "simulate",
 }

@@ -208,7 +208,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidA
 from brainscore_vision import benchmark_registry
 from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.recordings import load_objects92
-from convrnns_brainscore.simulate import stimulus_set
+from convrnns_brainscore.assemblies import stimulus_set
 
 def made_up():
     stimuli = stimulus_set("objects92", load_objects92().stimuli)

@@ -29,13 +29,13 @@ from brainscore_vision.benchmark_helpers.neural_common import (
 from brainscore_vision.model_helpers.brain_transformation.temporal import assembly_time_align
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network, scoring
-from convrnns_brainscore.assemblies import read_assembly
+from convrnns_brainscore.assemblies import read_assembly, stimulus_set
 from convrnns_brainscore.benchmarks import data_digest, load_benchmark, neural_benchmark
 from convrnns_brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.provenance import read_provenance
 from convrnns_brainscore.scoring import presentation_for, score, score_many, summarise
-from convrnns_brainscore.simulate import compose_stimuli, simulate_recording, stimulus_set
+from convrnns_brainscore.simulate import compose_stimuli, simulate_recording
 
 TRUTH, OTHER = "timedecay_shallow", "simplernn_shallow"
 TEMPORAL = [(20, 30), (50, 60), (60, 70), (80, 90)]

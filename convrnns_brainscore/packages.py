@@ -1,0 +1,197 @@
+"""A lab's recording in Brain-Score's own format, as a benchmark on this machine.
+
+A package is a folder: ``<region>.nc``, a ``NeuroidAssembly`` with its repetitions;
+``stimuli.csv``, the table of its stimulus set; ``stimuli/``, their images.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+
+from convrnns_brainscore.assemblies import read_assembly, stimulus_set, write_assembly
+from convrnns_brainscore.benchmarks import load_benchmark, neural_benchmark
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.fits.reliability import Trials
+from convrnns_brainscore.recordings import Recording
+
+TABLE, IMAGES = "stimuli.csv", "stimuli"
+STATIC, TEMPORAL = "pls", "spantime_pls"
+"""Metrics where none is named, for one bin and for several."""
+
+
+def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> list[str]:
+    """Write a recording as a package.
+
+    Parameters
+    ----------
+    recording : of one region or more, each of which becomes a file.
+    stimuli : ``stimulus_id``, ``filename``, ``degrees`` of all its stimuli, in their order
+        (`fits.prepare.match_stimuli`); their size is the same.
+    folder : is made; it must not exist, or be empty.
+
+    Returns
+    -------
+    What was left out, in words.
+
+    Raises
+    ------
+    ConvRNNError : ``folder`` is not empty; stimuli of several sizes; nothing is left.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConvRNNError(f"{folder} is there already: name a new folder, or remove it.")
+    sizes = stimuli["degrees"].unique()
+    if len(sizes) != 1:
+        raise ConvRNNError(
+            f"stimuli of {len(sizes)} sizes ({', '.join(f'{s:g}' for s in sizes[:5])} degrees): "
+            "Brain-Score shows all stimuli of a benchmark at one size. Package each by itself."
+        )
+    assemblies, notes = {}, []
+    for region in recording.regions:
+        assemblies[region], left_out = _assembly(recording.only([region]), region)
+        notes += left_out
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
+        whole = Path(made) / "package"
+        (whole / IMAGES).mkdir(parents=True)
+        names = [
+            f"{index:05d}{Path(filename).suffix.lower()}"
+            for index, filename in enumerate(stimuli["filename"])
+        ]
+        for filename, name in zip(stimuli["filename"], names, strict=True):
+            shutil.copyfile(filename, whole / IMAGES / name)
+        known = recording.stimuli.drop(columns="degrees", errors="ignore")
+        table = known.assign(filename=names, degrees=stimuli["degrees"].to_numpy())
+        with written_whole(whole / TABLE) as partial:
+            table.to_csv(partial, index=False)
+        for region, assembly in assemblies.items():
+            assembly.attrs["degrees"] = float(sizes[0])
+            write_assembly(assembly, whole / f"{region}.nc")
+        if folder.exists():
+            folder.rmdir()
+        whole.rename(folder)
+    return notes
+
+
+def read_package(path: Path) -> NeuroidAssembly:
+    """The assembly of a package's ``<region>.nc``, with its ``stimulus_set``.
+
+    Raises
+    ------
+    ConvRNNError : it is none, or its stimuli are not beside it.
+    """
+    path = Path(path)
+    table = path.parent / TABLE
+    if not path.is_file() or not table.is_file():
+        raise ConvRNNError(
+            f"{path} is no packaged recording with its {TABLE} beside it. `convrnns package` makes "
+            "one."
+        )
+    assembly = read_assembly(path)
+    stimuli = pd.read_csv(table, dtype={"stimulus_id": str, "filename": str})
+    files = [path.parent / IMAGES / name for name in stimuli["filename"]]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise ConvRNNError(f"{len(missing)} images of {path} are missing, {missing[0]} first.")
+    stimuli["filename"] = [str(file) for file in files]
+    # Brain-Score takes their size from the benchmark, or from this column, and not from both.
+    stimuli = stimuli.drop(columns="degrees")
+    assembly.attrs["stimulus_set"] = stimulus_set(path.parent.name, stimuli)
+    assembly.attrs["stimulus_set_identifier"] = path.parent.name
+    return assembly
+
+
+def package_benchmark(path: Path, metric: str | None = None) -> Any:
+    """A package's recording as a benchmark of Brain-Score's.
+
+    Parameters
+    ----------
+    path : of ``<region>.nc``.
+    metric : ``pls``, ``ridge``, ``spantime_pls`` or ``spantime_ridge``; None: `STATIC` for one
+        time bin, `TEMPORAL` for several.
+
+    Returns
+    -------
+    NeuralBenchmark : with ``image_on_ms``, or None where it is not known.
+
+    Raises
+    ------
+    ConvRNNError : as `read_package` and `neural_benchmark`.
+    """
+    assembly = read_package(path)
+    if metric is None:
+        metric = STATIC if assembly.sizes["time_bin"] == 1 else TEMPORAL
+    stratified = "object_name" in assembly.attrs["stimulus_set"]
+    benchmark = neural_benchmark(
+        Path(path).parent.name,
+        assembly,
+        metric,
+        stratify_by="object_name" if stratified else None,
+        visual_degrees=float(assembly.attrs["degrees"]),
+    )
+    benchmark.image_on_ms = assembly.attrs.get("image_on_ms")
+    return benchmark
+
+
+def load_scored(name: str, metric: str | None = None) -> Any:
+    """What is to be scored: a package's ``….nc``, or a benchmark of Brain-Score's by its name."""
+    if is_package(name):
+        return package_benchmark(Path(name), metric)
+    return load_benchmark(name)
+
+
+def is_package(name: str) -> bool:
+    """Whether a benchmark's name is a file's."""
+    return name.endswith(".nc")
+
+
+def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[str]]:
+    """Of one region, and what was left out."""
+    notes = []
+    trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
+    seen = np.isfinite(trials.average()).all(axis=(0, 2))
+    if not seen.any():
+        raise ConvRNNError(f"no neuron of {region} was recorded for every stimulus in every bin.")
+    if not seen.all():
+        notes.append(
+            f"{(~seen).sum()} of {len(seen)} neurons of {region} miss stimuli, and are left out: "
+            "Brain-Score's metrics take no missing values"
+        )
+    after = [index for index, (start, _) in enumerate(recording.time_bins) if start >= 0]
+    if not after:
+        raise ConvRNNError("all bins are before image onset.")
+    if len(after) < len(recording.time_bins):
+        notes.append(f"{len(recording.time_bins) - len(after)} bins before onset are left out")
+    shown = np.isfinite(recording.values[:, seen]).any(axis=(1, 2))
+    values = recording.values[shown][:, seen][:, :, after]
+    stimulus = recording.stimulus[shown]
+    repetition = pd.Series(stimulus).groupby(stimulus).cumcount().to_numpy()
+    start, end = np.array([recording.time_bins[index] for index in after], float).T
+    neurons = recording.neurons[seen]
+    assembly = NeuroidAssembly(
+        values,
+        coords={
+            **{
+                str(name): ("presentation", column.to_numpy()[stimulus])
+                for name, column in recording.stimuli.items()
+                if name not in ("degrees", "image_on_ms")
+            },
+            "repetition": ("presentation", repetition),
+            **{str(name): ("neuroid", column.to_numpy()) for name, column in neurons.items()},
+            "time_bin_start": ("time_bin", start),
+            "time_bin_end": ("time_bin", end),
+        },
+        dims=["presentation", "neuroid", "time_bin"],
+    )
+    on = recording.stimuli.get("image_on_ms", pd.Series(dtype=float)).unique()
+    if len(on) == 1:
+        assembly.attrs["image_on_ms"] = float(on[0])
+    return assembly, notes

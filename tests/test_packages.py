@@ -1,0 +1,136 @@
+"""A lab's recording as a benchmark of Brain-Score's on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from PIL import Image
+
+from convrnns_brainscore import ConvRNNError, cli, load_network
+from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
+from convrnns_brainscore.packages import package_benchmark, read_package, write_package
+from convrnns_brainscore.recordings import as_recording
+from convrnns_brainscore.scoring import score
+
+STIMULI, NEURONS = 40, 6
+
+
+@pytest.fixture(scope="module")
+def stimuli(tmp_path_factory) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    names = [f"image{index:02d}" for index in range(STIMULI)]
+    files = [folder / f"{name}.png" for name in names]
+    for file in files:
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).resize((64, 64)).save(file)
+    return pd.DataFrame(
+        {"stimulus_id": names, "filename": [str(file) for file in files], "degrees": 5.0}
+    )
+
+
+def lab(stimuli: pd.DataFrame, repetitions: int = 4, bins: int = 3, unequal: bool = False):
+    """V4 and IT with a bin before onset; a neuron of V4 that missed a stimulus."""
+    rng = np.random.default_rng(1)
+    mean = rng.normal(5, 2, (STIMULI, NEURONS, 1))
+    values = mean + rng.normal(0, 1, (repetitions, STIMULI, NEURONS, bins))
+    values[:, 3, 0] = np.nan
+    data = xr.DataArray(
+        values.reshape(-1, NEURONS, bins),
+        {
+            "stimulus_id": ("presentation", np.tile(stimuli["stimulus_id"], repetitions)),
+            "object_name": ("presentation", np.tile(["a", "b"], repetitions * STIMULI // 2)),
+            "image_on_ms": ("presentation", [150.0] * repetitions * STIMULI),
+            "neuroid_id": ("neuroid", np.arange(NEURONS)),
+            "region": ("neuroid", ["V4"] * 3 + ["IT"] * 3),
+            "time_bin_start": ("time_bin", -50 + 60 * np.arange(bins)),
+            "time_bin_end": ("time_bin", 10 + 60 * np.arange(bins)),
+        },
+        ["presentation", "neuroid", "time_bin"],
+    )
+    return data[3:] if unequal else data
+
+
+def test_a_recording_becomes_an_assembly_with_its_stimulus_set(stimuli, tmp_path: Path) -> None:
+    notes = write_package(as_recording(lab(stimuli)), stimuli, tmp_path / "lab")
+    assert notes[0].startswith("1 of 3 neurons of V4 miss stimuli, and are left out")
+    assert "1 bins before onset are left out" in notes
+    assembly = read_package(tmp_path / "lab" / "IT.nc")
+    assert type(assembly).__name__ == "NeuroidAssembly"
+    assert dict(assembly.sizes) == {"presentation": 160, "neuroid": 3, "time_bin": 2}
+    assert sorted(set(assembly["repetition"].values)) == [0, 1, 2, 3]
+    images = assembly.attrs["stimulus_set"]
+    one = images.get_stimulus("image07")
+    assert Path(one).read_bytes() == Path(stimuli["filename"][7]).read_bytes()
+    assert read_package(tmp_path / "lab" / "V4.nc").sizes["neuroid"] == 2
+
+
+def test_it_is_scored_as_it_was_shown(stimuli, tmp_path: Path) -> None:
+    write_package(as_recording(lab(stimuli)).only(["IT"]), stimuli, tmp_path / "lab")
+    benchmark = package_benchmark(tmp_path / "lab" / "IT.nc", "spantime_ridge")
+    result = score(load_network("timedecay_shallow", weights="random"), benchmark)
+    assert result.made_by["image_duration"] == "150 ms"
+    assert result.made_by["region"] == "IT"
+    assert benchmark._visual_degrees == 5
+    assert [(each.start, each.end) for each in result.summary.bins] == [(10, 70), (70, 130)]
+    assert result.summary.bins[1].ceiling > 0.8
+
+
+def test_unequal_repetitions_have_the_ceiling_of_their_own_halves(stimuli, tmp_path) -> None:
+    recording = as_recording(lab(stimuli, unequal=True)).only(["IT"]).in_bins([(70, 130)])
+    write_package(recording, stimuli, tmp_path / "lab")
+    benchmark = package_benchmark(tmp_path / "lab" / "IT.nc")
+    trials = Trials(recording.values, recording.stimulus, STIMULI)
+    expected = ceiling(half_correlations(trials))[0]
+    assert float(benchmark.ceiling) == pytest.approx(expected, abs=0.02)
+
+
+def test_without_repetitions_the_ceiling_is_undefined(stimuli, tmp_path: Path) -> None:
+    recording = as_recording(lab(stimuli, repetitions=1)).only(["IT"]).in_bins([(70, 130)])
+    write_package(recording, stimuli, tmp_path / "lab")
+    benchmark = package_benchmark(tmp_path / "lab" / "IT.nc", "ridge")
+    result = score(load_network("timedecay_shallow", weights="random"), benchmark)
+    assert np.isfinite(result.summary.raw)
+    assert np.isnan([result.summary.ceiling, result.summary.ceiled]).all()
+
+
+def test_what_does_not_go_together_is_refused(stimuli, tmp_path: Path) -> None:
+    recording = as_recording(lab(stimuli))
+    write_package(recording, stimuli, tmp_path / "lab")
+    with pytest.raises(ConvRNNError, match=r"lab is there already"):
+        write_package(recording, stimuli, tmp_path / "lab")
+    with pytest.raises(ConvRNNError, match=r"pls wants one time bin.* --window 70 170"):
+        package_benchmark(tmp_path / "lab" / "IT.nc", "pls")
+    other = stimuli.assign(degrees=[5.0] * 20 + [8.0] * 20)
+    with pytest.raises(ConvRNNError, match="stimuli of 2 sizes"):
+        write_package(recording, other, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "lab" / "stimuli" / "00004.png").unlink()
+    with pytest.raises(ConvRNNError, match=r"1 images of .* are missing, .*00004\.png first"):
+        read_package(tmp_path / "lab" / "IT.nc")
+    with pytest.raises(ConvRNNError, match=r"stimuli\.csv beside it"):
+        read_package(tmp_path / "IT.nc")
+
+
+def test_the_commands(stimuli, tmp_path: Path, monkeypatch, capsys) -> None:
+    def ended_with(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["convrnns", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0)
+
+    monkeypatch.chdir(tmp_path)
+    lab(stimuli).to_dataset(name="rates").to_netcdf("lab.nc")
+    images = str(Path(stimuli["filename"][0]).parent)
+    packaging = ["package", "lab.nc", "--stimuli", images, "--out", "packaged"]
+    assert ended_with(*packaging, "--regions", "IT", "--window", "70", "130") == 0
+    assert "packaged/IT.nc" in capsys.readouterr().out
+    scoring = ["score", "timedecay_shallow", "packaged/IT.nc", "--weights", "random"]
+    assert ended_with(*scoring, "--metric", "ridge", "--presentation", "neural") == 0
+    assert len(list(Path("scores").glob("*.json"))) == 1
+    assert ended_with(*scoring[:2], "packaged/V1.nc", "--weights", "random") == 2
+    assert "no packaged recording packaged/V1.nc" in capsys.readouterr().err
