@@ -4,7 +4,7 @@
 
 Each seed simulates IT of a network, layer and latency drawn by chance (`simulate`), and chooses
 among two networks, all their layers from conv3 on and latencies of −20 … 60 ms as `convrnns fit`
-does: on a part of each split's training stimuli.
+does for the map that it exports.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from convrnns_brainscore.fits.selection import choose, inner_splits, validate
 from convrnns_brainscore.fits.splits import make_splits
 from convrnns_brainscore.simulate import compose_stimuli, simulate_recording
 
-NETWORKS = ("simplernn_shallow", "ugrnn_shallow")
-"""Whose features change over time by more than a factor: PLS does not see a factor, and so finds no
-latency in an untrained timedecay network."""
+NETWORKS = {"simplernn_shallow, weights 0": 0, "simplernn_shallow, weights 1": 1}
+"""A network whose features change over time by more than a factor, with two sets of weights. PLS
+does not see a factor: an untrained timedecay network has no latency that could be found."""
 LAYERS = ("conv3", "conv4", "conv5")
 LATENCIES = (-20, 0, 20, 40, 60)
-RECORDED = [(70, 80), (90, 100), (110, 120), (130, 140)]
-STIMULI, NEURONS, REPETITIONS = 300, 50, 30
+RECORDED = [(70, 80), (80, 90), (100, 110), (120, 130), (140, 150)]
+STIMULI, NEURONS, REPETITIONS = 400, 100, 30
 
 
 def main() -> None:
@@ -43,10 +43,9 @@ def main() -> None:
         splits, _ = make_splits(STIMULI, 10, stimuli["object_name"].tolist())
         inner = inner_splits(splits, None)
         seen, predict = {}, {}
-        for name in NETWORKS:
-            extractor = ActivationsExtractor(
-                load_network(name, weights="random"), Presentation.custom(16, 6)
-            )
+        for name, weights in NETWORKS.items():
+            network = load_network("simplernn_shallow", weights="random", seed=weights)
+            extractor = ActivationsExtractor(network, Presentation.custom(17, 4))
             together = extractor(stimuli, layers=list(LAYERS), time_bins=bins)
             for layer in LAYERS:
                 seen[name, layer] = together[:, together["layer"].values == layer]
@@ -58,7 +57,7 @@ def main() -> None:
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         truth = (
-            NETWORKS[rng.integers(2)],
+            list(NETWORKS)[rng.integers(2)],
             LAYERS[rng.integers(3)],
             int(LATENCIES[1 + rng.integers(3)]),
         )
@@ -86,9 +85,9 @@ def main() -> None:
                     both = validate(fits, [responses[index]], splits, inner)
                     validated[place, column, :, index] = both[0][:, 0]
                     tested[place, column, :, index] = both[1][:, 0]
-        names = [" ".join(each) for each in candidates]
-        choice = choose(names, list(LATENCIES), list(range(4)), validated, tested)
-        found = choice.layer == " ".join(truth[:2]) and choice.latency == truth[2]
+        names = [", ".join(each) for each in candidates]
+        choice = choose(names, list(LATENCIES), list(range(len(RECORDED))), validated, tested)
+        found = choice.layer == ", ".join(truth[:2]) and choice.latency == truth[2]
         right += found
         told = "yes" if found else f"{choice.layer}, {choice.latency} ms"
         print(

@@ -158,15 +158,8 @@ def prepare(
             image_ms = float(table["image_on_ms"].iloc[0])
         else:
             notes.append(f"images are taken to have been on for {IMAGE_MS} ms (--image-ms)")
-    if not (image_ms >= MS_PER_STEP and float(image_ms) % MS_PER_STEP == 0):
-        raise ConvRNNError(
-            f"images on for {image_ms:g} ms: the networks' steps are {MS_PER_STEP} ms; give a "
-            "multiple of that."
-        )
     latest = max(end for _, end in recording.time_bins) - min(0, *latencies, 0)
-    times = max(math.ceil(latest / MS_PER_STEP), 1)
-    on = int(image_ms // MS_PER_STEP)
-    shown = Presentation.custom(times, on if on < times else None, off)
+    shown = presentation_until(latest, image_ms, off)
 
     if stratify is None and "object_name" in table and group is None:
         stratify = "object_name"
@@ -203,6 +196,23 @@ def prepare(
         correlations,
         notes,
     )
+
+
+def presentation_until(latest: float, image_ms: float, off: Any = 0.5) -> Presentation:
+    """The image on for ``image_ms``, followed to ``latest`` ms from its onset.
+
+    Raises
+    ------
+    ConvRNNError : ``image_ms`` is no multiple of a step.
+    """
+    if not (image_ms >= MS_PER_STEP and float(image_ms) % MS_PER_STEP == 0):
+        raise ConvRNNError(
+            f"images on for {image_ms:g} ms: the networks' steps are {MS_PER_STEP} ms; give a "
+            "multiple of that."
+        )
+    times = max(math.ceil(latest / MS_PER_STEP), 1)
+    on = int(image_ms // MS_PER_STEP)
+    return Presentation.custom(times, on if on < times else None, off)
 
 
 def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -118,7 +118,7 @@ class FeatureStore:
         progress: bool,
     ) -> None:
         label = "; ".join(f"{layer}: {bins.averages}" for layer, bins in layers.items())
-        digest = hashlib.sha256(label.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(f"{label}; {network.lesion}".encode()).hexdigest()[:12]
         self.path = folder / f"{network.name},{digest}.zarr"
         edges = {
             layer: tuple(

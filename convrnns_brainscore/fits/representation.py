@@ -1,0 +1,419 @@
+"""Representational similarity of layers and a recording, bin by bin, with its statistics.
+
+The dissimilarity of two stimuli is 1 − Pearson r between their patterns, over a layer's units or a
+region's neurons; dissimilarities are compared by Spearman's correlation (Kriegeskorte et al. 2008),
+by rsatoolbox. Errors are over resampled stimuli, and neurons within subjects (subjects too, of
+three or more), as in `resampling`. p of a similarity is from stimuli that are permuted, p of a
+difference between models from the resamples; either is corrected by the maximum statistic.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from rsatoolbox.rdm import RDMs, compare
+from scipy.stats import rankdata
+
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.correlation import mean, pearson, spearman_brown
+from convrnns_brainscore.fits.reliability import Trials
+from convrnns_brainscore.fits.resampling import draw_neurons
+from convrnns_brainscore.fits.scratch import FeatureStore, layer_bins
+from convrnns_brainscore.fits.statistics import holm
+from convrnns_brainscore.geometry import METHOD, dissimilarities
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.timing import TimeBin
+
+RESAMPLES = 100
+PERMUTATIONS = 1000
+SEED = 0
+FEWEST_STIMULI = 8
+"""Of fewer, resampled and permuted stimuli give too few other values."""
+
+FEWEST_NEURONS = 3
+"""1 − r between patterns of two neurons is 0 or 2."""
+
+EDGES = ("time_bin_start", "time_bin_end")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Dissimilarities over time with which layers are compared.
+
+    Attributes
+    ----------
+    stimuli : ``stimulus_id`` in the order of the pairs.
+    time_bins : start and end in ms.
+    regions : names of what is compared.
+    dissimilarities : draw → [region, bin, pair]; draw −1: of all neurons; else of those of a
+        resample. NaN where undefined.
+    reliability : [region, bin]; Spearman's r of the dissimilarities of either half of the
+        repetitions, Spearman–Brown corrected. NaN where there are none.
+    notes : what cannot be said, and why.
+    """
+
+    stimuli: pd.DataFrame
+    time_bins: list[TimeBin]
+    regions: list[str]
+    dissimilarities: Callable[[int], Array]
+    reliability: Array
+    notes: tuple[str, ...] = ()
+
+
+def reference_of(recording: Recording) -> Reference:
+    """Of a recording's responses averaged over repetitions.
+
+    Raises
+    ------
+    ConvRNNError : too few neurons in all regions.
+    """
+    trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
+    responses = trials.average()
+    neurons, draws, notes = {}, {}, []
+    for region in recording.regions:
+        here = np.flatnonzero(recording.neurons["region"] == region)
+        whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
+        if len(whole) < len(here):
+            notes.append(f"{len(here) - len(whole)} neurons of {region} miss stimuli: left out")
+        if len(whole) < FEWEST_NEURONS:
+            notes.append(f"{region} has {len(whole)} neurons: too few for a geometry")
+            continue
+        neurons[region] = whole
+        draws[region] = draw_neurons(recording.neurons["subject"].to_numpy()[whole], RESAMPLES)
+    if not neurons:
+        raise ConvRNNError("; ".join(notes) + f". {FEWEST_NEURONS} are needed.")
+    bins = range(len(recording.time_bins))
+
+    def of(values: Array, draw: int = -1) -> Array:
+        movies = []
+        for region, chosen in neurons.items():
+            if draw >= 0:
+                drawn = draws[region][draw]
+                chosen = chosen[drawn[drawn >= 0]]
+            movies.append([_of_patterns(values[:, chosen, index]) for index in bins])
+        return np.array(movies)
+
+    reliability = np.full((len(neurons), len(bins)), np.nan)
+    if trials.repeated:
+        halves = [
+            [
+                [pearson(_ranks(a), _ranks(b)) for a, b in zip(*each, strict=True)]
+                for each in zip(*map(of, both), strict=True)
+            ]
+            for both in trials.halves()
+        ]
+        reliability = spearman_brown(mean(np.array(halves)))
+    return Reference(
+        recording.stimuli,
+        recording.time_bins,
+        list(neurons),
+        lambda draw: of(responses, draw),
+        reliability,
+        tuple(notes),
+    )
+
+
+def open_reference(path: Path) -> Reference | None:
+    """Of a netCDF file that holds dissimilarities themselves; None where it holds none.
+
+    Its variable has the dims time_bin × pair, with the pairs of stimuli row by row of the upper
+    triangle, or subject × time_bin × pair; ``stimulus_id`` names the stimuli in their order,
+    ``time_bin_start`` and ``time_bin_end`` the bins in ms.
+
+    Raises
+    ------
+    ConvRNNError : a name or a number of pairs is missing.
+    """
+    if path.suffix != ".nc" or not path.is_file():
+        return None
+    try:
+        with xr.open_dataset(path) as opened:
+            held = opened.load()
+    except Exception:
+        return None
+    found = [name for name, data in held.data_vars.items() if "pair" in data.dims]
+    if not found:
+        return None
+    missing = [name for name in ("stimulus_id", *EDGES) if name not in held]
+    if missing:
+        raise ConvRNNError(f"{path} has dissimilarities and no {missing[0]}.")
+    movie = held[found[0]]
+    if "subject" not in movie.dims:
+        movie = movie.expand_dims("subject")
+    values = movie.transpose("subject", "time_bin", "pair").values.astype(np.float64)
+    ids = [str(each) for each in held["stimulus_id"].values]
+    pairs = len(ids) * (len(ids) - 1) // 2
+    if values.shape[2] != pairs:
+        raise ConvRNNError(
+            f"{path} has {values.shape[2]} pairs; its {len(ids)} stimuli have {pairs}."
+        )
+    start, end = (np.atleast_1d(held[name].values).astype(float) for name in EDGES)
+    rng = np.random.default_rng(SEED)
+    subjects = rng.integers(0, len(values), (RESAMPLES, len(values)))
+
+    def of(draw: int) -> Array:
+        # Fewer than three subjects are taken as they are.
+        chosen = values if draw < 0 or len(values) < 3 else values[subjects[draw]]
+        return chosen.mean(axis=0)[None]
+
+    return Reference(
+        pd.DataFrame({"stimulus_id": ids}),
+        list(zip(start.tolist(), end.tolist(), strict=True)),
+        [str(held.attrs.get("region", "given"))],
+        of,
+        np.full((1, len(start)), np.nan),
+        ("no repetitions: the reliability of the given dissimilarities is not known",),
+    )
+
+
+def movie_of(
+    network: ConvRNN,
+    layers: Sequence[str],
+    time_bins: Sequence[TimeBin],
+    presentation: Presentation,
+    stimuli: pd.DataFrame,
+    folder: Path,
+    *,
+    progress: bool = False,
+) -> xr.DataArray:
+    """Dissimilarities of a network's layers, layer × time_bin × pair; NaN where undefined.
+
+    Parameters
+    ----------
+    layers, time_bins, presentation : what is shown, and averaged.
+    stimuli : ``stimulus_id``, ``filename``, ``degrees``.
+    folder : for the features, a layer at a time; they are removed.
+    """
+    pairs = len(stimuli) * (len(stimuli) - 1) // 2
+    movie = np.full((len(layers), len(time_bins), pairs), np.nan)
+    for row, layer in enumerate(layers):
+        bins = layer_bins(network.model, layer, time_bins, presentation)
+        if not bins.averages:
+            continue
+        store = FeatureStore(network, {layer: bins}, presentation, stimuli, folder, progress)
+        found = [
+            _of_patterns(np.concatenate(list(store.columns(layer, position)), axis=1))
+            for position in range(len(bins.averages))
+        ]
+        for index, each in enumerate(time_bins):
+            if each in bins.position:
+                movie[row, index] = found[bins.position[each]]
+        shutil.rmtree(store.path)
+    start, end = np.array(time_bins, float).T
+    edges = {name: ("time_bin", values) for name, values in zip(EDGES, (start, end), strict=True)}
+    return xr.DataArray(movie, {"layer": list(layers), **edges}, ("layer", "time_bin", "pair"))
+
+
+def compare_movies(
+    movies: Mapping[str, xr.DataArray], reference: Reference, *, progress: bool = False
+) -> tuple[xr.Dataset, pd.DataFrame]:
+    """How similar each layer is to the reference in each bin, and how models differ.
+
+    Parameters
+    ----------
+    movies : model → layer × time_bin × pair, of the reference's stimuli and bins.
+    reference : what they are compared with.
+    progress : show a progress bar.
+
+    Returns
+    -------
+    similarities : ``similarity`` (Spearman's), ``error`` and ``p`` (model × region × layer ×
+        time_bin), ``reliability`` (region × time_bin).
+    differences : a row for each region and two models, of their layers that are most similar on
+        average: ``difference`` (mean over bins), ``error``, ``p`` (Holm), ``bins`` in which p,
+        corrected over bins, is below .05.
+    """
+    cells = [
+        (model, layer, time_bin)
+        for model, movie in movies.items()
+        for layer in range(movie.sizes["layer"])
+        for time_bin in range(movie.sizes["time_bin"])
+        if np.isfinite(movie.values[layer, time_bin]).all()
+    ]
+    if not cells:
+        raise ConvRNNError("no bin in which any layer's geometry is defined.")
+    of_models = np.stack([movies[m].values[layer, time] for m, layer, time in cells])
+    same_time = np.array([time for _, _, time in cells])
+    whole = reference.dissimilarities(-1)
+    regions = len(reference.regions)
+
+    def similarity(models: RDMs, movie: Array, stimuli: NDArray[np.intp] | None) -> Array:
+        """[region, cell]"""
+        known = np.isfinite(movie).all(axis=2)
+        result = np.full((regions, len(cells)), np.nan)
+        brain = RDMs(movie[known])
+        if stimuli is not None:
+            models, brain = (each.subsample_pattern("index", stimuli) for each in (models, brain))
+        compared = compare(models, brain, METHOD)
+        for column, (region, time) in enumerate(np.argwhere(known)):
+            there = same_time == time
+            result[region, there] = compared[there, column]
+        return result
+
+    models = RDMs(of_models)
+    estimate = similarity(models, whole, None)
+    stimuli = len(reference.stimuli)
+    resamples = np.full((RESAMPLES, *estimate.shape), np.nan)
+    p = np.full(estimate.shape, np.nan)
+    if stimuli >= FEWEST_STIMULI:
+        rng = np.random.default_rng(SEED)
+        with Progress(disable=not progress, transient=True, console=Console(stderr=True)) as bar:
+            for draw in bar.track(range(RESAMPLES), description="resampling"):
+                chosen = rng.integers(0, stimuli, stimuli)
+                resamples[draw] = similarity(models, reference.dissimilarities(draw), chosen)
+        p = _permuted(of_models, whole, same_time, estimate, stimuli)
+    layers = list(dict.fromkeys(name for m in movies.values() for name in m["layer"].values))
+    shape = len(movies), regions, len(layers), len(reference.time_bins)
+    full = {name: np.full(shape, np.nan) for name in ("similarity", "error", "p")}
+    names = list(movies)
+    error = resamples.std(axis=0, ddof=1)
+    for column, (model, layer, time) in enumerate(cells):
+        row = layers.index(movies[model]["layer"].values[layer])
+        for name, values in (("similarity", estimate), ("error", error), ("p", p)):
+            full[name][names.index(model), :, row, time] = values[:, column]
+    start, end = np.array(reference.time_bins, float).T
+    found = xr.Dataset(
+        {
+            **{name: (("model", "region", "layer", "time_bin"), full[name]) for name in full},
+            "reliability": (("region", "time_bin"), reference.reliability),
+        },
+        {
+            "model": names,
+            "region": reference.regions,
+            "layer": layers,
+            EDGES[0]: ("time_bin", start),
+            EDGES[1]: ("time_bin", end),
+        },
+    )
+    return found, _differences(found, movies, cells, resamples)
+
+
+def _differences(
+    found: xr.Dataset,
+    movies: Mapping[str, xr.DataArray],
+    cells: Sequence[tuple[str, int, int]],
+    resamples: Array,
+) -> pd.DataFrame:
+    rows = []
+    bins = found.sizes["time_bin"]
+    for place, region in enumerate(found["region"].values.tolist()):
+        best, drawn = {}, {}
+        for model, movie in movies.items():
+            overall = np.nan_to_num(mean(found["similarity"].sel(model=model, region=region), 1))
+            layer = found["layer"].values[int(overall.argmax())]
+            if layer not in movie["layer"].values:
+                continue
+            at = movie["layer"].values.tolist().index(layer)
+            best[model] = layer, found["similarity"].sel(model=model, region=region, layer=layer)
+            drawn[model] = np.full((len(resamples), bins), np.nan)
+            for column, (name, row, time) in enumerate(cells):
+                if (name, row) == (model, at):
+                    drawn[model][:, time] = resamples[:, place, column]
+        for first, second in combinations(best, 2):
+            d = best[first][1].values - best[second][1].values
+            both = np.isfinite(d)
+            deviations = (drawn[first] - drawn[second])[:, both] - d[both]
+            overall = deviations.mean(axis=1)
+            spread = deviations.std(axis=0, ddof=1)
+            tested = bool(both.any()) and bool(np.isfinite(deviations).all())
+            differ = np.zeros(bins, bool)
+            if tested:
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    greatest = np.nan_to_num(abs(deviations) / spread).max(axis=1)
+                    t = np.nan_to_num(abs(d[both]) / spread)
+                differ[both] = _share(greatest[:, None] >= t) < 0.05
+            mean_difference = float(d[both].mean()) if both.any() else np.nan
+            rows.append(
+                {
+                    "region": region,
+                    "first": first,
+                    "first_layer": best[first][0],
+                    "second": second,
+                    "second_layer": best[second][0],
+                    "difference": mean_difference,
+                    "error": float(overall.std(ddof=1)) if tested else np.nan,
+                    "p": float(_share(abs(overall) >= abs(mean_difference))) if tested else np.nan,
+                    "bins": ", ".join(
+                        f"{start:g}–{end:g} ms"
+                        for start, end, is_different in zip(
+                            *(found[name].values for name in EDGES), differ, strict=True
+                        )
+                        if is_different
+                    ),
+                }
+            )
+    table = pd.DataFrame(rows)
+    if len(table):
+        table["p"] = table.groupby("region")["p"].transform(lambda p: holm(p.tolist()))
+    return table
+
+
+def _share(reached: NDArray[np.bool_]) -> Array:
+    """Of draws, the observed one counted among them: never 0."""
+    return np.asarray((1 + reached.sum(axis=0)) / (1 + len(reached)))
+
+
+def _permuted(
+    of_models: Array, whole: Array, same_time: NDArray[np.intp], estimate: Array, stimuli: int
+) -> Array:
+    """p of each similarity, [region, cell]: how often stimuli in another order give as much
+    anywhere."""
+    place = np.zeros((stimuli, stimuli), np.intp)
+    upper = np.triu_indices(stimuli, 1)
+    place[upper] = np.arange(len(upper[0]))
+    place += place.T
+    models = _standardised_ranks(of_models)
+    brain = _standardised_ranks(np.nan_to_num(whole))
+    rng = np.random.default_rng(SEED)
+    greatest = np.zeros(PERMUTATIONS)
+    for index in range(PERMUTATIONS):
+        order = rng.permutation(stimuli)
+        moved = brain[:, :, place[order[upper[0]], order[upper[1]]]]
+        r = _same_time_products(models, moved, same_time)
+        greatest[index] = np.nan_to_num(abs(np.where(np.isfinite(estimate), r, 0))).max()
+    p = _share(greatest[:, None, None] >= abs(np.nan_to_num(estimate)) - 1e-12)
+    return np.where(np.isfinite(estimate), p, np.nan)
+
+
+def _same_time_products(
+    models: NDArray[np.float32], brain: NDArray[np.float32], same_time: NDArray[np.intp]
+) -> Array:
+    """[region, cell]"""
+    result = np.empty((len(brain), len(models)))
+    for time in np.unique(same_time):
+        there = same_time == time
+        result[:, there] = brain[:, time] @ models[there].T
+    return result
+
+
+def _ranks(values: Array) -> Array:
+    return np.asarray(rankdata(values, axis=-1), np.float64)
+
+
+def _standardised_ranks(values: Array) -> NDArray[np.float32]:
+    """So that Spearman's r of two rows is their product."""
+    ranks = _ranks(values)
+    ranks -= ranks.mean(axis=-1, keepdims=True)
+    length = np.sqrt((ranks**2).sum(axis=-1, keepdims=True))
+    return (ranks / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def _of_patterns(patterns: Array) -> Array:
+    """[pair]; NaN where patterns do not differ, or hold what was not observed."""
+    if not np.isfinite(patterns).all():
+        return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)
+    return dissimilarities(patterns)
