@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -622,7 +623,6 @@ def fit(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Fit layers to a recording, region by region and bin by bin, and write a report."""
-    from functools import partial
 
     from convrnns_brainscore.fits.heldout import Method
     from convrnns_brainscore.fits.pls import COMPONENTS
@@ -656,17 +656,9 @@ def fit(
     wanted = None if layers is None else _split(layers)
     for name in names:
         candidate_layers(find_model(name), prepared.recording.regions, wanted)
-        if weights is None:
-            _checkpoint(_folder(checkpoints), name)
     for note in prepared.notes:
         typer.echo(note, err=True)
-    networks = {}
-    for name in names:
-        networks[name] = partial(_network, name, weights, seed, checkpoints, None)
-        taken = _lesion(name, lesion, lesion_layers, lesion_from)
-        if taken is not None:  # beside the whole network, with which it is compared
-            with_lesion = partial(_network, name, weights, seed, checkpoints, taken)
-            networks[f"{name}-without-{taken.kind}"] = with_lesion
+    networks = _with_lesions(names, lesion, lesion_layers, lesion_from, weights, seed, checkpoints)
     _start_quietly()
 
     from convrnns_brainscore.fits.fit import fit_recording
@@ -690,6 +682,86 @@ def fit(
     files = write_report(results, out)
     wide_console().print(fit_table(results))
     typer.echo("\n".join(map(str, [out / "results.nc", *files])))
+
+
+@app.command()
+def geometry(
+    model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            help="A recording as for fit, or netCDF with dissimilarities, time_bin × pair."
+        ),
+    ],
+    stimuli: Stimuli,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for geometry.nc, .csv and .png.")
+    ] = Path("geometry"),
+    regions: Regions = None,
+    layers: Annotated[
+        str | None,
+        typer.Option("--layers", help="Separated by commas. [default: all]", show_default=False),
+    ] = None,
+    window: Window = None,
+    image_ms: Annotated[
+        float, typer.Option("--image-ms", help="How long the images were on, in ms.")
+    ] = 100,
+    off: Off = None,
+    stimulus_degrees: StimulusDegrees = None,
+    lesion: LesionKind = None,
+    lesion_layers: LesionLayers = None,
+    lesion_from: LesionFrom = None,
+    intervals: Intervals = None,
+    stimulus_column: StimulusColumn = None,
+    region_of: RegionOf = None,
+    locations: Locations = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Compare the geometry of layers over time with a recording's (RSA)."""
+    from itertools import product
+
+    from convrnns_brainscore.errors import unknown
+    from convrnns_brainscore.fits.prepare import match_stimuli, presentation_until
+    from convrnns_brainscore.fits.representation import open_reference, reference_of
+    from convrnns_brainscore.networks.backbones import layer_names
+    from convrnns_brainscore.recordings import as_recording
+    from convrnns_brainscore.stimuli import read_stimuli
+    from convrnns_brainscore.zoo import find_model, list_models
+
+    names = list_models() if model == "all" else _names(_split(model), False)
+    given = open_reference(Path(reference))
+    if given is None:
+        asked = None if regions is None else _split(regions)
+        data = as_recording(
+            _read_recording(reference, intervals, stimulus_column, region_of, locations),
+            asked[0] if asked and len(asked) == 1 else None,
+        )
+        data = data.only(asked or data.regions)
+        data = data.in_bins([window]) if window else data.no_finer_than_steps()
+        given = reference_of(data)
+    notes = list(given.notes)
+    files = match_stimuli(given.stimuli, read_stimuli(stimuli, stimulus_degrees)[0], notes)
+    latest = max(end for _, end in given.time_bins)
+    shown = presentation_until(latest, image_ms, 0.5 if off is None else _parse_off(off))
+    wanted = None if layers is None else _split(layers)
+    for name, layer in product(names, wanted or ()):
+        if layer not in layer_names(find_model(name)):
+            raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))
+    for note in notes:
+        typer.echo(note, err=True)
+    networks = _with_lesions(names, lesion, lesion_layers, lesion_from, weights, seed, checkpoints)
+    _start_quietly()
+
+    from convrnns_brainscore.fits.representation import compare_networks
+    from convrnns_brainscore.report.geometry import geometry_table, write_geometry
+    from convrnns_brainscore.report.tables import wide_console
+
+    found, differences = compare_networks(networks, given, files, shown, out, wanted, progress=True)
+    written = write_geometry(found, differences, out)
+    wide_console().print(geometry_table(found))
+    typer.echo("\n".join(map(str, written)))
 
 
 @app.command()
@@ -916,6 +988,31 @@ def _lesion(model: str, kind: str | None, layers: str | None, first: int | None)
         return None
     lesion = Lesion(kind, None if layers is None else _split(layers), first or 0)
     return lesion_of(find_model(model), lesion)
+
+
+def _with_lesions(
+    names: list[str],
+    kind: str | None,
+    layers: str | None,
+    first: int | None,
+    weights: str | None,
+    seed: int,
+    checkpoints: Path | None,
+) -> dict[str, Callable[[], ConvRNN]]:
+    """Name → what loads the network; beside each whole one, with which it is compared, the same
+    with the lesion asked for."""
+    from functools import partial
+
+    networks: dict[str, Callable[[], ConvRNN]] = {}
+    for name in names:
+        if weights is None:
+            _checkpoint(_folder(checkpoints), name)
+        networks[name] = partial(_network, name, weights, seed, checkpoints, None)
+        taken = _lesion(name, kind, layers, first)
+        if taken is not None:
+            lesioned = partial(_network, name, weights, seed, checkpoints, taken)
+            networks[f"{name}-without-{taken.kind}"] = lesioned
+    return networks
 
 
 def _network(

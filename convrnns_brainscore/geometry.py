@@ -8,6 +8,7 @@ resampling and noise ceilings are rsatoolbox's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -27,7 +28,7 @@ METHOD = "spearman"
 """How dissimilarities are compared (a method of `rsatoolbox.rdm.compare`)."""
 
 
-def dissimilarities(patterns: NDArray[np.float32]) -> NDArray[np.float64]:
+def dissimilarities(patterns: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """1 − Pearson r between all pairs of rows.
 
     Parameters

@@ -9,11 +9,13 @@ difference between models from the resamples; either is corrected by the maximum
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,7 @@ from convrnns_brainscore.fits.scratch import FeatureStore, layer_bins
 from convrnns_brainscore.fits.statistics import holm
 from convrnns_brainscore.geometry import METHOD, dissimilarities
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.timing import TimeBin
 
@@ -178,6 +181,51 @@ def open_reference(path: Path) -> Reference | None:
         np.full((1, len(start)), np.nan),
         ("no repetitions: the reliability of the given dissimilarities is not known",),
     )
+
+
+def compare_networks(
+    networks: Mapping[str, Callable[[], ConvRNN]],
+    reference: Reference,
+    stimuli: pd.DataFrame,
+    presentation: Presentation,
+    folder: Path,
+    layers: Sequence[str] | None = None,
+    *,
+    progress: bool = False,
+) -> tuple[xr.Dataset, pd.DataFrame]:
+    """`compare_movies` of networks that are shown the reference's stimuli.
+
+    Parameters
+    ----------
+    networks : name → what loads the network.
+    reference : what they are compared with.
+    stimuli : ``stimulus_id``, ``filename``, ``degrees``, in the reference's order.
+    presentation : what is shown.
+    folder : for features while they are needed; it is made.
+    layers : None: all.
+    progress : show progress bars.
+
+    Returns
+    -------
+    As `compare_movies`; what made each model's geometry is among the attributes, as JSON.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    movies, made_by = {}, {}
+    for name, load in networks.items():
+        network = load()
+        made_by[name] = {**describe(network, presentation), "label": network.label}
+        movies[name] = movie_of(
+            network,
+            layers or network.layers,
+            reference.time_bins,
+            presentation,
+            stimuli,
+            folder,
+            progress=progress,
+        )
+    found, differences = compare_movies(movies, reference, progress=progress)
+    found.attrs = {"made_by": json.dumps(made_by), "notes": "\n".join(reference.notes)}
+    return found, differences
 
 
 def movie_of(
@@ -412,7 +460,7 @@ def _standardised_ranks(values: Array) -> NDArray[np.float32]:
     return (ranks / np.where(length > 0, length, 1)).astype(np.float32)
 
 
-def _of_patterns(patterns: Array) -> Array:
+def _of_patterns(patterns: NDArray[np.floating[Any]]) -> Array:
     """[pair]; NaN where patterns do not differ, or hold what was not observed."""
     if not np.isfinite(patterns).all():
         return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)

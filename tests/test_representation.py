@@ -1,0 +1,179 @@
+"""Geometry of layers against a recording's, bin by bin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.stats import spearmanr
+
+from convrnns_brainscore import ConvRNNError, cli
+from convrnns_brainscore.fits.representation import (
+    Reference,
+    compare_movies,
+    open_reference,
+    reference_of,
+)
+from convrnns_brainscore.geometry import dissimilarities
+from convrnns_brainscore.recordings import Recording
+
+BINS = [(-10.0, 0.0), (70.0, 80.0), (80.0, 90.0)]
+STIMULI = 30
+RNG = np.random.default_rng(0)
+LATENT = RNG.standard_normal((STIMULI, 6))
+
+
+def recording(neurons: int = 20, repetitions: int = 8, stimuli: int = STIMULI) -> Recording:
+    """IT that mixes what is latent in the stimuli; before onset it is noise."""
+    rng = np.random.default_rng(1)
+    mean = (LATENT[:stimuli] @ rng.standard_normal((6, neurons)))[..., None] * [0, 1, 1]
+    values = mean + 2 * rng.standard_normal((repetitions, stimuli, neurons, 3))
+    return Recording(
+        values.reshape(-1, neurons, 3).astype(np.float32),
+        np.tile(np.arange(stimuli), repetitions),
+        pd.DataFrame({"stimulus_id": [f"s{index:02d}" for index in range(stimuli)]}),
+        pd.DataFrame(
+            {
+                "neuroid_id": [str(index) for index in range(neurons)],
+                "region": "IT",
+                "subject": np.where(np.arange(neurons) % 2, "A", "B"),
+            }
+        ),
+        BINS,
+    )
+
+
+def movie(noise: float, seed: int = 0, stimuli: int = STIMULI) -> xr.DataArray:
+    """Two layers: the first is noise, the second knows the latent; undefined before onset."""
+    rng = np.random.default_rng(seed)
+    units = LATENT[:stimuli] @ np.random.default_rng(9).standard_normal((6, 50))
+    values = [
+        dissimilarities(rng.standard_normal(units.shape)),
+        dissimilarities(units + noise * rng.standard_normal(units.shape)),
+    ]
+    both = np.stack([np.full_like(np.array(values), np.nan), values, values], axis=1)
+    return xr.DataArray(both, {"layer": ["conv1", "conv2"]}, ("layer", "time_bin", "pair"))
+
+
+def test_what_made_the_recording_is_similar_and_noise_is_not() -> None:
+    reference = reference_of(recording())
+    found, _ = compare_movies({"model": movie(0.5)}, reference)
+    average = recording().values.reshape(8, STIMULI, 20, 3).mean(axis=0)[..., 1]
+    one = found.sel(model="model", region="IT")
+    expected = spearmanr(movie(0.5).values[1, 1], dissimilarities(average))[0]
+    assert float(one["similarity"].sel(layer="conv2")[1]) == pytest.approx(expected, abs=1e-6)
+    assert (one["p"].sel(layer="conv2")[1:] < 0.01).all()
+    assert (one["p"].sel(layer="conv1")[1:] > 0.05).all()
+    assert np.isnan(one["similarity"].values[:, 0]).all()
+    assert np.isnan(one["p"].values[:, 0]).all()
+    assert 0.01 < float(one["error"].sel(layer="conv2")[1]) < 0.2
+    reliability = found["reliability"].sel(region="IT").values
+    assert abs(reliability[0]) < 0.3
+    assert (reliability[1:] > 0.5).all()
+
+
+def test_two_models_are_different_if_one_knows_more() -> None:
+    models = {"good": movie(0.2), "same": movie(0.2, seed=5), "worse": movie(12, seed=2)}
+    _, table = compare_movies(models, reference_of(recording()))
+    p = table.set_index(["first", "second"])["p"]
+    assert p["good", "worse"] < 0.05
+    assert p["good", "same"] > 0.05
+    assert table.set_index("second").loc["worse", "bins"].iloc[0] == "70–80 ms, 80–90 ms"
+
+
+def test_p_without_a_relation_is_uniform() -> None:
+    """5 % of unrelated geometries have p < .05, over all layers and bins together."""
+    reference = reference_of(recording())
+    wrong = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = dissimilarities(rng.standard_normal((STIMULI, 30)))
+        cells = np.stack([np.full((2, len(noise)), np.nan), [noise] * 2, [noise] * 2], axis=1)
+        unrelated = xr.DataArray(cells, {"layer": ["a", "b"]}, ("layer", "time_bin", "pair"))
+        found, _ = compare_movies({"model": unrelated}, reference)
+        wrong += bool((found["p"] < 0.05).any())
+    assert wrong <= 4  # of 20; more has a chance of 0.3 %
+
+
+def test_few_stimuli_and_neurons_are_said_and_not_tested() -> None:
+    few = recording(stimuli=5)
+    found, _ = compare_movies({"model": movie(0.5, stimuli=5)}, reference_of(few))
+    assert np.isfinite(found["similarity"].values[..., 1:]).all()
+    assert np.isnan(found["p"].values).all()
+    assert np.isnan(found["error"].values).all()
+    with pytest.raises(ConvRNNError, match=r"IT has 2 neurons: too few for a geometry"):
+        reference_of(recording(neurons=2))
+
+
+def test_a_duplicated_neuron_leaves_p_in_range() -> None:
+    one = recording()
+    values = np.concatenate([one.values, one.values[:, :1]], axis=1)
+    neurons = pd.concat([one.neurons, one.neurons.iloc[:1].assign(neuroid_id="twice")])
+    twice = Recording(values, one.stimulus, one.stimuli, neurons.reset_index(drop=True), BINS)
+    found, _ = compare_movies({"model": movie(0.5)}, reference_of(twice))
+    p = found["p"].values[..., 1:]
+    assert ((p > 0) & (p <= 1)).all()
+
+
+def given(path: Path, values: np.ndarray, stimuli: int) -> Path:
+    xr.Dataset(
+        {
+            "dissimilarity": (("subject", "time_bin", "pair"), values),
+            "stimulus_id": ("stimulus", [f"s{index:02d}" for index in range(stimuli)]),
+            "time_bin_start": ("time_bin", [70]),
+            "time_bin_end": ("time_bin", [80]),
+        },
+        attrs={"region": "human IT"},
+    ).to_netcdf(path)
+    return path
+
+
+def test_given_dissimilarities_are_a_reference(tmp_path: Path) -> None:
+    values = RNG.random((4, 1, 435))
+    reference = open_reference(given(tmp_path / "rdm.nc", values, STIMULI))
+    assert isinstance(reference, Reference)
+    assert reference.regions == ["human IT"]
+    np.testing.assert_allclose(reference.dissimilarities(-1)[0], values.mean(axis=0))
+    assert open_reference(tmp_path / "none.nc") is None
+    with pytest.raises(ConvRNNError, match=r"has 435 pairs; its 10 stimuli have 45"):
+        open_reference(given(tmp_path / "wrong.nc", values, 10))
+
+
+def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsys) -> None:
+    chosen = photographs[:10]
+    rng = np.random.default_rng(0)
+    xr.DataArray(
+        rng.random((40, 5, 2)),
+        {
+            "stimulus_id": ("presentation", [path.stem for path in chosen] * 4),
+            "neuroid_id": ("neuroid", range(5)),
+            "region": "IT",
+            "time_bin_start": ("time_bin", [30, 50]),
+            "time_bin_end": ("time_bin", [50, 60]),
+        },
+        ["presentation", "neuroid", "time_bin"],
+    ).to_dataset(name="rates").to_netcdf(tmp_path / "it.nc")
+    monkeypatch.chdir(tmp_path)
+    command = ["convrnns", "geometry", "timedecay_shallow", "it.nc", "--weights", "random"]
+    command += ["--stimuli", str(chosen[0].parent), "--layers", "conv1,conv5"]
+    monkeypatch.setattr(sys, "argv", [*command, "--lesion", "recurrence"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code in (0, None), capsys.readouterr().err
+    assert "Most similar layer and bin" in capsys.readouterr().out
+    table = pd.read_csv("geometry/geometry.csv")
+    assert set(table["model"]) == {"timedecay_shallow", "timedecay_shallow-without-recurrence"}
+    conv5 = table[(table["layer"] == "conv5") & (table["model"] == "timedecay_shallow")]
+    assert np.isfinite(conv5["similarity"]).tolist() == [True, True]
+    assert {path.name for path in Path("geometry").iterdir()} == {
+        "geometry.nc", "geometry.csv", "geometry.png", "differences.csv",
+    }  # fmt: skip
+    monkeypatch.setattr(sys, "argv", [*command[:-1], "conv99"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "conv99" in capsys.readouterr().err
