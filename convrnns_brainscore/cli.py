@@ -164,6 +164,14 @@ Window = Annotated[
         show_default=False,
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="A Dask scheduler, tcp://host:8786, whose workers do the work. [default: here]",
+        show_default=False,
+    ),
+]
 Intervals = Annotated[
     str | None,
     typer.Option(
@@ -319,6 +327,7 @@ def extract(
     weights: Weights = None,
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Extract time-resolved features of images to a Zarr store or a netCDF file.
 
@@ -338,22 +347,25 @@ def extract(
     cut = _lesion(model, lesion, lesion_layers, lesion_from)
     network = _network(model, weights, seed, checkpoints, cut)
 
+    from convrnns_brainscore.cluster import workers
     from convrnns_brainscore.convrnn import BATCH_SIZE
     from convrnns_brainscore.features import extract as write_features
 
     if left_out:
         typer.echo(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
-    skipped = write_features(
-        network,
-        stimuli,
-        names,
-        out,
-        shown,
-        all_times=all_times,
-        batch_size=BATCH_SIZE if batch_size is None else batch_size,
-        skip_broken=skip_broken,
-        progress=True,
-    )
+    with workers(scheduler) as who:
+        skipped = write_features(
+            network,
+            stimuli,
+            names,
+            out,
+            shown,
+            all_times=all_times,
+            batch_size=BATCH_SIZE if batch_size is None else batch_size,
+            skip_broken=skip_broken,
+            progress=True,
+            workers=who,
+        )
     for problem in skipped:
         typer.echo(f"Skipped: {problem}", err=True)
     extracted = len(stimuli) - len(skipped)
@@ -618,6 +630,7 @@ def fit(
     stimulus_column: StimulusColumn = None,
     region_of: RegionOf = None,
     locations: Locations = None,
+    scheduler: Scheduler = None,
     weights: Weights = None,
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
@@ -661,20 +674,23 @@ def fit(
     networks = _with_lesions(names, lesion, lesion_layers, lesion_from, weights, seed, checkpoints)
     _start_quietly()
 
+    from convrnns_brainscore.cluster import workers
     from convrnns_brainscore.fits.fit import fit_recording
 
-    results = fit_recording(
-        networks,
-        prepared,
-        out,
-        method=how,
-        time=time.value,
-        layers=wanted,
-        cross_temporal=cross_temporal,
-        scratch_limit=None if scratch_limit is None else int(scratch_limit * 1e9),
-        keep_features=keep_features,
-        progress=True,
-    )
+    with workers(scheduler) as who:
+        results = fit_recording(
+            networks,
+            prepared,
+            out,
+            method=how,
+            time=time.value,
+            layers=wanted,
+            cross_temporal=cross_temporal,
+            scratch_limit=None if scratch_limit is None else int(scratch_limit * 1e9),
+            keep_features=keep_features,
+            progress=True,
+            workers=who,
+        )
 
     from convrnns_brainscore.report.fits import write_report
     from convrnns_brainscore.report.tables import fit_table, wide_console

@@ -89,6 +89,10 @@ class ConvRNN:
         self._decoder = build_decoder(model, variable)
         self._graph = lru_cache(maxsize=GRAPHS)(self._trace)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As its weights, which the process that it is sent to builds it from."""
+        return _rebuilt, (self.model, self.weights, self.lesion)
+
     def __repr__(self) -> str:
         return f"<ConvRNN {self.name} ({self.label})>"
 
@@ -317,6 +321,11 @@ class ConvRNN:
         """The model, its weights and its lesion, for provenance."""
         lesion = "none" if self.lesion is None else str(self.lesion)
         return {"model": self.name, **self.weights.describe(), "lesion": lesion}
+
+
+def _rebuilt(model: Model, weights: Weights, lesion: Lesion | None) -> ConvRNN:
+    backend.start()
+    return ConvRNN(model, weights, lesion)
 
 
 def _total(terms: list[Tensor]) -> Tensor:

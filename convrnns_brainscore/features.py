@@ -12,6 +12,7 @@ the batches that are done. The store appears under its name when it is whole.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ from rich.progress import (
 from rich.text import Text
 
 from convrnns_brainscore.checkpoints import sha256_of
+from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
@@ -51,8 +53,10 @@ from convrnns_brainscore.stores import (
     check_out,
     check_same,
     chunk_names,
+    compressed_in_order,
     create_store,
     open_activations,
+    remove_torn,
     write_netcdf,
 )
 from convrnns_brainscore.timing import bins_of_steps
@@ -69,6 +73,7 @@ def extract(
     batch_size: int = BATCH_SIZE,
     skip_broken: bool = False,
     progress: bool = False,
+    workers: Workers = HERE,
 ) -> list[str]:
     """Write the features of images to ``out``, or go on where an interrupted call stopped.
 
@@ -87,6 +92,8 @@ def extract(
     batch_size : images at a time.
     skip_broken : leave out files that cannot be read as images, instead of stopping at the first.
     progress : show progress bars, and say beforehand how much will be written.
+    workers : who unrolls the batches (`cluster.workers`); they see images and ``out`` under the
+        same paths.
 
     Returns
     -------
@@ -109,7 +116,9 @@ def extract(
         ", ".join(f"{layer} {each.start}–{each.stop - 1}" for layer, each in steps.items()),
         batch_size,
     )
-    return write_features(request, stimuli, out, skip_broken=skip_broken, progress=progress)
+    return write_features(
+        request, stimuli, out, skip_broken=skip_broken, progress=progress, workers=workers
+    )
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,7 @@ def write_features(
     *,
     skip_broken: bool = False,
     progress: bool = False,
+    workers: Workers = HERE,
 ) -> list[str]:
     """`extract`, for any averages over steps."""
     network, presentation = request.network, request.presentation
@@ -167,7 +177,7 @@ def write_features(
         **describe(network, presentation),
         "layers": request.label,
         "batch_size": request.batch_size,
-        "threads": threads(),
+        "threads": workers.threads() or threads(),
         "field_degrees": VISUAL_DEGREES,
         "skipped": "\n".join(skipped) or "none",
     }
@@ -204,7 +214,8 @@ def write_features(
                 apart=request.apart,
             )
             journal.begin()
-        _fill(store, journal, request, stimuli, console)
+        _fill(store, journal, request, stimuli, console, workers)
+        remove_torn(store)
         zarr.consolidate_metadata(zarr.DirectoryStore(str(store)))
         if out.suffix == ".nc":
             write_netcdf(store, list(shapes), work / out.name)
@@ -220,30 +231,21 @@ def _fill(
     request: Request,
     stimuli: pd.DataFrame,
     console: Console,
+    workers: Workers,
 ) -> None:
     """Extract the batches that the journal does not have."""
-    arrays = open_activations(store, request.averages)
-    network, batch_size = request.network, request.batch_size
-    done = journal.done()
+    batch_size, done = request.batch_size, journal.done()
+    waiting = [index for index in range(-(-len(stimuli) // batch_size)) if index not in done]
     try:
         with _bar(console) as bar:
-            task = bar.add_task(f"{network.name}: extracting", total=len(stimuli))
+            task = bar.add_task(f"{request.network.name}: extracting", total=len(stimuli))
             bar.update(task, completed=min(len(done) * batch_size, len(stimuli)))
-            for index, start in enumerate(range(0, len(stimuli), batch_size)):
-                if index in done:
-                    continue
-                rows = stimuli.iloc[start : start + batch_size]
-                images = load_images(list(rows["filename"]), list(rows["degrees"]))
-                chunks = [name for array in arrays.values() for name in chunk_names(array, index)]
-                for name in chunks:
-                    (store / name).unlink(missing_ok=True)  # torn, perhaps
-                outputs = network.averages(images, request.averages, request.presentation)
-                for layer, output in outputs.items():
-                    flat = output.reshape(*output.shape[:2], -1)
-                    arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
+            files = [os.path.abspath(name) for name in stimuli["filename"]]
+            common = store.absolute(), request, stimuli.assign(filename=files)
+            for index, chunks in workers.each_done(_extract_batch, common, waiting):
                 journal.write(index, chunks)
                 done.add(index)
-                bar.advance(task, len(rows))
+                bar.advance(task, min(batch_size, len(stimuli) - index * batch_size))
     except BaseException:
         if done:
             kept = min(len(done) * batch_size, len(stimuli))
@@ -253,6 +255,29 @@ def _fill(
                 soft_wrap=True,
             )
         raise
+
+
+def _extract_batch(store: Path, request: Request, stimuli: pd.DataFrame, index: int) -> list[str]:
+    """Extract one batch into the store, and name the chunks that were written, all of them its
+    own."""
+    if not store.exists():
+        raise ConvRNNError(
+            f"a worker on {platform.node()} does not see {store}: scheduler, workers and the "
+            "command need a file system in common."
+        )
+    start = index * request.batch_size
+    rows = stimuli.iloc[start : start + request.batch_size]
+    images = load_images(list(rows["filename"]), list(rows["degrees"]))
+    arrays = open_activations(store, request.averages)
+    chunks = [name for array in arrays.values() for name in chunk_names(array, index)]
+    for name in chunks:
+        (store / name).unlink(missing_ok=True)  # torn, perhaps
+    outputs = request.network.averages(images, request.averages, request.presentation)
+    with compressed_in_order():
+        for layer, output in outputs.items():
+            flat = output.reshape(*output.shape[:2], -1)
+            arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
+    return chunks
 
 
 def image_digests(

@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
+from numcodecs import blosc
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
@@ -75,10 +77,14 @@ def create_store(
 
 def open_activations(store: Path, layers: Iterable[str]) -> dict[str, zarr.Array]:
     """Each layer's array, to be filled batch by batch."""
-    for leftover in store.rglob("*.partial"):  # what zarr was writing when it was killed
-        leftover.unlink()
     root = zarr.open_group(str(store), mode="r+")
     return {layer: root[f"{layer}/activations"] for layer in layers}
+
+
+def remove_torn(store: Path) -> None:
+    """Remove what Zarr was writing when it was killed."""
+    for leftover in store.rglob("*.partial"):
+        leftover.unlink()
 
 
 def chunk_names(array: zarr.Array, batch: int) -> list[str]:
@@ -174,6 +180,18 @@ class Journal:
         except FileNotFoundError:
             return []
         return [len(content), zlib.crc32(content)]
+
+
+@contextmanager
+def compressed_in_order() -> Iterator[None]:
+    """Have Blosc use one thread: of several, blocks come in the order in which they were done, and
+    the same values would not always give the same bytes."""
+    before = blosc.use_threads
+    blosc.use_threads = False
+    try:
+        yield
+    finally:
+        blosc.use_threads = before
 
 
 def write_netcdf(store: Path, layers: list[str], path: Path) -> None:

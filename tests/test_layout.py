@@ -21,6 +21,7 @@ ORDER = [
     "checkpoints",
     "download",
     "weights",
+    "cluster",
     "convrnn",
     "stores",
     "provenance",

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +30,29 @@ from rich.progress import (
 )
 
 import convrnns_brainscore
+from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import image_digests
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.gram import gram_matrix
-from convrnns_brainscore.fits.heldout import (
-    HeldOut,
-    Method,
-    Predict,
-    held_out,
-    predictor,
-    streaming_predictor,
+from convrnns_brainscore.fits.blocks import (
+    BinBlock,
+    ConstantFeatures,
+    Features,
+    LayerFeatures,
+    RegionFit,
+    Setting,
+    SharedBlock,
+    fit_bin,
+    fit_shared,
 )
-from convrnns_brainscore.fits.pls import Block
+from convrnns_brainscore.fits.heldout import HeldOut, Method
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import (
     RESAMPLES,
     draw_neurons,
     draw_stimuli,
-    resampled_medians,
 )
 from convrnns_brainscore.fits.results import (
     RESULTS,
@@ -67,7 +69,6 @@ from convrnns_brainscore.fits.scratch import (
     grouped,
     layer_bins,
 )
-from convrnns_brainscore.fits.selection import test_medians, validate
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
@@ -88,6 +89,7 @@ def fit_recording(
     scratch_limit: int | None = None,
     keep_features: bool = False,
     progress: bool = False,
+    workers: Workers = HERE,
 ) -> Results:
     """Fit, or go on with a fit that was interrupted, and write ``results.nc``.
 
@@ -103,6 +105,8 @@ def fit_recording(
     scratch_limit : bytes of features on disk at a time; None: four fifths of what is free.
     keep_features : leave the features in ``out``.
     progress : show progress bars.
+    workers : who extracts and fits (`cluster.workers`); they see images and ``out`` under the same
+        paths.
 
     Raises
     ------
@@ -118,8 +122,14 @@ def fit_recording(
     with _only_process(out):
         settings = _settings(prepared, list(networks), method, time, layers, cross_temporal)
         console = Console(stderr=True, quiet=not progress)
+        setting = Setting(
+            prepared,
+            method,
+            draw_stimuli(len(prepared.stimuli), prepared.groups),
+            {region: _populations(prepared, region) for region in prepared.recording.regions},
+        )
         fitting = _Fitting(
-            prepared, method, time, cross_temporal, scratch_limit, keep_features, out, console
+            setting, time, cross_temporal, scratch_limit, keep_features, out, console, workers
         )
         kept = fitting.begin(settings)
         fits: dict[tuple[str, str], xr.Dataset] = {}
@@ -139,34 +149,18 @@ def fit_recording(
 class _Fitting:
     """A fit under way: what is common to all models."""
 
-    prepared: Prepared
-    method: Method
+    setting: Setting
     time: str
     cross_temporal: bool
     scratch_limit: int | None
     keep_features: bool
     out: Path
     console: Console
+    workers: Workers
 
-    @cached_property
-    def drawn_stimuli(self) -> NDArray[np.float32]:
-        """For the errors of all fits."""
-        return draw_stimuli(len(self.prepared.stimuli), self.prepared.groups)
-
-    @cached_property
-    def populations(self) -> dict[str, dict[str, NDArray[np.intp]]]:
-        """Region → all subjects together, and each of several → drawn neurons of the region."""
-        found = {}
-        for region in self.prepared.recording.regions:
-            neurons = self.prepared.neurons(region)
-            subjects = self.prepared.recording.neurons["subject"].to_numpy()[neurons]
-            found[region] = {ALL: draw_neurons(subjects)}
-            names = dict.fromkeys(subjects.tolist())
-            for name in names if len(names) > 1 else ():
-                theirs = np.flatnonzero(subjects == name)
-                drawn = draw_neurons(subjects[theirs])
-                found[region][name] = np.where(drawn < 0, -1, theirs[drawn])
-        return found
+    @property
+    def prepared(self) -> Prepared:
+        return self.setting.prepared
 
     @property
     def work(self) -> Path:
@@ -215,8 +209,9 @@ class _Fitting:
             for layer in wanted
             if layer not in found
         }
+        nothing = ConstantFeatures(np.empty((0, 0), np.float32))
         for layer in [layer for layer in bins if not bins[layer].averages]:
-            none = self._bins(_no_features, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
+            none = self._bins(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
             found[layer] = self._save(none.assign_attrs(made_by), name, layer)
         limit = self.scratch_limit
         if limit is None:
@@ -230,9 +225,16 @@ class _Fitting:
                 self.prepared.stimuli,
                 self.out if self.keep_features else self.work,
                 progress=not self.console.quiet,
+                workers=self.workers,
             )
             for layer in group:
-                data = self._layer(store, layer, group[layer], wanted[layer], f"{name} {layer}")
+                data = self._bins(
+                    LayerFeatures(store, layer),
+                    group[layer],
+                    wanted[layer],
+                    f"{name} {layer}",
+                    self.prepared.latencies,
+                )
                 found[layer] = self._save(data.assign_attrs(made_by), name, layer)
             if not self.keep_features:
                 shutil.rmtree(store.path)
@@ -252,17 +254,7 @@ class _Fitting:
             {each: BEFORE_ONSET for each in prepared.time_bins if each[1] <= 0},
         )
         regions = prepared.recording.regions
-        data = self._bins(
-            lambda position: gram_matrix([features]), bins, regions, control.NAME, latencies=()
-        )
-        if self.time == SHARED:
-            stimuli = len(features)
-
-            def rows(positions: Sequence[int]) -> Iterator[Block]:
-                for index, _ in enumerate(positions):
-                    yield slice(index * stimuli, (index + 1) * stimuli), features
-
-            data.update(self._shared(rows, features.shape[1], bins, regions, control.NAME))
+        data = self._bins(ConstantFeatures(features), bins, regions, control.NAME, latencies=())
         return self._save(data.assign_attrs(made_by), control.NAME, control.LAYER)
 
     def _there(
@@ -287,89 +279,81 @@ class _Fitting:
     def _path(self, model: str, layer: str) -> Path:
         return self.work / f"{model},{layer}.nc"
 
-    def _layer(
-        self, store: FeatureStore, layer: str, bins: LayerBins, regions: list[str], what: str
-    ) -> xr.Dataset:
-        def gram(position: int) -> NDArray[np.float64]:
-            return gram_matrix(store.columns(layer, position))
-
-        data = self._bins(gram, bins, regions, what, self.prepared.latencies)
-        if self.time == SHARED:
-            rows = partial(store.rows, layer)
-            data.update(self._shared(rows, store.neuroids(layer), bins, regions, what))
-        return data
-
     def _bins(
         self,
-        gram: Callable[[int], NDArray[np.float64]],
+        features: Features,
         bins: LayerBins,
         regions: Sequence[str],
         what: str,
         latencies: Sequence[int],
     ) -> xr.Dataset:
-        """Fits with weights of each bin's own, and those by which layer and latency are chosen."""
-        prepared, splits = self.prepared, self.prepared.splits
-        time_bins = prepared.time_bins
-        fits = _LayerFits(self, regions)
+        """All that is fitted to features, block by block."""
+        prepared = self.prepared
+        count = len(prepared.time_bins)
+        fits = _LayerFits(self.setting, regions)
         choosing = {region: prepared.choosing_bins(region) for region in regions}
-        choices = _Choices(regions, latencies, len(splits), choosing)
-        crossed = np.full((len(regions), len(splits), len(time_bins), len(time_bins)), np.nan)
-
-        by_position: dict[int, list[int]] = {}
-        for index, each in enumerate(time_bins):
+        choices = _Choices(regions, latencies, len(prepared.splits), choosing)
+        crossed = np.full((len(regions), len(prepared.splits), count, count), np.nan)
+        place: dict[int, list[int]] = {}
+        for index, each in enumerate(prepared.time_bins):
             if each in bins.position:
-                by_position.setdefault(bins.position[each], []).append(index)
-        for latency in latencies:
-            for region in regions:
-                for index in choosing[region]:
-                    start, end = time_bins[index]
-                    position = bins.position.get((start - latency, end - latency))
-                    if position is not None:
-                        choices.add(position, region, latency, index)
-        positions = sorted({*by_position, *choices.pairs})
+                place.setdefault(bins.position[each], []).append(index)
+        blocks = self._blocks(bins, place, regions, choosing, latencies)
+        shared = []
+        if self.time == SHARED and place:
+            defined = tuple(sorted(index for indices in place.values() for index in indices))
+            positions = tuple(bins.position[prepared.time_bins[index]] for index in defined)
+            shared = [SharedBlock(region, defined, positions) for region in regions]
         with self._bar() as bar:
-            task = bar.add_task(f"{what}: fitting", total=len(positions))
-            for position in positions:
-                predict = predictor(self.method, gram(position))
-                mine = by_position.get(position, [])
-                for region in regions:
-                    for index in mine if self.time == PER_BIN else ():
-                        fits.fit(predict, region, [index])
-                    if self.cross_temporal and mine:
-                        crossed[regions.index(region), :, mine] = self._cross(
-                            predict, prepared.neurons(region)
-                        )
-                choices.validate(position, predict, prepared)
+            task = bar.add_task(f"{what}: fitting", total=len(blocks) + len(shared))
+            common = self.setting, features
+            for block, done in self.workers.each_done(fit_bin, common, blocks):
+                for fit in done.fits:
+                    fits.put(fit)
+                for region, medians in done.crossed.items():
+                    crossed[regions.index(region), :, place[block.position]] = medians
+                for region, both in done.chosen.items():
+                    choices.put(region, block.chosen[region], *both)
+                bar.advance(task)
+            for _, done in self.workers.each_done(fit_shared, common, shared):
+                fits.put(done.fits[0])
                 bar.advance(task)
         return self._dataset(fits, bins, choices, crossed)
 
-    def _shared(
+    def _blocks(
         self,
-        rows: Callable[[Sequence[int]], Iterator[Block]],
-        features: int,
         bins: LayerBins,
+        place: Mapping[int, Sequence[int]],
         regions: Sequence[str],
-        what: str,
-    ) -> xr.Dataset:
-        """Fits with weights shared over the bins at which the layer knows the image."""
-        prepared = self.prepared
-        defined = [i for i, each in enumerate(prepared.time_bins) if each in bins.position]
-        fits = _LayerFits(self, regions)
-        if defined:
-            positions = [bins.position[prepared.time_bins[index]] for index in defined]
-            count = len(positions) * len(prepared.stimuli)
-            predict = streaming_predictor(self.method, lambda: rows(positions), count, features)
-            for region in regions:
-                self.console.print(f"{what}: fitting {region}, {count} rows", soft_wrap=True)
-                fits.fit(predict, region, defined)
-        return fits.dataset(bins)
+        choosing: Mapping[str, Sequence[int]],
+        latencies: Sequence[int],
+    ) -> list[BinBlock]:
+        """What features of each position are fitted to.
 
-    def _cross(self, predict: Predict, neurons: NDArray[np.intp]) -> NDArray[np.float64]:
-        """These features against each bin's responses: median r over neurons, [split, bin]."""
-        prepared = self.prepared
-        responses = prepared.responses(neurons, range(len(prepared.time_bins)))
-        bins = [np.ascontiguousarray(each) for each in np.moveaxis(responses, 2, 0)]
-        return np.array([test_medians(predict, bins, split) for split in prepared.splits])
+        Parameters
+        ----------
+        bins, regions, latencies : of the layer.
+        place : position → bins that it has the features of.
+        choosing : region → bins by which its layer and latency are chosen.
+        """
+        chosen: dict[int, dict[str, list[tuple[int, int]]]] = {}
+        for latency, region in product(latencies, regions):
+            for index in choosing[region]:
+                start, end = self.prepared.time_bins[index]
+                position = bins.position.get((start - latency, end - latency))
+                if position is not None:
+                    pairs = chosen.setdefault(position, {}).setdefault(region, [])
+                    pairs.append((latency, index))
+        return [
+            BinBlock(
+                position,
+                tuple(product(regions, place.get(position, ()) if self.time == PER_BIN else ())),
+                tuple(regions) if self.cross_temporal and position in place else (),
+                chosen.get(position, {}),
+            )
+            for position in sorted({*place, *chosen})
+            if self.time == PER_BIN or self.cross_temporal or position in chosen
+        ]
 
     def _dataset(
         self,
@@ -408,49 +392,30 @@ class _Fitting:
 
 
 class _LayerFits:
-    """The fits of one layer, as they are filled in region by region and bin by bin."""
+    """The fits of one layer, as they are put together."""
 
-    def __init__(self, fitting: _Fitting, regions: Sequence[str]) -> None:
-        self.fitting = fitting
-        prepared = fitting.prepared
+    def __init__(self, setting: Setting, regions: Sequence[str]) -> None:
+        self.setting = setting
+        prepared, populations = setting.prepared, setting.populations
         bins = len(prepared.time_bins)
         self.neurons = np.sort(np.concatenate([prepared.neurons(region) for region in regions]))
         self.result = HeldOut.undefined(len(prepared.splits), len(self.neurons), bins)
         self.notes = np.full((len(self.neurons), bins), "", object)
-        self.populations = [(r, subject) for r in regions for subject in fitting.populations[r]]
+        self.populations = [(r, subject) for r in regions for subject in populations[r]]
         self.resampled = np.full((len(self.populations), RESAMPLES, bins), np.nan, np.float32)
 
-    def fit(self, predict: Predict, region: str, bins: Sequence[int]) -> None:
-        """Fit a region's responses in some bins together, and put what comes into its place."""
-        prepared = self.fitting.prepared
-        chosen = prepared.neurons(region)
-        responses = prepared.responses(chosen, bins)
-        fitted = held_out(
-            predict,
-            responses,
-            prepared.halves(chosen, bins),
-            prepared.splits,
-            self.fitting.method.needed,
-        )
-        place, columns = np.searchsorted(self.neurons, chosen), np.array(bins)
-        self.result.put(fitted, place, bins)
-        self.notes[place[:, None], columns] = fitted.notes[:, None]
-        rows = [row for row, (where, _) in enumerate(self.populations) if where == region]
-        self.resampled[np.array(rows)[:, None], :, columns] = np.moveaxis(
-            resampled_medians(
-                fitted.predicted,
-                responses,
-                prepared.splits,
-                self.fitting.drawn_stimuli,
-                list(self.fitting.populations[region].values()),
-            ),
-            2,
-            1,
-        )
+    def put(self, fit: RegionFit) -> None:
+        """Fill in a region's neurons in some bins."""
+        place = np.searchsorted(self.neurons, self.setting.prepared.neurons(fit.region))
+        columns = np.array(fit.bins)
+        self.result.put(fit.held_out, place, fit.bins)
+        self.notes[place[:, None], columns] = fit.held_out.notes[:, None]
+        rows = [row for row, (region, _) in enumerate(self.populations) if region == fit.region]
+        self.resampled[np.array(rows)[:, None], :, columns] = np.moveaxis(fit.resampled, 2, 1)
 
     def dataset(self, bins: LayerBins) -> xr.Dataset:
         """What ``results.nc`` holds of the layer."""
-        result, prepared = self.result, self.fitting.prepared
+        result, prepared = self.result, self.setting.prepared
         of_split, of_halving = ("split", "neuroid", "time_bin"), ("halving", "neuroid", "time_bin")
         variables: dict[str, Any] = {
             "r": (of_split, result.r),
@@ -463,7 +428,7 @@ class _LayerFits:
                 np.array([bins.undefined.get(b, "") for b in prepared.time_bins], object),
             ),
         }
-        if self.fitting.method.name == "ridge":
+        if self.setting.method.name == "ridge":
             variables["penalty"] = (of_split, result.penalty)
         regions, subjects = np.array(self.populations, object).T
         return xr.Dataset(
@@ -481,7 +446,6 @@ class _Choices:
 
     Attributes
     ----------
-    pairs : place of the features → region, latency and bin that they are fitted to.
     validated, tested : [region, latency, split, choosing bin], as `selection.validate` gives them.
     bins : [region, choosing bin], positions of time bins; −1 where a region has fewer.
     """
@@ -500,41 +464,34 @@ class _Choices:
             self.bins[row, : len(bins[region])] = bins[region]
         shape = (len(regions), len(latencies), splits, self.bins.shape[1])
         self.validated, self.tested = np.full(shape, np.nan), np.full(shape, np.nan)
-        self.pairs: dict[int, list[tuple[str, int, int]]] = {}
 
-    def add(self, position: int, region: str, latency: int, time_bin: int) -> None:
-        """Features that are to be fitted to a region's bin."""
-        self.pairs.setdefault(position, []).append((region, latency, time_bin))
-
-    def validate(self, position: int, predict: Predict, prepared: Prepared) -> None:
-        """Fit the features at ``position`` to all that they are to be fitted to."""
-        for region, pairs in _by_region(self.pairs.get(position, [])).items():
-            neurons = prepared.neurons(region)
-            responses = prepared.responses(neurons, [index for _, index in pairs])
-            validated, tested = validate(
-                predict,
-                [np.ascontiguousarray(each) for each in np.moveaxis(responses, 2, 0)],
-                prepared.splits,
-                prepared.inner,
-            )
-            row = self.regions.index(region)
-            for column, (latency, index) in enumerate(pairs):
-                where = row, self.latencies.index(latency), slice(None), self._place(row, index)
-                self.validated[where] = validated[:, column]
-                self.tested[where] = tested[:, column]
+    def put(
+        self,
+        region: str,
+        pairs: Sequence[tuple[int, int]],
+        validated: NDArray[np.float64],
+        tested: NDArray[np.float64],
+    ) -> None:
+        """Fill in what `selection.validate` gives of latencies and bins, [split, pair] each."""
+        row = self.regions.index(region)
+        for column, (latency, index) in enumerate(pairs):
+            where = row, self.latencies.index(latency), slice(None), self._place(row, index)
+            self.validated[where] = validated[:, column]
+            self.tested[where] = tested[:, column]
 
     def _place(self, row: int, time_bin: int) -> int:
         return int(np.flatnonzero(self.bins[row] == time_bin)[0])
 
 
-def _no_features(position: int) -> NDArray[np.float64]:
-    raise AssertionError("no bin of the layer has features")
-
-
-def _by_region(pairs: Sequence[tuple[str, int, int]]) -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {}
-    for region, latency, time_bin in pairs:
-        found.setdefault(region, []).append((latency, time_bin))
+def _populations(prepared: Prepared, region: str) -> dict[str, NDArray[np.intp]]:
+    """All subjects together, and each of several → drawn neurons of the region."""
+    subjects = prepared.recording.neurons["subject"].to_numpy()[prepared.neurons(region)]
+    found = {ALL: draw_neurons(subjects)}
+    names = dict.fromkeys(subjects.tolist())
+    for name in names if len(names) > 1 else ():
+        theirs = np.flatnonzero(subjects == name)
+        drawn = draw_neurons(subjects[theirs])
+        found[name] = np.where(drawn < 0, -1, theirs[drawn])
     return found
 
 

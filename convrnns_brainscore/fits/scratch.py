@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 from rich.filesize import decimal
 
+from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import Average, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import Request, write_features
@@ -116,10 +117,11 @@ class FeatureStore:
         stimuli: pd.DataFrame,
         folder: Path,
         progress: bool,
+        workers: Workers = HERE,
     ) -> None:
         label = "; ".join(f"{layer}: {bins.averages}" for layer, bins in layers.items())
         digest = hashlib.sha256(f"{label}; {network.lesion}".encode()).hexdigest()[:12]
-        self.path = folder / f"{network.name},{digest}.zarr"
+        self.path = folder.absolute() / f"{network.name},{digest}.zarr"
         edges = {
             layer: tuple(
                 np.array(each, float)
@@ -135,7 +137,7 @@ class FeatureStore:
             label,
             apart=True,
         )
-        write_features(request, stimuli, self.path, progress=progress)
+        write_features(request, stimuli, self.path, progress=progress, workers=workers)
         self._root = zarr.open_group(str(self.path), mode="r")
 
     def columns(self, layer: str, position: int) -> Iterator[NDArray[np.float32]]:

@@ -1,0 +1,180 @@
+"""Blocks of work, done here one after another or on a Dask cluster.
+
+A block is a call that needs nothing of the others, so that a worker that dies costs the blocks that
+it had under way: Dask gives them to another. What all blocks have in common is sent once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import convrnns_brainscore
+from convrnns_brainscore.errors import ConvRNNError
+
+Block = TypeVar("Block")
+Result = TypeVar("Result")
+
+ANSWER_WITHIN = 15
+"""Seconds in which a scheduler and its first worker answer."""
+
+
+class Workers(Protocol):
+    """Who does blocks of work."""
+
+    def threads(self) -> int | None:
+        """Threads that each worker's networks use; None: those of this process."""
+
+    def each_done(
+        self, function: Callable[..., Result], common: tuple[Any, ...], blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, Result]]:
+        """``function(*common, block)`` of each block, as they are done."""
+
+
+class Here:
+    """This process."""
+
+    def threads(self) -> int | None:
+        """None: those of this process."""
+        return None
+
+    def each_done(
+        self, function: Callable[..., Result], common: tuple[Any, ...], blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, Result]]:
+        """One after another, in their order."""
+        for block in blocks:
+            yield block, function(*common, block)
+
+
+HERE = Here()
+
+
+class Cluster:
+    """A Dask cluster, by its client."""
+
+    def __init__(self, client: Any, about: dict[str, Any]) -> None:
+        self._client, self._about = client, about
+        self._sent: dict[int, tuple[Any, Any]] = {}
+
+    def threads(self) -> int | None:
+        """As the workers that were there at first."""
+        return int(self._about["threads"])
+
+    def each_done(
+        self, function: Callable[..., Result], common: tuple[Any, ...], blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, Result]]:
+        """As the workers finish them, in any order.
+
+        Raises
+        ------
+        ConvRNNError : a worker of another version joined, or blocks kill one worker after another.
+        """
+        from distributed import KilledWorker, as_completed
+
+        waiting = list(blocks)
+        futures = {
+            self._client.submit(
+                _call, self._about, function, *map(self._everywhere, common), block, pure=False
+            ): block
+            for block in waiting
+        }
+        try:
+            done = as_completed(list(futures), loop=self._client.loop, with_results=True)
+            for future, result in done:
+                yield futures[future], result
+        except KilledWorker as error:
+            raise ConvRNNError(
+                "workers died one after another at the same block: have they enough memory "
+                f"(dask worker --memory-limit)? ({error.task})"
+            ) from error
+        finally:
+            self._client.cancel(list(futures))
+
+    def _everywhere(self, value: Any) -> Any:
+        """``value`` on all workers, sent once."""
+        if id(value) not in self._sent:
+            sent = self._client.scatter(value, broadcast=True, hash=False)
+            self._sent[id(value)] = value, sent  # kept, so that no other takes its id
+        return self._sent[id(value)][1]
+
+
+@contextmanager
+def workers(address: str | None) -> Iterator[Workers]:
+    """The workers of the Dask scheduler at ``address``; None: this process.
+
+    Raises
+    ------
+    ConvRNNError : no scheduler answers, it has no workers, or they are of other versions than each
+        other or this process.
+    """
+    if address is None:
+        yield HERE
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConvRNNError(
+            "--scheduler needs distributed: pip install 'convrnns-brainscore[dask]'."
+        ) from error
+    try:
+        client = Client(address, timeout=ANSWER_WITHIN, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ConvRNNError(
+            f"no Dask scheduler answers at {address}: start one with `dask scheduler`, or omit "
+            "--scheduler."
+        ) from error
+    with client:
+        yield Cluster(client, _checked(client, address))
+
+
+def _checked(client: Any, address: str) -> dict[str, Any]:
+    """What all workers have in common."""
+    try:
+        client.wait_for_workers(1, timeout=ANSWER_WITHIN)
+    except TimeoutError:
+        raise ConvRNNError(
+            f"the Dask scheduler at {address} has no workers: start some with `dask worker "
+            f"{address}`."
+        ) from None
+    found = client.run(_version, on_error="return")
+    for worker, told in found.items():
+        if told != convrnns_brainscore.__version__:
+            what = f"has version {told}" if isinstance(told, str) else f"cannot tell its ({told!r})"
+            raise ConvRNNError(
+                f"worker {worker} {what} of convrnns_brainscore; this is "
+                f"{convrnns_brainscore.__version__}. Install the same on all machines."
+            )
+    described = client.run(_about)
+    first_worker, first = next(iter(described.items()))
+    for worker, each in described.items():
+        for name, value in each.items():
+            if value != first[name]:
+                raise ConvRNNError(
+                    f"worker {worker} has {name} {value}, {first_worker} has {first[name]}: "
+                    "results would differ. Start them alike (threads: TF_NUM_INTRAOP_THREADS)."
+                )
+    return dict(first)
+
+
+def _version() -> str:
+    return str(convrnns_brainscore.__version__)
+
+
+def _about() -> dict[str, Any]:
+    """What must be the same for results to be the same."""
+    from convrnns_brainscore.networks import backend
+
+    return {
+        "convrnns_brainscore": _version(),
+        "backend": backend.version(),
+        "threads": backend.threads(),
+    }
+
+
+def _call(about: dict[str, Any], function: Callable[..., Result], *arguments: Any) -> Result:
+    """On a worker, which may have joined late."""
+    here = _about()
+    if here != about:
+        raise ConvRNNError(f"a worker with {here} joined workers with {about}: start them alike.")
+    return function(*arguments)

@@ -1,0 +1,212 @@
+"""The blocks that fits consist of, each of which needs nothing of the others.
+
+A block takes features of one bin (or all bins, where they share weights), and returns correlations:
+little to send from wherever it was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.fits.gram import gram_matrix
+from convrnns_brainscore.fits.heldout import (
+    HeldOut,
+    Method,
+    Predict,
+    held_out,
+    predictor,
+    streaming_predictor,
+)
+from convrnns_brainscore.fits.pls import Block as Rows
+from convrnns_brainscore.fits.prepare import Prepared
+from convrnns_brainscore.fits.resampling import resampled_medians
+from convrnns_brainscore.fits.scratch import FeatureStore
+from convrnns_brainscore.fits.selection import test_medians, validate
+
+Array = NDArray[np.float64]
+
+
+class Features(Protocol):
+    """Features of stimuli, in bins by their position."""
+
+    @property
+    def count(self) -> int:
+        """How many features there are."""
+
+    def columns(self, position: int) -> Iterator[NDArray[np.float32]]:
+        """Of one bin, some features at a time: [stimulus, feature]."""
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Rows]:
+        """Of bins one after the other, some stimuli at a time: [row, feature]."""
+
+
+@dataclass(frozen=True)
+class LayerFeatures:
+    """A layer's, in a store."""
+
+    store: FeatureStore
+    layer: str
+
+    @property
+    def count(self) -> int:
+        """Its neuroids."""
+        return self.store.neuroids(self.layer)
+
+    def columns(self, position: int) -> Iterator[NDArray[np.float32]]:
+        """As `FeatureStore.columns`."""
+        return self.store.columns(self.layer, position)
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Rows]:
+        """As `FeatureStore.rows`."""
+        return self.store.rows(self.layer, positions)
+
+
+@dataclass(frozen=True)
+class ConstantFeatures:
+    """The same [stimulus, feature] in every bin."""
+
+    values: NDArray[np.float32]
+
+    @property
+    def count(self) -> int:
+        """How many features there are."""
+        return self.values.shape[1]
+
+    def columns(self, position: int) -> Iterator[NDArray[np.float32]]:
+        """All at once."""
+        yield self.values
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Rows]:
+        """A bin at a time."""
+        stimuli = len(self.values)
+        for index, _ in enumerate(positions):
+            yield slice(index * stimuli, (index + 1) * stimuli), self.values
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all blocks have in common.
+
+    Attributes
+    ----------
+    prepared, method : what is fitted, and how.
+    stimuli : `resampling.draw_stimuli`.
+    populations : region → subject, or all of them → `resampling.draw_neurons` of the region's.
+    """
+
+    prepared: Prepared
+    method: Method
+    stimuli: NDArray[np.float32]
+    populations: Mapping[str, Mapping[str, NDArray[np.intp]]]
+
+
+@dataclass(frozen=True)
+class BinBlock:
+    """What the features of one position are fitted to.
+
+    Attributes
+    ----------
+    position : of the features.
+    fits : regions and bins.
+    crossed : regions, each bin of which is fitted.
+    chosen : region → latencies and bins by which they are chosen.
+    """
+
+    position: int
+    fits: tuple[tuple[str, int], ...]
+    crossed: tuple[str, ...]
+    chosen: Mapping[str, Sequence[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class SharedBlock:
+    """A region all of whose ``bins`` are fitted together, to features at ``positions``."""
+
+    region: str
+    bins: tuple[int, ...]
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RegionFit:
+    """How well a region's responses in some bins are predicted, and `resampled_medians` of that."""
+
+    region: str
+    bins: tuple[int, ...]
+    held_out: HeldOut
+    resampled: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a block found.
+
+    Attributes
+    ----------
+    fits : of regions and bins.
+    crossed : region → median r over neurons, [split, bin].
+    chosen : region → `selection.validate` of what its layer and latency are chosen by.
+    """
+
+    fits: list[RegionFit] = field(default_factory=list)
+    crossed: dict[str, Array] = field(default_factory=dict)
+    chosen: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+
+
+def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:
+    """Fit the features of one bin."""
+    prepared = setting.prepared
+    predict = predictor(setting.method, gram_matrix(features.columns(block.position)))
+    done = Done()
+    for region, index in block.fits:
+        done.fits.append(_fit(setting, predict, region, (index,)))
+    every = range(len(prepared.time_bins))
+    for region in block.crossed:
+        bins = _bins(prepared, region, every)
+        medians = [test_medians(predict, bins, split) for split in prepared.splits]
+        done.crossed[region] = np.array(medians)
+    for region, pairs in block.chosen.items():
+        bins = _bins(prepared, region, [index for _, index in pairs])
+        done.chosen[region] = validate(predict, bins, prepared.splits, prepared.inner)
+    return done
+
+
+def fit_shared(setting: Setting, features: Features, block: SharedBlock) -> Done:
+    """Fit a region with weights that its bins share."""
+    rows = len(block.positions) * len(setting.prepared.stimuli)
+    predict = streaming_predictor(
+        setting.method, lambda: features.rows(block.positions), rows, features.count
+    )
+    return Done([_fit(setting, predict, block.region, block.bins)])
+
+
+def _fit(setting: Setting, predict: Predict, region: str, bins: tuple[int, ...]) -> RegionFit:
+    prepared = setting.prepared
+    neurons = prepared.neurons(region)
+    responses = prepared.responses(neurons, bins)
+    fitted = held_out(
+        predict,
+        responses,
+        prepared.halves(neurons, bins),
+        prepared.splits,
+        setting.method.needed,
+    )
+    resampled = resampled_medians(
+        fitted.predicted,
+        responses,
+        prepared.splits,
+        setting.stimuli,
+        list(setting.populations[region].values()),
+    )
+    return RegionFit(region, bins, replace(fitted, predicted=[]), resampled)
+
+
+def _bins(prepared: Prepared, region: str, bins: Sequence[int]) -> list[Array]:
+    """Responses of a region, [stimulus, neuron] of each bin."""
+    responses = prepared.responses(prepared.neurons(region), bins)
+    return [np.ascontiguousarray(each) for each in np.moveaxis(responses, 2, 0)]
