@@ -304,12 +304,15 @@ def _html(figure: go.Figure, height: int) -> str:
         plot_bgcolor=_BLANK,
         hovermode="closest",
         font={"family": "system-ui, sans-serif", "size": 13},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#888", "activecolor": "#888"},
         legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
         hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222"}},
     )
     figure.update_xaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
     figure.update_yaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
-    config = {"displaylogo": False, "responsive": True}
+    # Named one by one: others would send the figure to a server.
+    buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]]
+    config = {"displaylogo": False, "responsive": True, "modeBarButtons": buttons}
     drawn: str = figure.to_html(
         config=config, include_plotlyjs=False, full_html=False, default_height=height
     )
