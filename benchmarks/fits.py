@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import zarr
 
 from convrnns_brainscore.fits.gram import gram_matrix
 from convrnns_brainscore.fits.heldout import Method, held_out, predictor, streaming_predictor
+from convrnns_brainscore.fits.pls import bin_after_bin
 from convrnns_brainscore.fits.splits import make_splits
 
 PARTS = ("brain-score", "per-bin", "shared")
@@ -61,14 +63,7 @@ def run(part: str, path: Path) -> float:
             gram = gram_matrix(features[:, first : first + 32768, index] for first in columns)
             held_out(predictor(method, gram), responses[..., [index]], [], splits, 25)
     else:
-
-        def blocks():
-            for index in range(bins):
-                for first in range(0, stimuli, 64):
-                    block = features[first : first + 64, :, index]
-                    where = index * stimuli + first
-                    yield slice(where, where + len(block)), block
-
+        blocks = partial(bin_after_bin, features, range(bins))
         predict = streaming_predictor(method, blocks, stimuli * bins, count)
         held_out(predict, responses, [], splits, 25)
     return time.perf_counter() - start

@@ -276,8 +276,8 @@ def test_gaps_do_not_spread_where_bins_share_weights(streamed: bool, monkeypatch
     splits, _ = make_splits(100)
 
     def blocks():
-        yield slice(0, 100), x
-        yield slice(100, 200), 2 * x
+        yield slice(0, 100), x.copy
+        yield slice(100, 200), (2 * x).copy
 
     predict = streaming_predictor(Method("pls", 12), blocks, 200, x.shape[1])
     result = held_out(predict, trials.average(), list(trials.halves()), splits, 12)

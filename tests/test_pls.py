@@ -56,7 +56,7 @@ def test_pls_is_what_scikit_learn_converges_to(stimuli, features, neurons) -> No
 
     def blocks():
         for start in range(0, stimuli, 41):
-            yield slice(start, start + 41), x[start : start + 41]
+            yield slice(start, start + 41), x[start : start + 41].copy
 
     half = train[::2]
     one, other = streamed_pls(blocks, [(y, train), (y, half)])
@@ -99,7 +99,9 @@ def test_components_end_where_the_features_rank_does() -> None:
     fit = kernel_pls(inner, y[:50])
     assert fit.components == 7
     assert off(fit.predict(across), converged(x[:50], y[:50], x[50:], 7)) < 1e-6
-    streamed = streamed_pls(lambda: iter([(slice(0, 60), x.astype("f4"))]), [(y, np.arange(50))])
+    streamed = streamed_pls(
+        lambda: iter([(slice(0, 60), x.astype("f4").copy)]), [(y, np.arange(50))]
+    )
     assert off(streamed[0].predict_rows(np.arange(50, 60)), fit.predict(across)) < 1e-3
 
 
@@ -124,7 +126,7 @@ def test_streams_with_many_neurons(neurons: int) -> None:
     """Above `MOST_RESPONSES` the singular vectors are found without inner products of neurons."""
     x, y = simulated(90, 60, neurons)
     train, test = np.arange(70), np.arange(70, 90)
-    fit = streamed_pls(lambda: iter([(slice(0, 90), x)]), [(y, train)], 5)[0]
+    fit = streamed_pls(lambda: iter([(slice(0, 90), x.copy)]), [(y, train)], 5)[0]
     assert off(fit.predict_rows(test), converged(x[train], y[train], x[test], 5)) < 1e-4
 
 

@@ -85,7 +85,7 @@ class ConstantFeatures:
         """A bin at a time."""
         stimuli = len(self.values)
         for index, _ in enumerate(positions):
-            yield slice(index * stimuli, (index + 1) * stimuli), self.values
+            yield slice(index * stimuli, (index + 1) * stimuli), lambda: self.values
 
 
 @dataclass(frozen=True)

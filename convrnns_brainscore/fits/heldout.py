@@ -153,8 +153,8 @@ def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int
     """
     if rows <= MOST_ROWS and 4 * rows * features <= IN_MEMORY:
         together = np.empty((rows, features), np.float32)
-        for where, block in blocks():
-            together[where] = block
+        for where, read in blocks():
+            together[where] = read()
         return predictor(method, gram_of(together))
     if method.name == "ridge":
         raise ConvRNNError(

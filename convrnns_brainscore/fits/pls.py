@@ -19,17 +19,21 @@ With features of a lower rank than there are components, the components end at t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, svds
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.fits.correlation import mean
 from convrnns_brainscore.fits.gram import coordinates
@@ -57,14 +61,16 @@ BLOCK = 1000
 """Rows at a time, of features in memory."""
 
 Array = NDArray[np.float64]
-Block = tuple[slice, NDArray[np.float32]]
+Block = tuple[slice, Callable[[], NDArray[np.float32]]]
+"""Some rows: which, and what reads them, [row, feature]."""
+
 """Some rows: where they stand among all rows, and their features [row, feature]."""
 
 Blocks = Callable[[], Iterator[Block]]
 """All rows in their order, some at a time."""
 
 
-def bin_after_bin(features: Any, positions: Sequence[int], at_a_time: int = 64) -> Iterator[Block]:
+def bin_after_bin(features: Any, positions: Sequence[int], at_a_time: int = 128) -> Iterator[Block]:
     """Rows that are the stimuli of one bin after another, some at a time.
 
     Parameters
@@ -75,9 +81,16 @@ def bin_after_bin(features: Any, positions: Sequence[int], at_a_time: int = 64) 
     stimuli = features.shape[0]
     for index, position in enumerate(positions):
         for first in range(0, stimuli, at_a_time):
-            block = np.asarray(features[first : first + at_a_time, :, position], np.float32)
-            start = index * stimuli + first
-            yield slice(start, start + len(block)), block
+            rows = slice(first, min(first + at_a_time, stimuli))
+            start = index * stimuli
+            yield (
+                slice(start + rows.start, start + rows.stop),
+                partial(_read, features, rows, position),
+            )
+
+
+def _read(features: Any, rows: slice, position: int) -> NDArray[np.float32]:
+    return np.asarray(features[rows, :, position], np.float32)
 
 
 @dataclass(frozen=True)
@@ -231,11 +244,8 @@ def streamed_pls(
         for index, (responses, chosen) in enumerate(targets)
     ]
 
-    def centred() -> Iterator[Block]:
-        for where, block in _ahead(blocks()):
-            yield where, block - centre
-
-    for where, block in _in_greater_blocks(centred()):
+    for where, block in _in_greater_blocks(_ahead(blocks())):
+        block -= centre
         of_all: dict[int, Any] = {}  # for fits to the same responses
         for index, (fit, (responses, _)) in enumerate(zip(fits, targets, strict=True)):
             key = id(responses)
@@ -248,26 +258,59 @@ def streamed_pls(
         fit.begin()
     for _ in range(components):
         directions = np.stack([fit.direction() for fit in fits], axis=1).astype(np.float32)
-        products = np.zeros((len(centre), len(fits)))
-        scores = np.empty((rows, len(fits)), np.float32)
-        for where, block in centred():
-            scores[where] = block @ directions
-            products += block.T @ (scores[where] * member[where])
+        scores, products = _scores_and_products(blocks(), centre, directions, member)
         for index, fit in enumerate(fits):
-            fit.take(scores[:, index].astype(np.float64), products[:, index], counts[index])
+            fit.take(scores[:, index].astype(np.float64), products[index], counts[index])
     return [fit.fitted(centre) for fit in fits]
 
 
-def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+def _scores_and_products(
+    blocks: Iterator[Block],
+    centre: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    member: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], Array]:
+    """Xr of all rows, [row, fit], and (Xr)'X over each fit's training rows, [fit, feature].
+
+    A core does all with a block while it is in the core's cache; sums are in the blocks' order, so
+    that they are the same each time.
+    """
+    scores = np.empty(member.shape, np.float32)
+    products = np.zeros(directions.T.shape)
+
+    def work(block: Block) -> NDArray[np.float32]:
+        where, values = block[0], block[1]() - centre
+        scores[where] = values @ directions
+        return np.asarray((scores[where] * member[where]).T @ values)
+
+    under_way: deque[Future[NDArray[np.float32]]] = deque()
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
+        for block in blocks:
+            under_way.append(pool.submit(work, block))
+            if len(under_way) > cpu_count():
+                products += under_way.popleft().result()
+        for last in under_way:
+            products += last.result()
+    return scores, products
+
+
+Read = tuple[slice, NDArray[np.float32]]
+
+
+def _ahead(blocks: Iterator[Block]) -> Iterator[Read]:
     """The next block is read while this one is worked on."""
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = pool.submit(next, blocks, None)
-            yield block
+        coming: deque[tuple[slice, Future[NDArray[np.float32]]]] = deque()
+        for where, read in blocks:
+            coming.append((where, pool.submit(read)))
+            if len(coming) > 1:
+                ready, values = coming.popleft()
+                yield ready, values.result()
+        for ready, values in coming:
+            yield ready, values.result()
 
 
-def _in_greater_blocks(blocks: Iterator[Block]) -> Iterator[Block]:
+def _in_greater_blocks(blocks: Iterator[Read]) -> Iterator[Read]:
     """Consecutive blocks put together to `BLOCK` rows, for what costs as much for few rows."""
     held: list[NDArray[np.float32]] = []
     start = 0
@@ -421,6 +464,10 @@ class ExactPLS(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore
         return predicted[:, 0] if self._flat else predicted
 
 
+def _rows(features: Array, rows: slice) -> NDArray[np.float32]:
+    return features[rows].astype(np.float32)
+
+
 def fit_pls(features: Array, responses: Array, components: int = COMPONENTS) -> StreamedPLS:
     """PLS of arrays in memory, by whichever of the two forms is the smaller."""
     rows = len(features)
@@ -429,7 +476,7 @@ def fit_pls(features: Array, responses: Array, components: int = COMPONENTS) -> 
         def blocks() -> Iterator[Block]:
             for start in range(0, rows, BLOCK):
                 where = slice(start, start + BLOCK)
-                yield where, features[where].astype(np.float32)
+                yield where, partial(_rows, features, where)
 
         return streamed_pls(blocks, [(responses, np.arange(rows))], components)[0]
     mean = features.mean(axis=0, dtype=np.float64)
