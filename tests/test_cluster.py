@@ -101,14 +101,17 @@ def test_a_network_is_sent_as_its_weights(network: ConvRNN) -> None:
     assert sent.label == network.label
 
 
+@pytest.mark.parametrize("runs", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_extraction_gives_the_same_bytes(
-    two_workers: Cluster, photographs: list[Path], tmp_path: Path
+    two_workers: Cluster, photographs: list[Path], tmp_path: Path, runs: int
 ) -> None:
     """37 images in batches of 8: by two workers, and here with as many threads."""
     images = photographs[:37]
     network = load_network("timedecay_shallow", weights="random")
     with workers(two_workers.address) as who:
-        extract(network, images, ["conv3", "conv5"], tmp_path / "there.zarr", workers=who)
+        for run in range(runs):
+            out = tmp_path / f"there{run}.zarr"
+            extract(network, images, ["conv3", "conv5"], out, workers=who)
     code = """
 import sys
 from convrnns_brainscore import load_network
@@ -120,7 +123,8 @@ extract(network, sys.argv[2:], ["conv3", "conv5"], sys.argv[1])
     subprocess.run(
         [sys.executable, "-c", code, str(here), *map(str, images)], env=ENVIRONMENT, check=True
     )
-    assert bytes_of(tmp_path / "there.zarr") == bytes_of(here)
+    for run in range(runs):
+        assert bytes_of(tmp_path / f"there{run}.zarr") == bytes_of(here)
 
 
 def test_a_worker_that_is_killed_costs_its_block_alone(
