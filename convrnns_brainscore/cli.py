@@ -748,6 +748,10 @@ def geometry(
 
     names = list_models() if model == "all" else _names(_split(model), False)
     given = open_reference(Path(reference))
+    if given is not None and (regions is not None or window is not None):
+        raise ConvRNNError(
+            "--regions and --window are of recordings; given dissimilarities are taken as they are."
+        )
     if given is None:
         asked = None if regions is None else _split(regions)
         data = as_recording(
@@ -903,6 +907,8 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
         message = str(error)
+        if isinstance(error, FileExistsError):
+            message = f"{error.filename} is there already, and is no folder: name another."
         if getattr(error, "errno", None) == errno.ENOSPC:
             message = "no space left on the disk. Free some, and give the same command again."
     except typer.Abort:
@@ -1059,6 +1065,11 @@ def _read_recording(
     if path.suffix == ".nwb":
         from convrnns_brainscore.nwb import read_nwb
 
+        for each in locations or ():
+            if "=" not in each:
+                raise ConvRNNError(
+                    f"--location {each}: expected the file's name = region: 'TE=IT'."
+                )
         called = dict(each.partition("=")[::2] for each in locations or ())
         return read_nwb(
             path,

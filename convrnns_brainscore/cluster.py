@@ -19,6 +19,9 @@ Result = TypeVar("Result")
 ANSWER_WITHIN = 15
 """Seconds in which a scheduler and its first worker answer."""
 
+ATTEMPTS = 5
+"""Times that a block is given to workers, where all that have what it needs die."""
+
 
 class Workers(Protocol):
     """Who does blocks of work."""
@@ -64,32 +67,56 @@ class Cluster:
     def each_done(
         self, function: Callable[..., Result], common: tuple[Any, ...], blocks: Iterable[Block]
     ) -> Iterator[tuple[Block, Result]]:
-        """As the workers finish them, in any order.
+        """As the workers finish them, in any order. Blocks whose workers died are done again.
 
         Raises
         ------
-        ConvRNNError : a worker of another version joined, or blocks kill one worker after another.
+        ConvRNNError : a worker of another version joined, workers die again and again, or the
+            scheduler is gone.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import CancelledError, KilledWorker, as_completed
 
         waiting = list(blocks)
-        futures = {
-            self._client.submit(
-                _call, self._about, function, *map(self._everywhere, common), block, pure=False
-            ): block
-            for block in waiting
-        }
-        try:
-            done = as_completed(list(futures), loop=self._client.loop, with_results=True)
-            for future, result in done:
-                yield futures[future], result
-        except KilledWorker as error:
-            raise ConvRNNError(
-                "workers died one after another at the same block: have they enough memory "
-                f"(dask worker --memory-limit)? ({error.task})"
-            ) from error
-        finally:
-            self._client.cancel(list(futures))
+        for _ in range(ATTEMPTS):
+            if not waiting:
+                return
+            lost: list[Block] = []
+            futures: dict[Any, Block] = {}
+            try:
+                self._client.wait_for_workers(1, timeout=ANSWER_WITHIN)
+                for block in waiting:
+                    sent = map(self._everywhere, common)
+                    futures[
+                        self._client.submit(_call, self._about, function, *sent, block, pure=False)
+                    ] = block
+                for future in as_completed(list(futures), loop=self._client.loop):
+                    try:
+                        result = future.result()
+                    except CancelledError:  # with what it needed
+                        lost.append(futures[future])
+                        continue
+                    yield futures[future], result
+            except KilledWorker as error:
+                raise ConvRNNError(
+                    "workers died one after another at the same block: have they enough memory "
+                    f"(dask worker --memory-limit)? ({error.task})"
+                ) from error
+            except (OSError, TimeoutError) as error:
+                if isinstance(error, OSError) and error.errno is not None:  # of a block's own
+                    raise
+                raise ConvRNNError(
+                    f"the Dask scheduler or all of its workers are gone ({type(error).__name__}). "
+                    "What was done is kept: start them, and give the same command again."
+                ) from error
+            finally:
+                if self._client.status == "running":
+                    self._client.cancel(list(futures))
+            waiting = lost
+            self._sent.clear()  # what was sent may have died with the only worker that had it
+        raise ConvRNNError(
+            f"workers died in each of {ATTEMPTS} attempts. What was done is kept: the same command "
+            "goes on there."
+        )
 
     def _everywhere(self, value: Any) -> Any:
         """``value`` on all workers, sent once."""

@@ -128,6 +128,9 @@ def _recording(
     if "stop_time" in table.colnames:
         on_ms = 1000 * (np.asarray(table["stop_time"][:], float)[kept] - onset)
     spikes = [np.asarray(file.units.get_unit_spike_times(row), float) for row in _rows(file.units)]
+    for row, times in enumerate(spikes):
+        if not np.isfinite(times).all():
+            raise ConvRNNError(f"unit {file.units.id[row]} of {path} has spike times that are NaN.")
     _check_seconds(path, onset, on_ms, spikes)
 
     regions = _regions(file.units, path, region_of, locations)
@@ -152,7 +155,7 @@ def _recording(
     }
     if on_ms is not None and np.isfinite(on_ms).all():
         # Displays are a frame early or late; the networks' steps are 10 ms.
-        steps = np.round(on_ms / MS_PER_STEP) * MS_PER_STEP
+        steps = np.maximum(np.round(on_ms / MS_PER_STEP), 1) * MS_PER_STEP
         coords["image_on_ms"] = ("presentation", steps)
     return xr.DataArray(
         values, coords, ["presentation", "neuroid", "time_bin"], name="spikes_per_second"
@@ -298,9 +301,20 @@ def _observed(units: Any, row: int, edges: Times) -> NDArray[np.bool_]:
     if "obs_intervals" in units.colnames:
         spans = _us(np.asarray(units["obs_intervals"][row], float).reshape(-1, 2))
         observed[:] = False
-        for start, end in spans:
+        for start, end in _merged(spans):
             observed |= (edges[:, :-1] >= start) & (edges[:, 1:] <= end)
     return observed
+
+
+def _merged(spans: Times) -> list[tuple[int, int]]:
+    """Intervals that touch as one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans.tolist()):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _overlaps(spans: Times, edges: Times) -> NDArray[np.bool_]:

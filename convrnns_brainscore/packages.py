@@ -23,6 +23,9 @@ from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.recordings import Recording
 
 TABLE, IMAGES = "stimuli.csv", "stimuli"
+FEWEST_STIMULI = 20
+"""A tenth of them are a test set."""
+
 STATIC, TEMPORAL = "pls", "spantime_pls"
 """Metrics where none is named, for one bin and for several."""
 
@@ -96,7 +99,8 @@ def read_package(path: Path) -> NeuroidAssembly:
             "one."
         )
     assembly = read_assembly(path)
-    stimuli = pd.read_csv(table, dtype={"stimulus_id": str, "filename": str})
+    as_written = {"dtype": {"stimulus_id": str, "filename": str}, "keep_default_na": False}
+    stimuli = pd.read_csv(table, **as_written)  # an id may be NA, or nan
     files = [path.parent / IMAGES / name for name in stimuli["filename"]]
     missing = [file for file in files if not file.is_file()]
     if missing:
@@ -129,6 +133,12 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
     assembly = read_package(path)
     if metric is None:
         metric = STATIC if assembly.sizes["time_bin"] == 1 else TEMPORAL
+    stimuli = len(assembly.attrs["stimulus_set"])
+    if stimuli < FEWEST_STIMULI:
+        raise ConvRNNError(
+            f"{path} has {stimuli} stimuli; Brain-Score's cross-validation needs "
+            f"{FEWEST_STIMULI} at least."
+        )
     stratified = "object_name" in assembly.attrs["stimulus_set"]
     benchmark = neural_benchmark(
         Path(path).parent.name,

@@ -273,7 +273,7 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
         raise ConvRNNError(f"the recording has no {empty[0]}.")
     if data.dtype.kind not in "fiub":
         raise ConvRNNError(f"the recording holds {data.dtype}, not numbers.")
-    time_bins = _time_bins(data)
+    time_bins = time_bins_of(data)
     stimuli, stimulus = _stimuli(data)
     neurons = _neurons(data, region)
     values = np.ascontiguousarray(data.values, np.float32)
@@ -302,7 +302,13 @@ def _column(data: xr.DataArray, name: str, dim: str, what: str) -> NDArray[Any]:
     return np.asarray(data[name].values)
 
 
-def _time_bins(data: xr.DataArray) -> list[TimeBin]:
+def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
+    """Start and end of each bin, in ms.
+
+    Raises
+    ------
+    ConvRNNError : they are missing, make no sense, or are not in ms.
+    """
     edges = []
     for name in ("time_bin_start", "time_bin_end"):
         values = _column(data, name, "time_bin", "ms from image onset")

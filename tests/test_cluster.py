@@ -155,6 +155,50 @@ def test_a_worker_that_is_killed_costs_its_block_alone(
     assert bytes_of(out) == bytes_of(tmp_path / "whole.zarr")
 
 
+@pytest.mark.slow
+def test_the_only_worker_dies_and_another_comes(photographs: list[Path], tmp_path: Path) -> None:
+    """With all that had been sent to it."""
+    network = load_network("timedecay_shallow", weights="random")
+    images = photographs[:40]
+    alone = Cluster(tmp_path)
+    out, journal = tmp_path / "f.zarr", tmp_path / ".f.zarr.partial" / "journal.jsonl"
+    first = alone.worker()
+
+    def replace_it() -> None:
+        while not (journal.exists() and len(journal.read_text().splitlines()) > 2):
+            time.sleep(0.01)
+        first.send_signal(signal.SIGKILL)
+        alone.worker()
+
+    try:
+        replacing = threading.Thread(target=replace_it)
+        replacing.start()
+        with workers(alone.address) as who:
+            extract(network, images, ["conv5"], out, batch_size=2, workers=who)
+        replacing.join()
+        with xr.open_zarr(out, group="conv5") as held:
+            assert np.isfinite(held["activations"].values).all()
+
+        second = tmp_path / "again.zarr"
+        journal = tmp_path / ".again.zarr.partial" / "journal.jsonl"
+
+        def end_the_scheduler() -> None:
+            while not (journal.exists() and len(journal.read_text().splitlines()) > 2):
+                time.sleep(0.01)
+            alone.close()
+
+        ending = threading.Thread(target=end_the_scheduler)
+        ending.start()
+        with (
+            pytest.raises(ConvRNNError, match=r"gone.* give the same command again"),
+            workers(alone.address) as who,
+        ):
+            extract(network, images, ["conv5"], second, batch_size=2, workers=who)
+        ending.join()
+    finally:
+        alone.close()
+
+
 @pytest.mark.parametrize("time_", ["per-bin", "shared"])
 def test_fits_give_the_same_numbers(
     two_workers: Cluster, photographs: list[Path], tmp_path: Path, time_: str

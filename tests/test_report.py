@@ -51,13 +51,16 @@ def made_results(models: dict[str, dict[str, float]], neurons: int = 40, bins: i
                       "lesion": "recurrence" if "without" in model else "none"}  # fmt: skip
         for layer, score in layers.items():
             r = xr.DataArray(noise + np.float32(score) + before.astype(np.float32), dims=axes)
-            resampled = score + before + 0.02 * rng.standard_normal((2, 500, bins))
+            resampled = score + before + 0.02 * rng.standard_normal((2, 2, 500, bins))
             fits[model, layer] = xr.Dataset(
                 {
                     "r": r,
                     "prediction_halves": halves,
                     "response_halves": halves,
-                    "resampled": (("population", "resample", "time_bin"), resampled),
+                    "resampled": (
+                        ("statistic", "population", "resample", "time_bin"),
+                        resampled,
+                    ),
                     "note": (axes[1:], np.full((neurons, bins), "", object)),
                     "undefined": ("time_bin", ["before onset"] + [""] * (bins - 1)),
                 },

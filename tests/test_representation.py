@@ -85,6 +85,20 @@ def test_two_models_are_different_if_one_knows_more() -> None:
     assert table.set_index("second").loc["worse", "bins"].iloc[0] == "70–80 ms, 80–90 ms"
 
 
+def test_many_models_can_differ_and_undefined_layers_never_win() -> None:
+    negative = -movie(0.2)
+    undefined = xr.DataArray(np.full((1, 3, 435), np.nan), {"layer": ["conv9"]}, negative.dims)
+    models = {f"noise{seed}": movie(30, seed) for seed in range(4)}
+    models |= {"good": movie(0.2), "negative": xr.concat([negative, undefined], "layer")}
+    _, table = compare_movies({**models, "nothing": undefined}, reference_of(recording()))
+    rows = table.set_index(["first", "second"])
+    assert len(rows) == 21
+    assert (rows.xs("good", level="second")["p"] < 0.05).all()
+    assert rows.loc[("good", "negative"), "second_layer"] != "conv9"
+    said = rows.xs("nothing", level="second")["untested"]
+    assert (said == "no bin in which both are defined").all()
+
+
 def test_p_without_a_relation_is_uniform() -> None:
     """5 % of unrelated geometries have p < .05, over all layers and bins together."""
     reference = reference_of(recording())
@@ -105,6 +119,7 @@ def test_few_stimuli_and_neurons_are_said_and_not_tested() -> None:
     assert np.isfinite(found["similarity"].values[..., 1:]).all()
     assert np.isnan(found["p"].values).all()
     assert np.isnan(found["error"].values).all()
+    assert "5 stimuli are too few for errors and tests: 8 are needed" in reference_of(few).notes
     with pytest.raises(ConvRNNError, match=r"IT has 2 neurons: too few for a geometry"):
         reference_of(recording(neurons=2))
 
@@ -139,6 +154,16 @@ def test_given_dissimilarities_are_a_reference(tmp_path: Path) -> None:
     assert reference.regions == ["human IT"]
     np.testing.assert_allclose(reference.dissimilarities(-1)[0], values.mean(axis=0))
     assert open_reference(tmp_path / "none.nc") is None
+    with xr.open_dataset(tmp_path / "rdm.nc") as held:
+        held = held.load()
+    held.assign(time_bin_start=("time_bin", [0.07]), time_bin_end=("time_bin", [0.08])).to_netcdf(
+        tmp_path / "seconds.nc"
+    )
+    with pytest.raises(ConvRNNError, match="look like seconds"):
+        open_reference(tmp_path / "seconds.nc")
+    held.isel(time_bin=0).to_netcdf(tmp_path / "one.nc")
+    with pytest.raises(ConvRNNError, match="have no dim time_bin"):
+        open_reference(tmp_path / "one.nc")
     with pytest.raises(ConvRNNError, match=r"has 435 pairs; its 10 stimuli have 45"):
         open_reference(given(tmp_path / "wrong.nc", values, 10))
 

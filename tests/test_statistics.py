@@ -17,7 +17,8 @@ from convrnns_brainscore.fits.resampling import (
     MOST_NEURONS,
     draw_neurons,
     draw_stimuli,
-    resampled_medians,
+    resampled_scores,
+    standard_error,
     weighted_pearson,
 )
 from convrnns_brainscore.fits.splits import make_splits
@@ -43,38 +44,49 @@ def test_too_few_or_constant_rows_have_no_correlation() -> None:
     assert np.isnan(found).tolist() == [[True, True], [False, True]]
 
 
-def test_stimuli_of_a_group_are_drawn_together() -> None:
+def test_stimuli_of_a_group_go_together() -> None:
     drawn = draw_stimuli(6, ["a", "a", "b", "b", "c", "c"], 20)
     assert (drawn[:, ::2] == drawn[:, 1::2]).all()
-    assert (draw_stimuli(6, count=20).sum(axis=1) == 6).all()
+    np.testing.assert_allclose(draw_stimuli(6, count=20).sum(axis=1), 6, rtol=1e-6)
+    assert (drawn[10:] == 1).all()  # where neurons are drawn
 
 
 def test_neurons_are_drawn_within_subjects_and_subjects_where_there_are_three() -> None:
     two = draw_neurons(["a"] * 3 + ["b"] * 2, 50)
+    assert (two[:25] == np.arange(5)).all()  # where stimuli are weighted
     assert ((two < 3).sum(axis=1) == 3).all()
-    three = draw_neurons(["a"] * 3 + ["b"] * 2 + ["c"], 200)
+    three = draw_neurons(["a"] * 3 + ["b"] * 2 + ["c"], 400)[200:]
     lengths = (three >= 0).sum(axis=1)
     assert lengths.min() == 3  # c three times
     assert lengths.max() == 9
     assert len(np.unique(draw_neurons(["a"] * (2 * MOST_NEURONS), 50))) <= MOST_NEURONS
 
 
-def test_the_error_is_the_spread_over_other_stimuli_and_neurons() -> None:
-    """20 % at most too large (stimuli and neurons are resampled independently), never too small."""
-    splits, _ = make_splits(200)
-    everything = np.ones((1, 200), np.float32), [np.arange(40)[None]]
-    drawn = draw_stimuli(200, count=200), [draw_neurons(["one"] * 40, 200)]
-    scores, errors = [], []
-    for seed in range(60):
+@pytest.mark.parametrize(("stimuli", "neurons"), [(60, 10), (200, 40)])
+def test_the_error_is_the_spread_over_other_stimuli_and_neurons(stimuli, neurons) -> None:
+    """Of scores, and of differences between two models."""
+    splits, _ = make_splits(stimuli)
+    everything = np.ones((1, stimuli), np.float32), [np.arange(neurons)[None]]
+    drawn = draw_stimuli(stimuli, count=200), [draw_neurons(["one"] * neurons, 200)]
+    scores, errors, differences, their_errors = [], [], [], []
+    for seed in range(80):
         rng = np.random.default_rng(seed)
-        truth = rng.standard_normal((200, 4)) @ rng.standard_normal((4, 40))
-        predicted, observed = (
-            truth + noise * rng.standard_normal(truth.shape) for noise in (1.5, 3)
+        truth = rng.standard_normal((stimuli, 4)) @ rng.standard_normal((4, neurons))
+        one, other, observed = (
+            (truth + noise * rng.standard_normal(truth.shape))[..., None] for noise in (2, 2, 3)
         )
-        each = [predicted[split.test, :, None] for split in splits]
-        scores.append(resampled_medians(each, observed[..., None], splits, *everything).item())
-        errors.append(resampled_medians(each, observed[..., None], splits, *drawn)[0].std())
-    assert 0.85 < np.mean(errors) / np.std(scores) < 1.5  # 60 scores tell their SD to ± 9 %
+        once, again = [], []
+        for model in (one, other):
+            each = [model[split.test] for split in splits]
+            once.append(resampled_scores(each, observed, splits, *everything))
+            again.append(resampled_scores(each, observed, splits, *drawn)[..., 0])
+        scores.append(once[0][0].item())
+        errors.append(standard_error(again[0][0, 0]))
+        differences.append((once[0][1] - once[1][1]).item())
+        their_errors.append(standard_error(again[0][1, 0] - again[1][1, 0]))
+    # 80 scores tell their standard deviation to ± 8 %.
+    assert 0.8 < np.mean(errors) / np.std(scores) < 1.4
+    assert 0.8 < np.mean(their_errors) / np.std(differences) < 1.5
 
 
 def test_a_neuron_of_pure_noise_is_not_predicted_by_resampling() -> None:
@@ -82,8 +94,8 @@ def test_a_neuron_of_pure_noise_is_not_predicted_by_resampling() -> None:
     predicted, observed = RNG.standard_normal((2, 100, 20, 1))
     each = [predicted[split.test] for split in splits]
     drawn = draw_stimuli(100), [draw_neurons(["one"] * 20)]
-    resamples = resampled_medians(each, observed, splits, *drawn)[0, :, 0]
-    assert abs(resamples.mean()) < 2 * resamples.std()
+    resamples = resampled_scores(each, observed, splits, *drawn)[0, 0, :, 0]
+    assert abs(resamples.mean()) < 2 * standard_error(resamples)
 
 
 def test_few_neurons_are_tested_exactly() -> None:

@@ -24,7 +24,7 @@ from convrnns_brainscore.fits.heldout import (
 )
 from convrnns_brainscore.fits.pls import Block as Rows
 from convrnns_brainscore.fits.prepare import Prepared
-from convrnns_brainscore.fits.resampling import resampled_medians
+from convrnns_brainscore.fits.resampling import resampled_scores
 from convrnns_brainscore.fits.scratch import FeatureStore
 from convrnns_brainscore.fits.selection import test_medians, validate
 
@@ -134,7 +134,7 @@ class SharedBlock:
 
 @dataclass(frozen=True)
 class RegionFit:
-    """How well a region's responses in some bins are predicted, and `resampled_medians` of that."""
+    """How well a region's responses in some bins are predicted, and `resampled_scores` of that."""
 
     region: str
     bins: tuple[int, ...]
@@ -196,7 +196,7 @@ def _fit(setting: Setting, predict: Predict, region: str, bins: tuple[int, ...])
         prepared.splits,
         setting.method.needed,
     )
-    resampled = resampled_medians(
+    resampled = resampled_scores(
         fitted.predicted,
         responses,
         prepared.splits,

@@ -57,6 +57,7 @@ from convrnns_brainscore.fits.resampling import (
 from convrnns_brainscore.fits.results import (
     RESULTS,
     SCHEMA,
+    STATISTICS,
     Results,
     read_results,
     save_dataset,
@@ -402,7 +403,8 @@ class _LayerFits:
         self.result = HeldOut.undefined(len(prepared.splits), len(self.neurons), bins)
         self.notes = np.full((len(self.neurons), bins), "", object)
         self.populations = [(r, subject) for r in regions for subject in populations[r]]
-        self.resampled = np.full((len(self.populations), RESAMPLES, bins), np.nan, np.float32)
+        shape = 2, len(self.populations), RESAMPLES, bins
+        self.resampled = np.full(shape, np.nan, np.float32)
 
     def put(self, fit: RegionFit) -> None:
         """Fill in a region's neurons in some bins."""
@@ -411,7 +413,8 @@ class _LayerFits:
         self.result.put(fit.held_out, place, fit.bins)
         self.notes[place[:, None], columns] = fit.held_out.notes[:, None]
         rows = [row for row, (region, _) in enumerate(self.populations) if region == fit.region]
-        self.resampled[np.array(rows)[:, None], :, columns] = np.moveaxis(fit.resampled, 2, 1)
+        for row, values in zip(rows, np.moveaxis(fit.resampled, 1, 0), strict=True):
+            self.resampled[:, row, :, columns] = np.moveaxis(values, 2, 0)
 
     def dataset(self, bins: LayerBins) -> xr.Dataset:
         """What ``results.nc`` holds of the layer."""
@@ -421,7 +424,7 @@ class _LayerFits:
             "r": (of_split, result.r),
             "prediction_halves": (of_halving, result.prediction_halves),
             "response_halves": (of_halving, result.response_halves),
-            "resampled": (("population", "resample", "time_bin"), self.resampled),
+            "resampled": (("statistic", "population", "resample", "time_bin"), self.resampled),
             "note": (("neuroid", "time_bin"), self.notes.astype(object)),
             "undefined": (
                 "time_bin",
@@ -435,6 +438,7 @@ class _LayerFits:
             variables,
             {
                 **_coordinates(prepared, self.neurons),
+                "statistic": np.array(STATISTICS, object),
                 "population_region": ("population", regions),
                 "population_subject": ("population", subjects),
             },

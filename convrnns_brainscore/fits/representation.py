@@ -3,8 +3,10 @@
 The dissimilarity of two stimuli is 1 − Pearson r between their patterns, over a layer's units or a
 region's neurons; dissimilarities are compared by Spearman's correlation (Kriegeskorte et al. 2008),
 by rsatoolbox. Errors are over resampled stimuli, and neurons within subjects (subjects too, of
-three or more), as in `resampling`. p of a similarity is from stimuli that are permuted, p of a
-difference between models from the resamples; either is corrected by the maximum statistic.
+three or more). p of a similarity is from stimuli that are permuted, corrected for all layers and
+bins by the maximum statistic; p of a difference between models from its error, by t as in
+rsatoolbox, corrected for pairs of models (and for bins, where these are told apart) by Holm's
+procedure.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rsatoolbox.rdm import RDMs, compare
 from scipy.stats import rankdata
+from scipy.stats import t as student_t
 
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
@@ -36,7 +39,7 @@ from convrnns_brainscore.fits.statistics import holm
 from convrnns_brainscore.geometry import METHOD, dissimilarities
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.recordings import Recording, time_bins_of
 from convrnns_brainscore.timing import TimeBin
 
 RESAMPLES = 100
@@ -96,9 +99,16 @@ def reference_of(recording: Recording) -> Reference:
             notes.append(f"{region} has {len(whole)} neurons: too few for a geometry")
             continue
         neurons[region] = whole
-        draws[region] = draw_neurons(recording.neurons["subject"].to_numpy()[whole], RESAMPLES)
+        # The second half of these are drawn.
+        subjects = recording.neurons["subject"].to_numpy()[whole]
+        draws[region] = draw_neurons(subjects, 2 * RESAMPLES)[RESAMPLES:]
     if not neurons:
         raise ConvRNNError("; ".join(notes) + f". {FEWEST_NEURONS} are needed.")
+    if len(recording.stimuli) < FEWEST_STIMULI:
+        notes.append(
+            f"{len(recording.stimuli)} stimuli are too few for errors and tests: "
+            f"{FEWEST_STIMULI} are needed"
+        )
     bins = range(len(recording.time_bins))
 
     def of(values: Array, draw: int = -1) -> Array:
@@ -151,10 +161,12 @@ def open_reference(path: Path) -> Reference | None:
     found = [name for name, data in held.data_vars.items() if "pair" in data.dims]
     if not found:
         return None
-    missing = [name for name in ("stimulus_id", *EDGES) if name not in held]
+    missing = [name for name in ("stimulus_id", *EDGES) if name not in held.variables]
     if missing:
         raise ConvRNNError(f"{path} has dissimilarities and no {missing[0]}.")
     movie = held[found[0]]
+    if "time_bin" not in movie.dims:
+        raise ConvRNNError(f"{path}: its dissimilarities have no dim time_bin, but {movie.dims}.")
     if "subject" not in movie.dims:
         movie = movie.expand_dims("subject")
     values = movie.transpose("subject", "time_bin", "pair").values.astype(np.float64)
@@ -164,7 +176,11 @@ def open_reference(path: Path) -> Reference | None:
         raise ConvRNNError(
             f"{path} has {values.shape[2]} pairs; its {len(ids)} stimuli have {pairs}."
         )
-    start, end = (np.atleast_1d(held[name].values).astype(float) for name in EDGES)
+    bins = time_bins_of(
+        movie.assign_coords({name: ("time_bin", held[name].values) for name in EDGES})
+    )
+    if not np.isfinite(values).all(axis=(0, 2)).any():
+        raise ConvRNNError(f"{path} has a missing dissimilarity (NaN) in every time bin.")
     rng = np.random.default_rng(SEED)
     subjects = rng.integers(0, len(values), (RESAMPLES, len(values)))
 
@@ -175,10 +191,10 @@ def open_reference(path: Path) -> Reference | None:
 
     return Reference(
         pd.DataFrame({"stimulus_id": ids}),
-        list(zip(start.tolist(), end.tolist(), strict=True)),
+        bins,
         [str(held.attrs.get("region", "given"))],
         of,
-        np.full((1, len(start)), np.nan),
+        np.full((1, len(bins)), np.nan),
         ("no repetitions: the reliability of the given dissimilarities is not known",),
     )
 
@@ -209,6 +225,7 @@ def compare_networks(
     -------
     As `compare_movies`; what made each model's geometry is among the attributes, as JSON.
     """
+    there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     movies, made_by = {}, {}
     for name, load in networks.items():
@@ -223,7 +240,12 @@ def compare_networks(
             folder,
             progress=progress,
         )
-    found, differences = compare_movies(movies, reference, progress=progress)
+    try:
+        found, differences = compare_movies(movies, reference, progress=progress)
+    except ConvRNNError:
+        if not there:
+            shutil.rmtree(folder)
+        raise
     found.attrs = {"made_by": json.dumps(made_by), "notes": "\n".join(reference.notes)}
     return found, differences
 
@@ -282,8 +304,8 @@ def compare_movies(
     similarities : ``similarity`` (Spearman's), ``error`` and ``p`` (model × region × layer ×
         time_bin), ``reliability`` (region × time_bin).
     differences : a row for each region and two models, of their layers that are most similar on
-        average: ``difference`` (mean over bins), ``error``, ``p`` (Holm), ``bins`` in which p,
-        corrected over bins, is below .05.
+        average (on these data, so that more layers flatter a model): ``difference`` (mean over
+        bins), ``error``, ``p``, ``bins`` in which p is below .05, ``untested``: why there is no p.
     """
     cells = [
         (model, layer, time_bin)
@@ -294,9 +316,14 @@ def compare_movies(
     ]
     if not cells:
         raise ConvRNNError("no bin in which any layer's geometry is defined.")
+    stimuli, whole = len(reference.stimuli), reference.dissimilarities(-1)
+    if not np.isfinite(whole).all(axis=2).any():
+        raise ConvRNNError(
+            "the reference's geometry is undefined in every bin: responses do not differ between "
+            "stimuli, or are missing."
+        )
     of_models = np.stack([movies[m].values[layer, time] for m, layer, time in cells])
     same_time = np.array([time for _, _, time in cells])
-    whole = reference.dissimilarities(-1)
     regions = len(reference.regions)
 
     def similarity(models: RDMs, movie: Array, stimuli: NDArray[np.intp] | None) -> Array:
@@ -314,7 +341,6 @@ def compare_movies(
 
     models = RDMs(of_models)
     estimate = similarity(models, whole, None)
-    stimuli = len(reference.stimuli)
     resamples = np.full((RESAMPLES, *estimate.shape), np.nan)
     p = np.full(estimate.shape, np.nan)
     if stimuli >= FEWEST_STIMULI:
@@ -347,7 +373,7 @@ def compare_movies(
             EDGES[1]: ("time_bin", end),
         },
     )
-    return found, _differences(found, movies, cells, resamples)
+    return found, _differences(found, movies, cells, resamples, stimuli)
 
 
 def _differences(
@@ -355,59 +381,74 @@ def _differences(
     movies: Mapping[str, xr.DataArray],
     cells: Sequence[tuple[str, int, int]],
     resamples: Array,
+    stimuli: int,
 ) -> pd.DataFrame:
-    rows = []
+    rows, of_bins = [], []
     bins = found.sizes["time_bin"]
     for place, region in enumerate(found["region"].values.tolist()):
-        best, drawn = {}, {}
+        best = {}
         for model, movie in movies.items():
-            overall = np.nan_to_num(mean(found["similarity"].sel(model=model, region=region), 1))
-            layer = found["layer"].values[int(overall.argmax())]
-            if layer not in movie["layer"].values:
+            layers = movie["layer"].values.tolist()
+            values = found["similarity"].sel(model=model, region=region, layer=layers).values
+            of_layers = mean(values, axis=1)
+            if not np.isfinite(of_layers).any():
                 continue
-            at = movie["layer"].values.tolist().index(layer)
-            best[model] = layer, found["similarity"].sel(model=model, region=region, layer=layer)
-            drawn[model] = np.full((len(resamples), bins), np.nan)
-            for column, (name, row, time) in enumerate(cells):
-                if (name, row) == (model, at):
-                    drawn[model][:, time] = resamples[:, place, column]
-        for first, second in combinations(best, 2):
-            d = best[first][1].values - best[second][1].values
+            at = int(np.nanargmax(of_layers))
+            drawn = np.full((len(resamples), bins), np.nan)
+            for column, (name, layer, time) in enumerate(cells):
+                if (name, layer) == (model, at):
+                    drawn[:, time] = resamples[:, place, column]
+            best[model] = layers[at], values[at], drawn
+        for first, second in combinations(movies, 2):
+            row: dict[str, Any] = {"region": region, "first": first, "second": second}
+            if first not in best or second not in best:
+                rows.append({**row, "untested": "no bin in which both are defined"})
+                of_bins.append(np.full(bins, np.nan))
+                continue
+            d = best[first][1] - best[second][1]
             both = np.isfinite(d)
-            deviations = (drawn[first] - drawn[second])[:, both] - d[both]
-            overall = deviations.mean(axis=1)
-            spread = deviations.std(axis=0, ddof=1)
-            tested = bool(both.any()) and bool(np.isfinite(deviations).all())
-            differ = np.zeros(bins, bool)
-            if tested:
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    greatest = np.nan_to_num(abs(deviations) / spread).max(axis=1)
-                    t = np.nan_to_num(abs(d[both]) / spread)
-                differ[both] = _share(greatest[:, None] >= t) < 0.05
-            mean_difference = float(d[both].mean()) if both.any() else np.nan
+            drawn = (best[first][2] - best[second][2])[:, both]
+            untested = ""
+            if not both.any():
+                untested = "no bin in which both are defined"
+            elif stimuli < FEWEST_STIMULI:
+                untested = f"{stimuli} stimuli are too few: {FEWEST_STIMULI} are needed"
+            overall = float(mean(d))
+            error = float(drawn.mean(axis=1).std(ddof=1)) if not untested else np.nan
+            p = np.full(bins, np.nan)
+            if not untested:
+                p[both] = _p_of(d[both], drawn.std(axis=0, ddof=1), stimuli)
+            of_bins.append(p)
             rows.append(
                 {
-                    "region": region,
-                    "first": first,
+                    **row,
                     "first_layer": best[first][0],
-                    "second": second,
                     "second_layer": best[second][0],
-                    "difference": mean_difference,
-                    "error": float(overall.std(ddof=1)) if tested else np.nan,
-                    "p": float(_share(abs(overall) >= abs(mean_difference))) if tested else np.nan,
-                    "bins": ", ".join(
-                        f"{start:g}–{end:g} ms"
-                        for start, end, is_different in zip(
-                            *(found[name].values for name in EDGES), differ, strict=True
-                        )
-                        if is_different
-                    ),
+                    "difference": overall,
+                    "error": error,
+                    "p": float(_p_of(overall, error, stimuli)),
+                    "untested": untested,
                 }
             )
     table = pd.DataFrame(rows)
-    if len(table):
-        table["p"] = table.groupby("region")["p"].transform(lambda p: holm(p.tolist()))
+    if not len(table):
+        return table
+    for _, group in table.groupby("region", sort=False):
+        here = group.index.to_numpy()
+        table.loc[here, "p"] = holm(group["p"].tolist())
+        corrected = holm(np.array(of_bins)[here].ravel().tolist()).reshape(len(here), bins)
+        for index, p in zip(here, corrected, strict=True):
+            edges = zip(*(found[name].values[p < 0.05] for name in EDGES), strict=True)
+            table.loc[index, "bins"] = ", ".join(f"{a:g}–{b:g} ms" for a, b in edges)
     return table
+
+
+def _p_of(difference: Any, error: Any, stimuli: int) -> Array:
+    """Two-sided, of a difference with its standard error; above 0."""
+    difference, error = np.asarray(difference, float), np.asarray(error, float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.where(difference == 0, 0, abs(difference) / error)
+    return np.maximum(2 * student_t.sf(t, stimuli - 1), np.finfo(float).tiny)
 
 
 def _share(reached: NDArray[np.bool_]) -> Array:

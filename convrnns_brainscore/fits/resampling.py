@@ -4,9 +4,14 @@ A fit is never repeated on resampled stimuli: copies of a stimulus would stand i
 from which even a neuron of pure noise is predicted. Nor does the spread over splits tell the error:
 splits share most of their stimuli.
 
-Stimuli are drawn with replacement (whole groups, where groups are kept together), neurons within
-their subjects, and the subjects too where there are `FEWEST_SUBJECTS`. The draws are the same for
-all layers and models, so that differences between them are resampled in pairs.
+Half of the resamples are of stimuli (whole groups, where groups are kept together), half of neurons
+within their subjects, and of the subjects too where there are `FEWEST_SUBJECTS`; their variances
+add up. (Resampled together, what a neuron does at a stimulus would be counted three times.) Neurons
+are drawn with replacement. Stimuli are not: a test set of a few would often lose most of them.
+Their weights move by `STEP` of what drawing would move them, and the deviation is divided by it,
+which is the bootstrap's for small steps (infinitesimal jackknife: Efron 1982).
+
+The draws are the same for all layers and models, so that differences are resampled in pairs.
 """
 
 from __future__ import annotations
@@ -19,9 +24,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from convrnns_brainscore.fits.correlation import mean
 from convrnns_brainscore.fits.splits import FEWEST, Split
 
 RESAMPLES = 500
+"""Half of them of stimuli, then half of neurons."""
+
+STEP = 0.2
 SEED = 0
 FEWEST_SUBJECTS = 3
 """Fewer subjects are taken as they are: nothing can be said of others."""
@@ -36,16 +45,19 @@ Draw = NDArray[np.intp]
 def draw_stimuli(
     stimuli: int, groups: Sequence[str] | None = None, count: int = RESAMPLES
 ) -> NDArray[np.float32]:
-    """How often each stimulus is drawn, [resample, stimulus]."""
+    """The weight of each stimulus, [resample, stimulus]: about 1 in the first half, then 1."""
     rng = np.random.default_rng(SEED)
     members = np.arange(stimuli) if groups is None else pd.factorize(np.asarray(groups))[0]
     size = int(members.max()) + 1
-    drawn = rng.multinomial(size, np.full(size, 1 / size), count)
-    return np.asarray(drawn[:, members], np.float32)
+    drawn = rng.multinomial(size, np.full(size, 1 / size), count // 2)
+    weights = np.ones((count, stimuli), np.float32)
+    weights[: count // 2] += STEP * (drawn[:, members] - 1)
+    return weights
 
 
 def draw_neurons(subjects: Sequence[str], count: int = RESAMPLES) -> Draw:
-    """Positions of drawn neurons, [resample, place]; −1 where a draw has fewer.
+    """Positions of neurons, [resample, place]: all in the first half, then drawn; −1 where a draw
+    has fewer.
 
     Parameters
     ----------
@@ -57,8 +69,8 @@ def draw_neurons(subjects: Sequence[str], count: int = RESAMPLES) -> Draw:
         kept = np.sort(rng.choice(kept, MOST_NEURONS, replace=False))
     of_subject = pd.Series(kept).groupby(np.asarray(subjects, object)[kept], sort=False)
     theirs = [group.to_numpy() for _, group in of_subject]
-    draws = []
-    for _ in range(count):
+    draws = [kept] * (count // 2)
+    for _ in range(count - count // 2):
         chosen = range(len(theirs))
         if len(theirs) >= FEWEST_SUBJECTS:
             chosen = rng.integers(0, len(theirs), len(theirs)).tolist()
@@ -69,15 +81,30 @@ def draw_neurons(subjects: Sequence[str], count: int = RESAMPLES) -> Draw:
     return result
 
 
-def resampled_medians(
+def standard_error(resamples: Array) -> Array:
+    """Of what was resampled, [resample, …]; NaN where less than half is defined."""
+    half = len(resamples) // 2
+    variance = _variance(resamples[:half]) / STEP**2 + _variance(resamples[half:])
+    return np.asarray(np.sqrt(variance))
+
+
+def _variance(values: Array) -> Array:
+    known = np.isfinite(values).sum(axis=0)
+    centred = values - mean(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.nansum(centred**2, axis=0) / (known - 1)
+    return np.where(2 * known >= len(values), variance, np.nan)
+
+
+def resampled_scores(
     predicted: Sequence[Array],
     observed: Array,
     splits: Sequence[Split],
     stimuli: NDArray[np.float32],
     populations: Sequence[Draw],
 ) -> NDArray[np.float32]:
-    """The score of each resample: r over drawn test stimuli, its median over drawn neurons, and the
-    mean of that over splits.
+    """Each resample's r over weighted test stimuli; of that the median over neurons, which is the
+    score, and the mean, by which fits are compared; and of these the mean over splits.
 
     Parameters
     ----------
@@ -89,10 +116,10 @@ def resampled_medians(
 
     Returns
     -------
-    [population, resample, bin]; NaN where it is undefined.
+    [statistic, population, resample, bin], medians and then means; NaN where undefined.
     """
     bins = observed.shape[2]
-    total = np.zeros((len(populations), len(stimuli), bins))
+    total = np.zeros((2, len(populations), len(stimuli), bins))
     known = np.zeros(total.shape, np.intp)
     with threadpool_limits(1, "blas"):  # small products, for which threads would only wait
         for (split, values), index in product(zip(splits, predicted, strict=True), range(bins)):
@@ -100,25 +127,25 @@ def resampled_medians(
                 values[:, :, index], observed[split.test, :, index], stimuli[:, split.test]
             )
             for place, draw in enumerate(populations):
-                medians = _median_of(r, draw)
-                defined = np.isfinite(medians)
-                total[place, defined, index] += medians[defined]
-                known[place, :, index] += defined
+                both = _median_and_mean(r, draw)
+                defined = np.isfinite(both)
+                total[:, place, :, index] += np.where(defined, both, 0)
+                known[:, place, :, index] += defined
     with np.errstate(invalid="ignore"):
         return np.where(known > 0, total / np.maximum(known, 1), np.nan).astype(np.float32)
 
 
 def weighted_pearson(a: Array, b: Array, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pearson's r of columns over rows that count as often as they were drawn.
+    """Pearson's r of columns over weighted rows.
 
     Parameters
     ----------
     a, b : [row, column]; a row counts where it is finite in both.
-    weights : [resample, row], how often each row was drawn.
+    weights : [resample, row], from 0 on.
 
     Returns
     -------
-    [resample, column]; NaN where either does not vary, or fewer than three rows were drawn.
+    [resample, column]; NaN where either does not vary, or fewer than three rows have weight.
     """
     present = np.isfinite(a) & np.isfinite(b)
     first, second = (_standardised(np.where(present, each, np.nan)) for each in (a, b))
@@ -132,8 +159,8 @@ def weighted_pearson(a: Array, b: Array, weights: NDArray[np.float32]) -> NDArra
         means = [weights @ each / count for each in (first, second)]
         covariance = weights @ (first * second) / count - means[0] * means[1]
         variances = [
-            weights @ each**2 / count - mean**2
-            for each, mean in zip((first, second), means, strict=True)
+            weights @ each**2 / count - average**2
+            for each, average in zip((first, second), means, strict=True)
         ]
         r = covariance / np.sqrt(variances[0] * variances[1])
     # Of what was standardised, so small a variance is rounding.
@@ -153,8 +180,8 @@ def _standardised(values: Array) -> NDArray[np.float32]:
     return np.where(varies, centred / np.where(varies, scale, 1), 0).astype(np.float32)
 
 
-def _median_of(values: NDArray[np.float32], drawn: Draw) -> NDArray[np.float64]:
-    """The median of the drawn columns in each row, of what is defined.
+def _median_and_mean(values: NDArray[np.float32], drawn: Draw) -> NDArray[np.float64]:
+    """Of the drawn columns in each row, of what is defined: [2, row].
 
     Parameters
     ----------
@@ -166,5 +193,6 @@ def _median_of(values: NDArray[np.float32], drawn: Draw) -> NDArray[np.float64]:
     chosen.sort(axis=1)  # NaN last
     count = np.isfinite(chosen).sum(axis=1)
     middle = np.stack([(count - 1) // 2, count // 2], axis=1).clip(0)
-    found = np.take_along_axis(chosen, middle, axis=1).astype(np.float64).mean(axis=1)
-    return np.where(count > 0, found, np.nan)
+    medians = np.take_along_axis(chosen, middle, axis=1).astype(np.float64).mean(axis=1)
+    means = np.nansum(chosen, axis=1, dtype=np.float64) / np.maximum(count, 1)
+    return np.where(count > 0, np.stack([medians, means]), np.nan)

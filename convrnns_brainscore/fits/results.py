@@ -25,6 +25,7 @@ from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.correlation import mean, median, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import ceiling
+from convrnns_brainscore.fits.resampling import standard_error
 from convrnns_brainscore.fits.selection import Choice, choose
 from convrnns_brainscore.recordings import ALL
 
@@ -33,6 +34,9 @@ RESULTS = "results.nc"
 
 SCHEMA = 2
 """Version of what ``results.nc`` holds."""
+
+MEDIAN, MEAN = STATISTICS = ("median", "mean")
+"""Over neurons."""
 
 MIN_CEILING = 0.1
 """Where the ceiling is lower, nothing is divided by it."""
@@ -54,9 +58,9 @@ class Results:
     root : the recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
         stimulus), neurons, bins, and in the attributes all that made the fits.
     fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
-        ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (population × resample ×
-        time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why a bin has
-        no score, ``note`` (neuroid × time_bin).
+        ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (statistic × population ×
+        resample × time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why
+        a bin has no score, ``note`` (neuroid × time_bin).
     """
 
     root: xr.Dataset
@@ -127,10 +131,13 @@ def read_results(path: Path) -> Results:
             with xr.open_dataset(path, group=f"{model}/{layer}") as opened:
                 fits[model, layer] = opened.load()
     except Exception as error:
-        raise ConvRNNError(f"{path} holds no results of convrnns fit ({error}).") from error
+        raise ConvRNNError(
+            f"{path} holds no results of convrnns fit ({error}). Remove it, or give another --out."
+        ) from error
     if root.attrs.get("schema") != SCHEMA:
         raise ConvRNNError(
-            f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}. Fit again."
+            f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}. Remove "
+            "it, or give another --out."
         )
     return Results(root, fits)
 
@@ -142,7 +149,7 @@ class Predictivity:
     Attributes
     ----------
     r : median over neurons, mean over splits.
-    error : standard deviation of the score over resampled stimuli and neurons (`resampling`).
+    error : standard error of r over other stimuli and neurons (`resampling`).
     ceiling : median over neurons of split-half reliability, mean over halvings.
     normalised : sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where
         the ceiling is below `MIN_CEILING`.
@@ -194,7 +201,7 @@ def _predictivity(
         reasons.append(reason)
     return Predictivity(
         raw,
-        np.where(np.isfinite(raw), standard_deviation(resampled(fit, region, subject)), np.nan),
+        np.where(np.isfinite(raw), standard_error(resampled(fit, region, subject)), np.nan),
         ceilings,
         normalised,
         median(corrected, axis=0),
@@ -328,18 +335,10 @@ def time_bins(root: xr.Dataset) -> list[tuple[float, float]]:
     )
 
 
-def resampled(fit: xr.Dataset, region: str, subject: str = ALL) -> Array:
+def resampled(fit: xr.Dataset, region: str, subject: str = ALL, statistic: str = MEDIAN) -> Array:
     """A layer's scores of resampled stimuli and neurons, [resample, bin]."""
     (place,) = np.flatnonzero(
         (fit["population_region"].values == region) & (fit["population_subject"].values == subject)
     )
-    return np.asarray(fit["resampled"].values[place], np.float64)
-
-
-def standard_deviation(resamples: Array) -> Array:
-    """Over resamples, where half of them are defined at least."""
-    known = np.isfinite(resamples).sum(axis=0)
-    centred = resamples - mean(resamples)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        deviation = np.sqrt(np.nansum(centred**2, axis=0) / (known - 1))
-    return np.where(2 * known >= len(resamples), deviation, np.nan)
+    values = fit["resampled"].values[STATISTICS.index(statistic), place]
+    return np.asarray(values, np.float64)

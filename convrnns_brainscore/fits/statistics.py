@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import mean
-from convrnns_brainscore.fits.resampling import MOST_NEURONS
+from convrnns_brainscore.fits.resampling import MOST_NEURONS, standard_error
 from convrnns_brainscore.fits.results import (
+    MEAN,
     Results,
     layers_of,
     ranked_layers,
     region_choices,
     resampled,
-    standard_deviation,
 )
 
 FLIPS = 10_000
@@ -106,8 +106,7 @@ class Comparison:
     region, first, second : what is compared.
     neurons : how many have a difference.
     difference : of r, mean over neurons and bins; NaN where there is none.
-    error : standard deviation over resampled stimuli and neurons of the difference of scores
-        (mean over bins).
+    error : its standard error over other stimuli and neurons (`resampling`).
     p : of the difference meaned over bins.
     over_time : [bin], the difference, mean over neurons.
     p_over_time : [bin], corrected over bins.
@@ -138,7 +137,7 @@ def compare(
     ----------
     region, names : what is compared.
     first, second : of either its r [neuron, bin], of the same neurons and NaN where it is
-        undefined, and its resampled scores [resample, bin], drawn alike.
+        undefined, and its resampled means over neurons [resample, bin], drawn alike.
     """
     d = first[0] - second[0]
     overall = mean(d, axis=1)
@@ -156,7 +155,7 @@ def compare(
         *names,
         neurons,
         float(mean(overall)),
-        float(standard_deviation(drawn[:, None])[0]),
+        float(standard_error(drawn[:, None])[0]),
         float(paired_test(overall[:, None])[0]),
         mean(d),
         paired_test(d),
@@ -170,7 +169,9 @@ def runner_up(results: Results, model: str, region: str) -> Comparison | None:
     if len(ranked) < 2:
         return None
     fits = [results.fits[model, each.layer] for each in ranked]
-    first, second = ((_r(results, fit, region), resampled(fit, region)) for fit in fits)
+    first, second = (
+        (_r(results, fit, region), resampled(fit, region, statistic=MEAN)) for fit in fits
+    )
     return compare(region, (ranked[0].layer, ranked[1].layer), first, second)
 
 
@@ -250,4 +251,4 @@ def _chosen(results: Results, model: str, region: str) -> tuple[Array, Array]:
     fits = [results.fits[model, layer] for layer in layers]
     of_splits = [fit["r"].values[split, results.of(fit, region)] for split, fit in enumerate(fits)]
     most = max(dict.fromkeys(layers), key=layers.count)
-    return mean(np.stack(of_splits)), resampled(results.fits[model, most], region)
+    return mean(np.stack(of_splits)), resampled(results.fits[model, most], region, statistic=MEAN)

@@ -41,6 +41,7 @@ from convrnns_brainscore.fits.statistics import (
 )
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.report import interactive
+from convrnns_brainscore.report.tables import with_error
 from convrnns_brainscore.zoo import find_model
 
 MOST_FLAGGED = 200
@@ -175,6 +176,7 @@ def _render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["pm"] = lambda found: with_error(found.difference, found.error)
     return environment.get_template(template).render(**values)
 
 
@@ -195,7 +197,10 @@ def _region(results: Results, region: str) -> dict[str, Any]:
             for model in results.models
             if (found := runner_up(results, model, region)) is not None
         ],
-        "comparisons": [(each, _where(results, each.p_over_time)) for each in comparisons],
+        "comparisons": [
+            (each, "–" if each.untested else _where(results, each.p_over_time))
+            for each in comparisons
+        ],
         "differences": interactive.differences(results, comparisons),
         "lesions": [
             (found, interactive.layer_differences(results, found))
@@ -262,7 +267,7 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
     if best is None or best.bin is None:
         return [{"model": model, "layer": "–", "bin": "no defined bin"}]
     layer, where = best.layer, best.bin
-    rows = [_row(results, f"{model} ({_label(results, model)})", layer, best.values, where)]
+    rows = [_row(results, model, layer, best.values, where, _label(results, model))]
     for subject in results.subjects(region)[1:]:
         theirs = predictivity(results, model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
@@ -270,13 +275,14 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
 
 
 def _row(
-    results: Results, name: str, layer: str, found: Predictivity, where: int
+    results: Results, name: str, layer: str, found: Predictivity, where: int, label: str = ""
 ) -> dict[str, str]:
     return {
         "model": name,
+        "label": label,
         "layer": layer,
         "bin": _bin(results, where),
-        "r": f"{found.r[where]:.3f} ± {found.error[where]:.3f}",
+        "r": with_error(found.r[where], found.error[where]),
         "ceiling": _number(found.ceiling[where]),
         "normalised": _number(found.normalised[where]),
         "noise_corrected": _number(found.noise_corrected[where]),

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.results import save_dataset
-from convrnns_brainscore.report.tables import number
+from convrnns_brainscore.report.tables import number, with_error
 
 
 def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> list[Path]:
@@ -26,9 +26,11 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
     table = found[["similarity", "error", "p"]].to_dataframe().reset_index()
     table = table.merge(found["reliability"].to_dataframe()["reliability"].reset_index())
     files = {"geometry.csv": table.drop(columns="time_bin", errors="ignore")}
+    out.mkdir(parents=True, exist_ok=True)
     if len(differences):
         files["differences.csv"] = differences
-    out.mkdir(parents=True, exist_ok=True)
+    else:
+        (out / "differences.csv").unlink(missing_ok=True)  # of an earlier comparison
     with written_whole(out / "geometry.nc") as partial:
         save_dataset(found, partial)
     for name, rows in files.items():
@@ -94,8 +96,8 @@ def geometry_table(found: xr.Dataset) -> Table:
                 model,
                 str(best["layer"].item()),
                 f"{best['time_bin_start'].item():g}–{best['time_bin_end'].item():g} ms",
-                f"{values[layer, time]:.3f} ± {best['error'].item():.3f}",
-                number(best["p"].item()) if best["p"] >= 0.01 else f"{best['p'].item():.3f}",
+                with_error(values[layer, time], best["error"].item()),
+                "–" if np.isnan(best["p"]) else f"{best['p'].item():.3f}",
                 number(best["reliability"].item()),
             )
     return table

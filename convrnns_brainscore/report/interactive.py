@@ -27,6 +27,7 @@ from convrnns_brainscore.fits.results import (
 )
 from convrnns_brainscore.fits.statistics import ByLayer, Comparison
 from convrnns_brainscore.report.style import styles
+from convrnns_brainscore.report.tables import with_error
 
 MOST_DOTS = 1000
 """Neurons of a region that are drawn as dots of each model; of more, so many at random."""
@@ -96,7 +97,8 @@ def layers_over_time(results: Results, region: str) -> str:
     for index, (model, values) in enumerate(shown.items()):
         told = [
             [
-                why or f"r {r:.3f} ± {error:.3f}<br>ceiling {ceiling:.3f}<br>{neurons} neurons"
+                why
+                or f"r {with_error(r, error)}<br>{_known('ceiling', ceiling)}<br>{neurons} neurons"
                 for why, r, error, ceiling, neurons in zip(
                     v.undefined, v.r, v.error, v.ceiling, v.neurons, strict=True
                 )
@@ -189,7 +191,7 @@ def differences(results: Results, comparisons: Sequence[Comparison]) -> str | No
     for index, each in enumerate(defined):
         differs = each.p_over_time < 0.05
         told = [
-            f"difference {d:.3f}, p {p:.3g}" if np.isfinite(p) else f"difference {d:.3f}, untested"
+            f"difference {d:.3f}, {_p(p)}"
             for d, p in zip(each.over_time, each.p_over_time, strict=True)
         ]
         figure.add_scatter(
@@ -210,7 +212,7 @@ def layer_differences(results: Results, found: ByLayer) -> str:
     figure = go.Figure()
     told = [
         [
-            "undefined" if not np.isfinite(d) else f"difference {d:.3f}<br>p {p:.3g}"
+            "undefined" if not np.isfinite(d) else f"difference {d:.3f}<br>{_p(p)}"
             for d, p in zip(*rows, strict=True)
         ]
         for rows in zip(found.difference, found.p, strict=True)
@@ -240,9 +242,16 @@ def _line(
     """A line with its band of error."""
     x = _middles(results)
     known = np.isfinite(values.r) & np.isfinite(values.error)
-    low, high = values.r - values.error, values.r + values.error
+    edge: list[float | None] = []
+    height: list[float | None] = []
+    for run in np.split(
+        np.flatnonzero(known), np.flatnonzero(np.diff(np.flatnonzero(known)) > 1) + 1
+    ):
+        high, low = (values.r + sign * values.error for sign in (1, -1))
+        edge += [*x[run], *x[run][::-1], None]  # each run of defined bins by itself
+        height += [*high[run], *low[run][::-1], None]
     told = [
-        f"r {r:.3f} ± {error:.3f}, ceiling {ceiling:.3f}, {neurons} neurons"
+        f"r {with_error(r, error)}, {_known('ceiling', ceiling)}, {neurons} neurons"
         for r, error, ceiling, neurons in zip(
             values.r, values.error, values.ceiling, values.neurons, strict=True
         )
@@ -253,7 +262,7 @@ def _line(
         marker={"symbol": marker, "size": 7},
     )  # fmt: skip
     figure.add_scatter(
-        x=[*x[known], *x[known][::-1]], y=[*high[known], *low[known][::-1]], fill="toself",
+        x=edge, y=height, fill="toself",
         fillcolor=colour, opacity=0.2, line={"width": 0}, hoverinfo="skip", showlegend=False,
         visible=visible, legendgroup=name, mode="lines",
     )  # fmt: skip
@@ -299,13 +308,13 @@ def _html(figure: go.Figure, height: int) -> str:
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 70, "r": 20, "t": 50, "b": 50},
+        margin={"l": 70, "r": 20, "t": 50, "b": 90},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor=_BLANK,
         hovermode="closest",
         font={"family": "system-ui, sans-serif", "size": 13},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#888", "activecolor": "#888"},
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
+        legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom"},
         hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222"}},
     )
     figure.update_xaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
@@ -317,6 +326,14 @@ def _html(figure: go.Figure, height: int) -> str:
         config=config, include_plotlyjs=False, full_html=False, default_height=height
     )
     return drawn
+
+
+def _p(p: float) -> str:
+    return f"p {p:.3g}" if np.isfinite(p) else "not tested"
+
+
+def _known(name: str, value: float) -> str:
+    return f"{name} {value:.3f}" if np.isfinite(value) else f"no {name}"
 
 
 def _middles(results: Results) -> Array:

@@ -45,6 +45,8 @@ def write_plot(results: Results, kind: str, path: Path, region: str | None = Non
     """
     if path.suffix not in FORMATS:
         raise ConvRNNError(f"{path}: expected a name that ends in {', '.join(FORMATS)}.")
+    if not path.absolute().parent.is_dir():
+        raise ConvRNNError(f"{path}: there is no folder {path.absolute().parent}.")
     if region is not None and region not in results.regions:
         raise ConvRNNError(f"no region {region}; the results have {', '.join(results.regions)}.")
     figure = KINDS[kind](results, results.regions if region is None else [region])

@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.filesize import decimal
@@ -128,7 +129,7 @@ def fit_table(results: Results) -> Table:
                 model,
                 best.layer,
                 "{:g}–{:g} ms".format(*time_bins(results.root)[index]),
-                f"{found.r[index]:.3f} ± {found.error[index]:.3f}",
+                with_error(found.r[index], found.error[index]),
                 number(found.ceiling[index]),
                 number(found.normalised[index]),
                 number(found.noise_corrected[index]),
@@ -142,7 +143,14 @@ def number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.2f}"
 
 
+def with_error(value: float, error: float) -> str:
+    """A value ± its error, three decimals; a dash where undefined, no error where that is."""
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.3f} ± {error:.3f}" if np.isfinite(error) else f"{value:.3f}"
+
+
 def wide_console() -> Console:
     """The console, wide enough for a table's names however narrow the terminal."""
     console = Console()
-    return Console(width=max(console.width, 130))
+    return Console(width=max(console.width, 150))
