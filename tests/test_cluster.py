@@ -199,7 +199,7 @@ def test_the_only_worker_dies_and_another_comes(photographs: list[Path], tmp_pat
         alone.close()
 
 
-@pytest.mark.parametrize("time_", ["per-bin", "shared"])
+@pytest.mark.parametrize("time_", ["per-bin", pytest.param("shared", marks=pytest.mark.slow)])
 def test_fits_give_the_same_numbers(
     two_workers: Cluster, photographs: list[Path], tmp_path: Path, time_: str
 ) -> None:

@@ -99,6 +99,7 @@ def test_many_models_can_differ_and_undefined_layers_never_win() -> None:
     assert (said == "no bin in which both are defined").all()
 
 
+@pytest.mark.slow
 def test_p_without_a_relation_is_uniform() -> None:
     """5 % of unrelated geometries have p < .05, over all layers and bins together."""
     reference = reference_of(recording())

@@ -62,7 +62,9 @@ def test_neurons_are_drawn_within_subjects_and_subjects_where_there_are_three() 
     assert len(np.unique(draw_neurons(["a"] * (2 * MOST_NEURONS), 50))) <= MOST_NEURONS
 
 
-@pytest.mark.parametrize(("stimuli", "neurons"), [(60, 10), (200, 40)])
+@pytest.mark.parametrize(
+    ("stimuli", "neurons"), [(60, 10), pytest.param(200, 40, marks=pytest.mark.slow)]
+)
 def test_the_error_is_the_spread_over_other_stimuli_and_neurons(stimuli, neurons) -> None:
     """Of scores, and of differences between two models."""
     splits, _ = make_splits(stimuli)
