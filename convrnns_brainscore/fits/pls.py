@@ -62,9 +62,7 @@ BLOCK = 1000
 
 Array = NDArray[np.float64]
 Block = tuple[slice, Callable[[], NDArray[np.float32]]]
-"""Some rows: which, and what reads them, [row, feature]."""
-
-"""Some rows: where they stand among all rows, and their features [row, feature]."""
+"""Some rows: where they stand among all rows, and what reads their features [row, feature]."""
 
 Blocks = Callable[[], Iterator[Block]]
 """All rows in their order, some at a time."""

@@ -267,7 +267,7 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
     if best is None or best.bin is None:
         return [{"model": model, "layer": "–", "bin": "no defined bin"}]
     layer, where = best.layer, best.bin
-    rows = [_row(results, model, layer, best.values, where, _label(results, model))]
+    rows = [_row(results, model, layer, best.values, where, _made_by(results, model)["label"])]
     for subject in results.subjects(region)[1:]:
         theirs = predictivity(results, model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
@@ -319,7 +319,3 @@ def _notes(results: Results) -> list[str]:
         if np.isfinite(value) and value < MIN_RELIABILITY:
             found[name].append(f"reliability below {MIN_RELIABILITY} in every bin")
     return ["; ".join(dict.fromkeys(found[name])) for name in ids]
-
-
-def _label(results: Results, model: str) -> str:
-    return next(str(fit.attrs["label"]) for (name, _), fit in results.fits.items() if name == model)

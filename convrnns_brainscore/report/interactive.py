@@ -20,9 +20,9 @@ from convrnns_brainscore.fits.results import (
     MIN_RELIABILITY,
     Predictivity,
     Results,
+    best_layer,
     layers_of,
     predictivity,
-    ranked_layers,
     time_bins,
 )
 from convrnns_brainscore.fits.statistics import ByLayer, Comparison
@@ -47,12 +47,11 @@ def over_time(results: Results, region: str) -> str:
     looks = styles(results.models)
     ceiling = None
     for model in results.models:
-        ranked = ranked_layers(results, model, region)
-        if not ranked:
+        best = best_layer(results, model, region)
+        if best is None:
             continue
-        ceiling = ranked[0].values.ceiling
+        ceiling = best.values.ceiling
         look = looks[model]
-        best = ranked[0]
         _line(
             figure,
             results,
@@ -123,7 +122,7 @@ def single_neurons(results: Results, region: str) -> str:
     there = results.of(results.root, region)
     known = reliability(results.root["half_correlation"].values[:, there])
     for model in results.models:
-        best = next(iter(ranked_layers(results, model, region)), None)
+        best = best_layer(results, model, region)
         if best is None or best.bin is None:
             continue
         fit = results.fits[model, best.layer]
@@ -244,10 +243,9 @@ def _line(
     known = np.isfinite(values.r) & np.isfinite(values.error)
     edge: list[float | None] = []
     height: list[float | None] = []
-    for run in np.split(
-        np.flatnonzero(known), np.flatnonzero(np.diff(np.flatnonzero(known)) > 1) + 1
-    ):
-        high, low = (values.r + sign * values.error for sign in (1, -1))
+    places = np.flatnonzero(known)
+    low, high = values.r - values.error, values.r + values.error
+    for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
         edge += [*x[run], *x[run][::-1], None]  # each run of defined bins by itself
         height += [*high[run], *low[run][::-1], None]
     told = [

@@ -18,9 +18,9 @@ from convrnns_brainscore.fits.reliability import reliability
 from convrnns_brainscore.fits.results import (
     MIN_RELIABILITY,
     Results,
+    best_layer,
     layers_of,
     predictivity,
-    ranked_layers,
     time_bins,
 )
 from convrnns_brainscore.fits.statistics import compare_models
@@ -63,10 +63,10 @@ def over_time_figure(results: Results, regions: list[str]) -> Figure:
     for axes, region in zip(panels, regions, strict=True):
         ceiling = None
         for model in results.models:
-            ranked = ranked_layers(results, model, region)
-            if not ranked:
+            best = best_layer(results, model, region)
+            if best is None:
                 continue
-            found, look = ranked[0].values, looks[model]
+            found, look = best.values, looks[model]
             ceiling = found.ceiling
             axes.plot(
                 edges.mean(axis=1),
@@ -75,7 +75,7 @@ def over_time_figure(results: Results, regions: list[str]) -> Figure:
                 marker=look.marker[0],
                 linestyle=look.dash[0],
                 markersize=4,
-                label=f"{model} {ranked[0].layer}",
+                label=f"{model} {best.layer}",
             )
             low, high = found.r - found.error, found.r + found.error
             axes.fill_between(
@@ -150,7 +150,7 @@ def neurons_figure(results: Results, regions: list[str]) -> Figure:
         there = results.of(results.root, region)
         known = reliability(results.root["half_correlation"].values[:, there])
         for model in results.models:
-            best = next(iter(ranked_layers(results, model, region)), None)
+            best = best_layer(results, model, region)
             if best is None or best.bin is None:
                 continue
             fit = results.fits[model, best.layer]
