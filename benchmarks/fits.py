@@ -1,6 +1,6 @@
 """How fast fits are: all bins and splits, beside Brain-Score's metric on one bin and one split.
 
-    python benchmarks/fits.py [--stimuli 1000 --features 25088 --neurons 100 --bins 20]
+    python benchmarks/fits.py [--stimuli 1000 --features 25088 --neurons 100 --bins 20 --splits 10]
 
 The features lie on disk, as `convrnns fit` has them. Each part runs in a process of its own.
 """
@@ -36,7 +36,9 @@ def make_data(path: Path, stimuli: int, features: int, neurons: int, bins: int) 
     held = root.create_dataset("features", shape=shape, chunks=chunks, dtype="f4", compressor=None)
     readout = rng.standard_normal((60, features)).astype(np.float32)
     weights = rng.standard_normal((20, neurons))
-    responses = np.empty((stimuli, neurons, bins))
+    responses = root.create_dataset(
+        "responses", shape=(stimuli, neurons, bins), chunks=(stimuli, neurons, 1), dtype="f8"
+    )
     for index in range(bins):
         latent = rng.standard_normal((stimuli, 60)).astype(np.float32)
         noise = rng.standard_normal((stimuli, features), np.float32)
@@ -44,15 +46,14 @@ def make_data(path: Path, stimuli: int, features: int, neurons: int, bins: int) 
         responses[..., index] = latent[:, :20] @ weights + 4 * rng.standard_normal(
             (stimuli, neurons)
         )
-    root["responses"] = responses
 
 
-def run(part: str, path: Path) -> float:
+def run(part: str, path: Path, number: int) -> float:
     """Seconds."""
     root = zarr.open_group(str(path), mode="r")
-    features, responses = root["features"], root["responses"][:]
+    features, responses = root["features"], root["responses"]
     stimuli, count, bins = features.shape
-    splits, _ = make_splits(stimuli)
+    splits, _ = make_splits(stimuli, number)
     method = Method("pls")
     if part == "brain-score":
         return brain_score(features[:, :, 0], responses[..., 0])
@@ -61,11 +62,11 @@ def run(part: str, path: Path) -> float:
         for index in range(bins):
             columns = range(0, count, 32768)
             gram = gram_matrix(features[:, first : first + 32768, index] for first in columns)
-            held_out(predictor(method, gram), responses[..., [index]], [], splits, 25)
+            held_out(predictor(method, gram), responses[..., index : index + 1], [], splits, 25)
     else:
         blocks = partial(bin_after_bin, features, range(bins))
         predict = streaming_predictor(method, blocks, stimuli * bins, count)
-        held_out(predict, responses, [], splits, 25)
+        held_out(predict, responses[:], [], splits, 25)
     return time.perf_counter() - start
 
 
@@ -93,14 +94,15 @@ def brain_score(features: np.ndarray, responses: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in (("stimuli", 1000), ("features", 25088), ("neurons", 100), ("bins", 20)):
+    sizes = {"stimuli": 1000, "features": 25088, "neurons": 100, "bins": 20, "splits": 10}
+    for name, value in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
     if given.data is not None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        seconds = run(given.part[0], given.data)
+        seconds = run(given.part[0], given.data, given.splits)
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(seconds, before / 1e6, after / 1e6)
         return
@@ -110,9 +112,10 @@ def main() -> None:
         took = {}
         for part in given.part:
             command = [sys.executable, __file__, "--part", part, "--data", str(data)]
+            command += ["--splits", str(given.splits)]
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             took[part], before, after = map(float, told.split())
-            fits = 1 if part == "brain-score" else given.bins * 10
+            fits = 1 if part == "brain-score" else given.bins * given.splits
             line = f"{part}: {took[part]:.1f} s for {fits} fits, peak {after:.2f} GB"
             if part != "brain-score" and "brain-score" in took:
                 line += f", {took['brain-score'] * fits / took[part]:.0f} × faster"

@@ -122,6 +122,11 @@ def list_benchmarks() -> dict[str, Listed]:
     return {one.name: one for one in listed}
 
 
+def is_package(name: str) -> bool:
+    """Whether a benchmark's name is that of a packaged recording's file (`packages`)."""
+    return name.endswith(".nc")
+
+
 def find_benchmark(name: str) -> Listed:
     """What is known of the benchmark ``name``.
 

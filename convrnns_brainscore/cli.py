@@ -440,14 +440,16 @@ def score(
     """Score models on Brain-Score's benchmarks, temporal and static."""
     from functools import partial
 
-    from convrnns_brainscore.benchmarks import find_benchmark
+    from convrnns_brainscore.benchmarks import find_benchmark, is_package
     from convrnns_brainscore.regions import region_layers
     from convrnns_brainscore.zoo import find_model, list_models
 
     names = list_models() if model == "all" else _names(_split(model), False)
-    packaged = [name for name in benchmark if name.endswith(".nc")]
+    packaged = [name for name in benchmark if is_package(name)]
     for name in benchmark:
         if name not in packaged:
+            if Path(name).is_dir():
+                raise ConvRNNError(f"{name} is a folder: name one of its <region>.nc.")
             find_benchmark(name)
         elif not Path(name).is_file():
             raise ConvRNNError(f"there is no packaged recording {name}.")

@@ -14,11 +14,15 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    OSError : the folder cannot be written.
+    OSError : the folder cannot be written; it names ``path``.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename is None or os.fspath(error.filename) != str(partial):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import pandas as pd
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 
 from convrnns_brainscore.assemblies import read_assembly, stimulus_set, write_assembly
-from convrnns_brainscore.benchmarks import load_benchmark, neural_benchmark
+from convrnns_brainscore.benchmarks import is_package, load_benchmark, neural_benchmark
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import Trials
@@ -156,11 +156,6 @@ def load_scored(name: str, metric: str | None = None) -> Any:
     if is_package(name):
         return package_benchmark(Path(name), metric)
     return load_benchmark(name)
-
-
-def is_package(name: str) -> bool:
-    """Whether a benchmark's name is a file's."""
-    return name.endswith(".nc")
 
 
 def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[str]]:

@@ -383,6 +383,7 @@ def _prepared(
         "benchmark": name,
         "benchmark_version": str(benchmark.version),
         "benchmark_identifier": str(benchmark.identifier),
+        "metric": _metric(benchmark),
         "time_bins": str(_time_bins(benchmark)),
         "data": data_digest(benchmark),
         **describe(network, shown or Presentation.default(network.name)),

@@ -71,7 +71,7 @@ def test_two_models_and_both_regions_in_one_report(lab: Path) -> None:
     assert results.models == [*MODELS, control.NAME]
     assert results.regions == ["V4", "IT"]
     known = reliability(results.root["half_correlation"].values)[:, 0]
-    v4 = results.of(results.root, "V4")
+    v4 = results.neurons("V4")
     assert np.median(known[v4]) == pytest.approx(0.76, abs=0.03)
     assert known[~v4][0] == pytest.approx(2 * 0.74 / 1.74, abs=0.03)  # of 63 repetitions
     image = predictivity(results, control.NAME, control.LAYER, "V4")

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.cli import app
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.results import Results, write_results
+from convrnns_brainscore.fits.results import Results, predictivity, read_results, write_results
 from convrnns_brainscore.report.fits import write_report
 from convrnns_brainscore.report.plots import KINDS, write_plot
 
@@ -27,7 +27,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHOLE, LESIONED = "rgc_shallow", "rgc_shallow-without-recurrence"
 
 
-def made_results(models: dict[str, dict[str, float]], neurons: int = 40, bins: int = 6) -> Results:
+def made_results(
+    models: dict[str, dict[str, float]],
+    neurons: int = 40,
+    bins: int = 6,
+    control_score: float = 0.1,
+) -> Results:
     """Fits with known scores: model → layer → r, the same for each neuron but for a little noise.
 
     The first bin is before onset; V4 and IT have half of the neurons each.
@@ -46,7 +51,7 @@ def made_results(models: dict[str, dict[str, float]], neurons: int = 40, bins: i
     halves = xr.DataArray(noise + np.float32(0.5), dims=("halving", "neuroid", "time_bin"))
     before = np.where(np.arange(bins) == 0, np.nan, 0)
     fits = {}
-    for model, layers in {**models, control.NAME: {control.LAYER: 0.1}}.items():
+    for model, layers in {**models, control.NAME: {control.LAYER: control_score}}.items():
         attributes = {"model": model.split("-")[0], "label": "made", "seen": "nothing",
                       "lesion": "recurrence" if "without" in model else "none"}  # fmt: skip
         for layer, score in layers.items():
@@ -235,9 +240,32 @@ def test_figures_for_papers(results: Results, tmp_path: Path, kind: str, suffix:
 def test_a_figure_of_another_format_or_region_is_refused(results: Results, tmp_path: Path) -> None:
     with pytest.raises(ConvRNNError, match=r"figure\.doc: expected a name that ends in \.pdf"):
         write_plot(results, "layers", tmp_path / "figure.doc")
-    with pytest.raises(ConvRNNError, match="no region V1; the results have V4, IT"):
+    with pytest.raises(ConvRNNError, match=r"unknown region 'V1'\..* Known: V4, IT"):
         write_plot(results, "layers", tmp_path / "figure.pdf", "V1")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_region_is_found_in_any_case(results: Results, tmp_path: Path) -> None:
+    write_plot(results, "over-time", tmp_path / "figure.svg", "it")
+    assert (tmp_path / "figure.svg").stat().st_size > 10_000
+
+
+def test_results_without_any_score_are_no_figure(tmp_path: Path) -> None:
+    undefined = made_results({WHOLE: {"conv3": float("nan")}}, control_score=float("nan"))
+    with pytest.raises(ConvRNNError, match="nothing to draw: no bin of V4, IT has a score"):
+        write_plot(undefined, "over-time", tmp_path / "figure.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_fits_on_disk_are_read_one_at_a_time(tmp_path: Path) -> None:
+    """A report of many models must not need all of their fits in memory."""
+    write_results(made_results({WHOLE: {"conv3": 0.3, "conv5": 0.4}}), tmp_path / "results.nc")
+    stored = read_results(tmp_path / "results.nc")
+    fit = stored.fits[WHOLE, "conv3"]
+    before = fit["r"].values
+    assert fit["r"].values is not before, "arrays are kept"
+    assert predictivity(stored, WHOLE, "conv3", "IT").r[1:] == pytest.approx(0.3, abs=0.02)
+    assert not fit["r"]._in_memory
 
 
 def test_the_command_takes_the_folder_of_a_fit(results: Results, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ from convrnns_brainscore.fits.results import (
     SCHEMA,
     STATISTICS,
     Results,
+    StoredFits,
     read_results,
     save_dataset,
     write_results,
@@ -133,17 +134,19 @@ def fit_recording(
             setting, time, cross_temporal, scratch_limit, keep_features, out, console, workers
         )
         kept = fitting.begin(settings)
-        fits: dict[tuple[str, str], xr.Dataset] = {}
+        fitted: list[tuple[str, str]] = []
         for name, load in networks.items():
             network = load()
             wanted = candidate_layers(network.model, prepared.recording.regions, layers)
-            fits |= fitting.model(name, network, wanted, kept)
-        fits[control.NAME, control.LAYER] = fitting.control(kept)
-        results = Results(_root(prepared, settings), fits)
+            fitting.model(name, network, wanted, kept)
+            fitted += product([name], wanted)
+        fitting.control(kept)
+        fitted.append((control.NAME, control.LAYER))
         if kept is None:
-            write_results(results, out / RESULTS)
+            parts = StoredFits({key: (fitting.path(*key), None) for key in fitted})
+            write_results(Results(_root(prepared, settings), parts), out / RESULTS)
         shutil.rmtree(fitting.work, ignore_errors=True)
-    return results
+    return read_results(out / RESULTS)
 
 
 @dataclass
@@ -189,15 +192,11 @@ class _Fitting:
 
     def model(
         self, name: str, network: ConvRNN, wanted: dict[str, list[str]], kept: Results | None
-    ) -> dict[tuple[str, str], xr.Dataset]:
-        """The fits of a model's layers, those that are there already and the others."""
+    ) -> None:
+        """Fit those of a model's layers that are not there already."""
         presentation = self.prepared.presentation
         made_by = {**describe(network, presentation), "label": network.label}
-        found: dict[str, xr.Dataset] = {}
-        for layer in wanted:
-            there = self._there(name, layer, made_by, kept)
-            if there is not None:
-                found[layer] = there
+        missing = [layer for layer in wanted if not self._there(name, layer, made_by, kept)]
         shifted = sorted(
             {
                 (start - latency, end - latency)
@@ -205,15 +204,11 @@ class _Fitting:
                 for start, end in self.prepared.time_bins
             }
         )
-        bins = {
-            layer: layer_bins(network.model, layer, shifted, presentation)
-            for layer in wanted
-            if layer not in found
-        }
+        bins = {layer: layer_bins(network.model, layer, shifted, presentation) for layer in missing}
         nothing = ConstantFeatures(np.empty((0, 0), np.float32))
         for layer in [layer for layer in bins if not bins[layer].averages]:
             none = self._bins(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
-            found[layer] = self._save(none.assign_attrs(made_by), name, layer)
+            self._save(none.assign_attrs(made_by), name, layer)
         limit = self.scratch_limit
         if limit is None:
             limit = int(0.8 * shutil.disk_usage(self.out).free)
@@ -236,18 +231,16 @@ class _Fitting:
                     f"{name} {layer}",
                     self.prepared.latencies,
                 )
-                found[layer] = self._save(data.assign_attrs(made_by), name, layer)
+                self._save(data.assign_attrs(made_by), name, layer)
             if not self.keep_features:
                 shutil.rmtree(store.path)
-        return {(name, layer): found[layer] for layer in wanted}
 
-    def control(self, kept: Results | None) -> xr.Dataset:
-        """The fit of the images themselves: the same features at each bin after onset."""
+    def control(self, kept: Results | None) -> None:
+        """Fit the images themselves: the same features at each bin after onset."""
         prepared = self.prepared
         made_by = {"model": control.NAME, "label": "the image itself", "seen": control.FEATURES}
-        there = self._there(control.NAME, control.LAYER, made_by, kept)
-        if there is not None:
-            return there
+        if self._there(control.NAME, control.LAYER, made_by, kept):
+            return
         features = control.image_features(prepared.stimuli["filename"], prepared.stimuli["degrees"])
         bins = LayerBins(
             (((0, 1.0),),),
@@ -256,28 +249,27 @@ class _Fitting:
         )
         regions = prepared.recording.regions
         data = self._bins(ConstantFeatures(features), bins, regions, control.NAME, latencies=())
-        return self._save(data.assign_attrs(made_by), control.NAME, control.LAYER)
+        self._save(data.assign_attrs(made_by), control.NAME, control.LAYER)
 
     def _there(
         self, model: str, layer: str, made_by: Mapping[str, Any], kept: Results | None
-    ) -> xr.Dataset | None:
-        path = self._path(model, layer)
+    ) -> bool:
+        path = self.path(model, layer)
         if kept is not None:
-            data = kept.fits[model, layer]
+            held = kept.fits[model, layer].attrs
         elif path.exists():
             with xr.open_dataset(path) as opened:
-                data = opened.load()
+                held = opened.attrs
         else:
-            return None
-        _check_same({name: data.attrs.get(name) for name in made_by}, made_by, self.out)
-        return data
+            return False
+        _check_same(held, made_by, self.out)
+        return True
 
-    def _save(self, data: xr.Dataset, model: str, layer: str) -> xr.Dataset:
-        with written_whole(self._path(model, layer)) as partial:
+    def _save(self, data: xr.Dataset, model: str, layer: str) -> None:
+        with written_whole(self.path(model, layer)) as partial:
             save_dataset(data, partial)
-        return data
 
-    def _path(self, model: str, layer: str) -> Path:
+    def path(self, model: str, layer: str) -> Path:
         return self.work / f"{model},{layer}.nc"
 
     def _bins(
@@ -569,13 +561,26 @@ def _digest(values: Any) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
+_DIGESTS = {
+    "recording": "responses",
+    "images": "images",
+    "degrees": "sizes of the images",
+    "splits": "splits",
+    "weights_sha256": "weights",
+}
+"""Settings of which only a digest is kept, and what it is of."""
+
+
 def _check_same(held: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
     for name, value in wanted.items():
-        if held.get(name) != value:
-            raise ConvRNNError(
-                f"{where} was begun with {name} {held.get(name)!r}, not {value!r}. Give another "
-                "--out, or remove it first."
-            )
+        if held.get(name) == value:
+            continue
+        other = f"{name} {held.get(name)!r}, not {value!r}"
+        if name in _DIGESTS:
+            other = f"other {_DIGESTS[name]}"
+        raise ConvRNNError(
+            f"{where} was begun with {other}. Give another --out, or remove it first."
+        )
 
 
 @contextmanager

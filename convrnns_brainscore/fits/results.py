@@ -10,6 +10,7 @@ model and layer a group ``<model>/<layer>`` with r (split, neuroid, time_bin)::
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,31 @@ NO_RESPONSES = "no responses"
 Array = NDArray[np.float64]
 
 
+class StoredFits(Mapping[tuple[str, str], xr.Dataset]):
+    """Fits in netCDF files, whose arrays are read when they are used, and not kept.
+
+    Parameters
+    ----------
+    places : model and layer → the file, and the group in it.
+    """
+
+    def __init__(self, places: Mapping[tuple[str, str], tuple[Path, str | None]]) -> None:
+        self._places = dict(places)
+        self._opened: dict[tuple[str, str], xr.Dataset] = {}
+
+    def __getitem__(self, key: tuple[str, str]) -> xr.Dataset:
+        if key not in self._opened:
+            path, group = self._places[key]
+            self._opened[key] = xr.open_dataset(path, group=group, cache=False)
+        return self._opened[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 @dataclass(frozen=True)
 class Results:
     """What ``results.nc`` holds.
@@ -60,11 +86,12 @@ class Results:
     fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
         ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (statistic × population ×
         resample × time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why
-        a bin has no score, ``note`` (neuroid × time_bin).
+        a bin has no score, ``note`` (neuroid × time_bin). Its neurons are those of its populations'
+        regions, in the recording's order.
     """
 
     root: xr.Dataset
-    fits: dict[tuple[str, str], xr.Dataset]
+    fits: Mapping[tuple[str, str], xr.Dataset]
     _summaries: dict[tuple[str, ...], Predictivity] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -85,10 +112,20 @@ class Results:
         names = list(dict.fromkeys(self.root["subject"].values[here].tolist()))
         return [ALL, *(names if len(names) > 1 else [])]
 
-    def of(self, data: xr.Dataset, region: str, subject: str = ALL) -> NDArray[np.bool_]:
-        """Which neurons of ``data`` (the root, or a fit) are a region's, or a subject's there."""
-        here = data["region"].values == region
-        return here if subject == ALL else here & (data["subject"].values == subject)
+    def neurons(self, region: str, subject: str = ALL) -> NDArray[np.bool_]:
+        """Which neurons of the recording are a region's, or a subject's there."""
+        here = self.root["region"].values == region
+        return here if subject == ALL else here & (self.root["subject"].values == subject)
+
+    def neurons_of(self, fit: xr.Dataset, region: str, subject: str = ALL) -> NDArray[np.bool_]:
+        """The same of a fit's neurons."""
+        fitted = np.isin(self.root["region"].values, regions_of(fit))
+        return self.neurons(region, subject)[fitted]
+
+
+def regions_of(fit: xr.Dataset) -> list[str]:
+    """The regions that a fit is of."""
+    return list(dict.fromkeys(fit["population_region"].values.tolist()))
 
 
 def save_dataset(data: xr.Dataset, path: Path, group: str | None = None, mode: str = "w") -> None:
@@ -111,7 +148,7 @@ def write_results(results: Results, path: Path) -> None:
 
 
 def read_results(path: Path) -> Results:
-    """What `write_results` wrote.
+    """What `write_results` wrote; fits are read when they are used.
 
     Raises
     ------
@@ -119,17 +156,13 @@ def read_results(path: Path) -> Results:
     """
     try:
         with netCDF4.Dataset(path) as opened:
-            names = [
-                (model, layer)
+            places = {
+                (model, layer): (path, f"{model}/{layer}")
                 for model in opened.getncattr("models").split(", ")
                 for layer in opened[model].groups
-            ]
+            }
         with xr.open_dataset(path) as opened:
             root = opened.load()
-        fits = {}
-        for model, layer in names:
-            with xr.open_dataset(path, group=f"{model}/{layer}") as opened:
-                fits[model, layer] = opened.load()
     except Exception as error:
         raise ConvRNNError(
             f"{path} holds no results of convrnns fit ({error}). Remove it, or give another --out."
@@ -139,7 +172,7 @@ def read_results(path: Path) -> Results:
             f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}. Remove "
             "it, or give another --out."
         )
-    return Results(root, fits)
+    return Results(root, StoredFits(places))
 
 
 @dataclass(frozen=True)
@@ -174,17 +207,18 @@ def predictivity(
 ) -> Predictivity:
     """Summarise the fit of a layer over a region's neurons, of all subjects or of one."""
     key = (model, layer, region, subject)
-    if key not in results._summaries:
-        results._summaries[key] = _predictivity(results, *key)
+    if key not in results._summaries:  # of all populations, for which the fit is read but once
+        fit = results.fits[model, layer].compute()
+        for each in regions_of(fit):
+            for whose in results.subjects(each):
+                found = _predictivity(results, fit, each, whose)
+                results._summaries[model, layer, each, whose] = found
     return results._summaries[key]
 
 
-def _predictivity(
-    results: Results, model: str, layer: str, region: str, subject: str
-) -> Predictivity:
-    fit = results.fits[model, layer]
-    here, there = (results.of(data, region, subject) for data in (fit, results.root))
-    halves = results.root["half_correlation"].values[:, there]
+def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) -> Predictivity:
+    here = results.neurons_of(fit, region, subject)
+    halves = results.root["half_correlation"].values[:, results.neurons(region, subject)]
     r = fit["r"].values[:, here]
     raw = mean(median(r, axis=1))
     ceilings = ceiling(halves)
@@ -225,7 +259,7 @@ def layers_of(results: Results, model: str, region: str) -> list[str]:
     return [
         layer
         for (name, layer), fit in results.fits.items()
-        if name == model and region in fit["region"].values
+        if name == model and region in regions_of(fit)
     ]
 
 
@@ -263,34 +297,31 @@ def noise_corrected(fit: xr.Dataset, neurons: Any = slice(None)) -> Array:
         return np.where(positive, r / np.sqrt(factors[0] * factors[1]), np.nan)
 
 
+def region_choice(results: Results, model: str, region: str) -> Choice | None:
+    """A region's layer, latency and bin, by `selection.choose`; None where nothing is defined."""
+    layers = {
+        layer: fit.isel(choosing_region=fit["choosing_region"].values.tolist().index(region))
+        for (name, layer), fit in results.fits.items()
+        if name == model and "validated" in fit and region in fit["choosing_region"].values
+    }
+    if not layers:
+        return None
+    fits = list(layers.values())
+    bins = fits[0]["choosing_bins"].values
+    kept = bins >= 0
+    validated, tested = (
+        np.stack([fit[name].values[..., kept] for fit in fits]) for name in ("validated", "tested")
+    )
+    if not np.isfinite(validated).any():
+        return None
+    latencies = [int(each) for each in fits[0]["latency"].values]
+    return choose(list(layers), latencies, bins[kept].tolist(), validated, tested)
+
+
 def region_choices(results: Results, model: str) -> dict[str, Choice]:
-    """Region → its layer, latency and bin, by `selection.choose`, where anything is defined."""
-    layers: dict[str, list[tuple[str, xr.Dataset, int]]] = {}
-    for (name, layer), fit in results.fits.items():
-        if name == model and "validated" in fit:
-            for place, region in enumerate(fit["choosing_region"].values.tolist()):
-                layers.setdefault(region, []).append((layer, fit, place))
-    found = {}
-    for region in results.regions:
-        if region in layers:
-            names, fits, places = zip(*layers[region], strict=True)
-            bins = fits[0]["choosing_bins"].values[places[0]]
-            kept = bins >= 0
-            known = np.concatenate(
-                [f["validated"].values[p] for f, p in zip(fits, places, strict=True)]
-            )
-            if not np.isfinite(known).any():
-                continue
-            found[region] = choose(
-                names,
-                [int(each) for each in fits[0]["latency"].values],
-                bins[kept].tolist(),
-                *(
-                    np.stack([f[v].values[p][..., kept] for f, p in zip(fits, places, strict=True)])
-                    for v in ("validated", "tested")
-                ),
-            )
-    return found
+    """Region → `region_choice`, where there is one."""
+    found = {region: region_choice(results, model, region) for region in results.regions}
+    return {region: choice for region, choice in found.items() if choice is not None}
 
 
 def summary(results: Results) -> pd.DataFrame:
@@ -298,7 +329,7 @@ def summary(results: Results) -> pd.DataFrame:
     rows = []
     for (model, layer), fit in results.fits.items():
         for region in results.regions:
-            if region not in fit["region"].values:
+            if region not in regions_of(fit):
                 continue
             for subject in results.subjects(region):
                 found = predictivity(results, model, layer, region, subject)

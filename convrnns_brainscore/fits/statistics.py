@@ -30,7 +30,7 @@ from convrnns_brainscore.fits.results import (
     Results,
     layers_of,
     ranked_layers,
-    region_choices,
+    region_choice,
     resampled,
 )
 
@@ -238,17 +238,19 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
 
 def _r(results: Results, fit: xr.Dataset, region: str) -> Array:
     """r of each of a region's neurons, [neuron, bin]."""
-    return mean(fit["r"].values[:, results.of(fit, region)])
+    return mean(fit["r"].values[:, results.neurons_of(fit, region)])
 
 
 def _chosen(results: Results, model: str, region: str) -> tuple[Array, Array]:
     """r [neuron, bin] of the layers that the splits chose; resamples of the one most chosen."""
-    choice = region_choices(results, model).get(region)
+    choice = region_choice(results, model, region)
     if choice is None:  # nothing to choose, such as the control
         layers = [ranked_layers(results, model, region)[0].layer] * results.root.sizes["split"]
     else:
         layers = [layer for layer, _, _ in choice.chosen]
     fits = [results.fits[model, layer] for layer in layers]
-    of_splits = [fit["r"].values[split, results.of(fit, region)] for split, fit in enumerate(fits)]
+    of_splits = [
+        fit["r"][split].values[results.neurons_of(fit, region)] for split, fit in enumerate(fits)
+    ]
     most = max(dict.fromkeys(layers), key=layers.count)
     return mean(np.stack(of_splits)), resampled(results.fits[model, most], region, statistic=MEAN)

@@ -111,7 +111,7 @@ def ceilings_page(results: Results) -> str:
         return _render("ceilings.html", example=None, min_ceiling=MIN_CEILING)
     region, model, best, time_bin = found
     fit = results.fits[model, best.layer]
-    here, there = (results.of(data, region) for data in (fit, results.root))
+    here, there = results.neurons_of(fit, region), results.neurons(region)
     halves = results.root["half_correlation"].values[:, there, time_bin]
     values = best.values
     known = noise_corrected(fit, here)[:, time_bin]
@@ -183,7 +183,7 @@ def _render(template: str, **values: Any) -> str:
 def _region(results: Results, region: str) -> dict[str, Any]:
     """What the page says of a region."""
     comparisons = compare_models(results, region)
-    neurons = int(results.of(results.root, region).sum())
+    neurons = int(results.neurons(region).sum())
     return {
         "name": region,
         "neurons": neurons,

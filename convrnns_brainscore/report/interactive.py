@@ -119,19 +119,19 @@ def single_neurons(results: Results, region: str) -> str:
     """Each neuron's r at the best bin of each model's best layer against its reliability there."""
     figure = go.Figure()
     looks = styles(results.models)
-    there = results.of(results.root, region)
+    there = results.neurons(region)
     known = reliability(results.root["half_correlation"].values[:, there])
     for model in results.models:
         best = best_layer(results, model, region)
         if best is None or best.bin is None:
             continue
         fit = results.fits[model, best.layer]
-        here = results.of(fit, region)
+        here = results.neurons_of(fit, region)
         drawn = thinned(int(here.sum()))
         names = fit["neuroid_id"].values[here][drawn].tolist()
         figure.add_scatter(
             x=_blank(known[drawn, best.bin]),
-            y=_blank(mean(fit["r"].values[:, here, best.bin])[drawn]),
+            y=_blank(mean(fit["r"][..., best.bin].values[:, here])[drawn]),
             mode="markers",
             name=f"{model} {best.layer}, {_names(results)[best.bin]}",
             text=names,
@@ -316,7 +316,9 @@ def _html(figure: go.Figure, height: int) -> str:
         hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222"}},
     )
     figure.update_xaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
-    figure.update_yaxes(gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True)
+    figure.update_yaxes(
+        gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True, exponentformat="none"
+    )
     # Named one by one: others would send the figure to a server.
     buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]]
     config = {"displaylogo": False, "responsive": True, "modeBarButtons": buttons}

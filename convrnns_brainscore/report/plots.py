@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import mean
 from convrnns_brainscore.fits.reliability import reliability
 from convrnns_brainscore.fits.results import (
     MIN_RELIABILITY,
+    Best,
     Results,
     best_layer,
     layers_of,
@@ -47,13 +48,27 @@ def write_plot(results: Results, kind: str, path: Path, region: str | None = Non
         raise ConvRNNError(f"{path}: expected a name that ends in {', '.join(FORMATS)}.")
     if not path.absolute().parent.is_dir():
         raise ConvRNNError(f"{path}: there is no folder {path.absolute().parent}.")
-    if region is not None and region not in results.regions:
-        raise ConvRNNError(f"no region {region}; the results have {', '.join(results.regions)}.")
-    figure = KINDS[kind](results, results.regions if region is None else [region])
+    regions = results.regions
+    if region is not None:
+        regions = [each for each in regions if each.casefold() == region.casefold()]
+        if not regions:
+            raise unknown("region", region, results.regions)
+    drawn = [
+        each
+        for each in regions
+        if any(_has_score(best_layer(results, model, each)) for model in results.models)
+    ]
+    if not drawn:
+        raise ConvRNNError(f"nothing to draw: no bin of {', '.join(regions)} has a score.")
+    figure = KINDS[kind](results, drawn)
     with written_whole(path) as partial:
         # No date, so that the same results give the same bytes.
         metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix)
         figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=metadata)
+
+
+def _has_score(best: Best | None) -> bool:
+    return best is not None and best.bin is not None
 
 
 def over_time_figure(results: Results, regions: list[str]) -> Figure:
@@ -91,7 +106,7 @@ def over_time_figure(results: Results, regions: list[str]) -> Figure:
         axes.set_xlim(min(edges.min(), 0), edges.max())
         axes.set_xlabel("time from image onset (ms)")
         axes.set_ylabel("r on held-out stimuli")
-        axes.legend(fontsize=7)
+        _legend(axes)
     return figure
 
 
@@ -147,7 +162,7 @@ def neurons_figure(results: Results, regions: list[str]) -> Figure:
     figure, panels = _panels(regions, (4.4, 4))
     looks = styles(results.models)
     for axes, region in zip(panels, regions, strict=True):
-        there = results.of(results.root, region)
+        there = results.neurons(region)
         known = reliability(results.root["half_correlation"].values[:, there])
         for model in results.models:
             best = best_layer(results, model, region)
@@ -156,7 +171,7 @@ def neurons_figure(results: Results, regions: list[str]) -> Figure:
             fit = results.fits[model, best.layer]
             axes.scatter(
                 known[:, best.bin],
-                mean(fit["r"].values[:, results.of(fit, region), best.bin]),
+                mean(fit["r"][..., best.bin].values[:, results.neurons_of(fit, region)]),
                 s=12,
                 alpha=0.6,
                 color=looks[model].colour,
@@ -171,7 +186,7 @@ def neurons_figure(results: Results, regions: list[str]) -> Figure:
         axes.axvline(MIN_RELIABILITY, color="0.6", linewidth=0.8, linestyle=":")
         axes.set_xlabel("split-half reliability (Spearman–Brown)")
         axes.set_ylabel("r on held-out stimuli")
-        axes.legend(fontsize=7)
+        _legend(axes)
     return figure
 
 
@@ -204,7 +219,7 @@ def differences_figure(results: Results, regions: list[str]) -> Figure:
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.set_xlabel("time from image onset (ms)")
         axes.set_ylabel("difference of r")
-        axes.legend(fontsize=7)
+        _legend(axes)
     return figure
 
 
@@ -224,3 +239,8 @@ def _panels(regions: list[str], size: tuple[float, float]) -> tuple[Figure, list
     for axes, region in zip(panels, regions, strict=True):
         axes.set_title(region)
     return figure, panels
+
+
+def _legend(axes: Axes) -> None:
+    """Below the panel, where it hides no data."""
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)

@@ -20,7 +20,7 @@ from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.zoo import find_model
 
 _COLUMNS = ["model", "benchmark", "raw", "ceiling", "ceiled", "brain_score", "counted", "formula"]
-_MADE_BY = ["weights_sha256", "lesion", "layers", "presentation", "image_duration"]
+_MADE_BY = ["metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration"]
 
 
 def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Console) -> None:
@@ -32,7 +32,7 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
     path : the CSV file.
     """
     table = Table(title="Scores")
-    for column in ("model", "weights", "benchmark"):
+    for column in ("model", "weights", "benchmark", "metric"):
         table.add_column(column, overflow="fold")
     for column in ("r", "ceiling", "ceiled", "Brain-Score's", "bins"):
         table.add_column(column, justify="right")
@@ -45,7 +45,8 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
         weights = made_by["weights"]
         if made_by["lesion"] != "none":
             weights += f", without {made_by['lesion']}"
-        table.add_row(made_by["model"], weights, record["benchmark"], *numbers, bins)
+        what = made_by["model"], weights, record["benchmark"], made_by["metric"]
+        table.add_row(*what, *numbers, bins)
     console.print(table)
     for formula in dict.fromkeys(record["formula"] for record in records):
         console.print(f"ceiled = {formula}", style="dim", soft_wrap=True)
