@@ -209,11 +209,8 @@ class _Fitting:
         for layer in [layer for layer in bins if not bins[layer].averages]:
             none = self._bins(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
             self._save(none.assign_attrs(made_by), name, layer)
-        limit = self.scratch_limit
-        if limit is None:
-            limit = int(0.8 * shutil.disk_usage(self.out).free)
         stimuli = len(self.prepared.stimuli)
-        for group in grouped(network.model, bins, stimuli, limit):
+        for group in grouped(network.model, bins, stimuli, self._scratch_limit()):
             store = FeatureStore(
                 network,
                 group,
@@ -234,6 +231,14 @@ class _Fitting:
                 self._save(data.assign_attrs(made_by), name, layer)
             if not self.keep_features:
                 shutil.rmtree(store.path)
+
+    def _scratch_limit(self) -> int:
+        """Bytes. What a fit that was interrupted left counts as free, so that the layers go in
+        the same groups again."""
+        if self.scratch_limit is not None:
+            return self.scratch_limit
+        left = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
+        return int(0.8 * (shutil.disk_usage(self.out).free + left))
 
     def control(self, kept: Results | None) -> None:
         """Fit the images themselves: the same features at each bin after onset."""
