@@ -91,7 +91,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         super().__init__(
             get_activations=None,
             preprocessing=load_images,
-            identifier=f"{identifier(network)}-{_digest(made_by)}",
+            identifier=f"{identifier_of(network)}-{_digest(made_by)}",
             batch_size=batch_size,
         )
 
@@ -314,7 +314,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         return self.network.output_shape("imnetds" if layer == LOGITS else layer)
 
 
-def identifier(network: ConvRNN) -> str:
+def identifier_of(network: ConvRNN) -> str:
     """``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where there is one."""
     label = "" if network.weights.seed is None else f"-untrained-seed{network.weights.seed}"
     if network.lesion:

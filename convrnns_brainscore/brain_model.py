@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from convrnns_brainscore.activations import (
     LOGITS,
     ActivationsExtractor,
-    identifier,
+    identifier_of,
     in_region,
 )
 from convrnns_brainscore.convrnn import ConvRNN, load_network
@@ -44,6 +44,7 @@ def load_brain_model(
     presentation: Presentation | None = None,
     region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
     lesion: Lesion | str | None = None,
+    identifier: str | None = None,
 ) -> TemporalBrainModel:
     """A published ConvRNN as a `brainscore_vision.model_interface.BrainModel`.
 
@@ -54,13 +55,14 @@ def load_brain_model(
         recordings, and in behaviour the presentation that the model was trained with.
     region_layer_map : as in `regions.region_layers`: None (one layer a region), ``"paper"``, a
         mapping or a JSON file.
+    identifier : what Brain-Score calls the subject, such as one with refitted regions.
 
     Raises
     ------
     ConvRNNError : as `load_network`; a map with regions or layers that there are not.
     """
     network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed, lesion=lesion)
-    return TemporalBrainModel(network, presentation, region_layer_map)
+    return TemporalBrainModel(network, presentation, region_layer_map, identifier)
 
 
 class TemporalBrainModel(BrainModel):  # type: ignore[misc]
@@ -72,8 +74,10 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         network: ConvRNN,
         presentation: Presentation | None = None,
         region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
+        identifier: str | None = None,
     ) -> None:
         self.network = network
+        self._identifier = identifier or identifier_of(network)
         self.region_layer_map = region_layers(network.model, region_layer_map)
         self.activations_model = ActivationsExtractor(network, presentation)
         self._region: str | None = None
@@ -82,8 +86,9 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
     @property
     def identifier(self) -> str:
-        """``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where there is one."""
-        return identifier(self.network)
+        """As it was named, or ``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where
+        there is one."""
+        return self._identifier
 
     @property
     def presentation(self) -> Presentation:

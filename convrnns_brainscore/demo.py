@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from convrnns_brainscore.activations import identifier, in_region, neuroid_assembly
+from convrnns_brainscore.activations import identifier_of, in_region, neuroid_assembly
 from convrnns_brainscore.assemblies import stimulus_set
 from convrnns_brainscore.benchmarks import neural_benchmark
 from convrnns_brainscore.checkpoints import find_checkpoint
@@ -214,7 +214,7 @@ def simulated_scores(
             made_by = {**describe(network, PRESENTATION), "max_neuroids": PROJECTED}
             name = f"simulated {region}, {PROJECTED} projected neuroids"
             summary = summarise(score, bins)
-            results.append(Result(identifier(network), name, summary, made_by, score))
+            results.append(Result(identifier_of(network), name, summary, made_by, score))
     return results, recordings
 
 

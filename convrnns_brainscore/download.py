@@ -83,9 +83,46 @@ def download(
         registry = {
             file.name: known[file]["sha256"] if file in known else None for file in _files(prefix)
         }
-        _fetch(registry, arriving, f"{base_address}/{model}", prefix.parent / RECORD, progress)
+        address = f"{base_address}/{model}"
+        source = pooch.create(arriving, address, registry=registry, retry_if_failed=RETRIES)
+        for name in registry:
+            differs = (
+                "not what was recorded at the first download. If the authors have published "
+                f"another, remove {prefix.parent / RECORD}."
+            )
+            _fetch(source, name, progress, differs)
         _keep(model, prefix, arriving, shapes, base_address)
     return True
+
+
+def download_weights(model: str, folder: Path, url: str, sha256: str) -> Path:
+    """Fetch a ``.safetensors`` of ``model`` from an address of one's own, unless it is there.
+
+    Parameters
+    ----------
+    model : a name of the zoo.
+    folder : where checkpoints lie.
+    url, sha256 : of the file, which is checked against the digest each time.
+
+    Returns
+    -------
+    Where it lies, beside the published checkpoint.
+
+    Raises
+    ------
+    ConvRNNError : the server has no such file, or is not reached, in `RETRIES` + 1 attempts; it is
+        another file than the digest says.
+    OSError : the folder cannot be written.
+    """
+    name = f"{sha256[:16]}.safetensors"
+    beside = folder / find_model(model).name
+    beside.mkdir(parents=True, exist_ok=True)
+    with FileLock(beside / f".{name}.lock"):
+        source = pooch.create(
+            beside, "", registry={name: sha256}, urls={name: url}, retry_if_failed=RETRIES
+        )
+        _fetch(source, name, False, f"not the file with the SHA-256 {sha256}.")
+    return beside / name
 
 
 @contextmanager
@@ -154,24 +191,13 @@ def _is_whole(prefix: Path) -> bool:
     return True
 
 
-def _fetch(
-    registry: dict[str, int | str | None],
-    arriving: Path,
-    address: str,
-    record: Path,
-    progress: bool,
-) -> None:
-    """The files of ``registry`` (name → SHA-256, if known) to the folder ``arriving``."""
+def _fetch(source: pooch.Pooch, name: str, progress: bool, differs: str) -> None:
+    """One file of ``source``; ``differs``: what is said of one that its digest does not fit."""
     pooch.get_logger().setLevel("WARNING")  # it would announce each file beside its bar
-    source = pooch.create(arriving, address, registry=registry, retry_if_failed=RETRIES)
-    for name in registry:
-        downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
-        try:
-            source.fetch(name, downloader=downloader)
-        except requests.RequestException as error:
-            raise ConvRNNError(f"cannot download {source.get_url(name)}: {error}") from error
-        except ValueError as error:
-            raise ConvRNNError(
-                f"{source.get_url(name)} is not what was recorded at the first download. If the "
-                f"authors have published another, remove {record}."
-            ) from error
+    downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
+    try:
+        source.fetch(name, downloader=downloader)
+    except requests.RequestException as error:
+        raise ConvRNNError(f"cannot download {source.get_url(name)}: {error}") from error
+    except ValueError as error:
+        raise ConvRNNError(f"{source.get_url(name)} is {differs}") from error

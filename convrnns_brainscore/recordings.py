@@ -105,6 +105,25 @@ class Recording:
         digest.update(repr(self.time_bins).encode())
         return digest.hexdigest()
 
+    def selected(
+        self, regions: Sequence[str] | None = None, window: TimeBin | None = None
+    ) -> Recording:
+        """What is asked of it.
+
+        Parameters
+        ----------
+        regions : None: all of them.
+        window : the one bin to average to; None: its own, or steps of 10 ms where they are finer.
+
+        Raises
+        ------
+        ConvRNNError : a region that no neuron comes from, or a window that is not covered.
+        """
+        if window is not None and not window[0] < window[1]:
+            raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
+        found = self.only(regions or self.regions)
+        return found.in_bins([window]) if window else found.no_finer_than_steps()
+
     def only(self, regions: Iterable[str]) -> Recording:
         """The neurons of some regions.
 

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 from textwrap import dedent
 
@@ -29,25 +30,58 @@ PREFIX = "convrnn_"
 REQUIREMENTS = "convrnns-brainscore\n"
 """What a machine needs that does not have this package yet, unlike one where `register` runs."""
 
+REGISTRATION = re.compile(r"model_registry\[['\"]([^'\"]+)['\"]\]")
+"""A literal registration of a model."""
+
 _SIGN = "Written by convrnns_brainscore"
 
 _MODEL = '''\
-"""The ConvRNNs of Nayebi et al. (2022), Neural Computation 34:1652, as Brain-Score subjects."""
+"""The ConvRNNs of Nayebi et al. (2022), Neural Computation 34:1652, as Brain-Score subjects.
 
+What is submitted to the leaderboard carries convrnns_brainscore (MIT licence) in the folder
+``code``, and says in ``plugin.json`` which weights are meant.
+"""
+
+import json
+import os
+import sys
 from pathlib import Path
+
+PLUGIN = Path(__file__).parent
+SUBMITTED = PLUGIN / "plugin.json"
+SETTINGS = json.loads(SUBMITTED.read_text(encoding="utf-8")) if SUBMITTED.exists() else {}
+
+if SETTINGS:
+    sys.path.insert(0, str(PLUGIN / "code"))
+if SETTINGS.get("backend") == "torch":
+    os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 def get_model(identifier):
-    """The subject, with the published weights, which are downloaded at the first time."""
-    from convrnns_brainscore import load_brain_model
+    """The subject, with its weights, which are downloaded at the first time."""
+    import convrnns_brainscore as package
     from convrnns_brainscore.checkpoints import checkpoint_folder, find_checkpoint
-    from convrnns_brainscore.download import download
+    from convrnns_brainscore.download import download, download_weights
 
-    name = identifier.removeprefix("convrnn_")
-    if find_checkpoint(checkpoint_folder(), name) is None:
-        download(name, checkpoint_folder())
-    regions = Path(__file__).parent / "region_layer_map" / f"{identifier}.json"
-    return load_brain_model(name, region_layer_map=regions)
+    if SETTINGS and package.__version__ != SETTINGS["version"]:
+        raise ImportError(
+            f"convrnns_brainscore {package.__version__} is in use, and {PLUGIN.name} needs its own "
+            f"{SETTINGS['version']}: load it in a process of its own."
+        )
+    meant = SETTINGS.get("models", {}).get(identifier, {})
+    name = meant.get("model", identifier.removeprefix("convrnn_"))
+    folder, weights = checkpoint_folder(), meant.get("weights")
+    checkpoint = None
+    if weights:
+        checkpoint = download_weights(name, folder, weights["url"], weights["sha256"])
+    elif find_checkpoint(folder, name) is None:
+        download(name, folder)
+    return package.load_brain_model(
+        name,
+        checkpoint=checkpoint,
+        region_layer_map=PLUGIN / "region_layer_map" / f"{identifier}.json",
+        identifier=identifier,
+    )
 
 
 def get_bibtex(identifier):
@@ -71,42 +105,51 @@ _TEST = '''\
 """What the plugin promises, without weights."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-MAPS = sorted((Path(__file__).parent / "region_layer_map").glob("*.json"))
+PLUGIN = Path(__file__).parent
+MAPS = sorted((PLUGIN / "region_layer_map").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", MAPS, ids=lambda path: path.stem)
 def test_each_model_has_the_regions_that_brain_score_records(path):
-    from convrnns_brainscore.zoo import list_models
-
-    assert path.stem.removeprefix("convrnn_") in list_models()
     regions = json.loads(path.read_text(encoding="utf-8"))
     assert {"V1", "V2", "V4", "IT"} <= set(regions)
 
 
 def test_each_model_is_registered_and_has_a_map():
-    import brainscore_vision
-    from brainscore_vision.models import convrnns
+    from brainscore_vision import model_registry
 
-    assert convrnns.__name__
-    registered = {name for name in brainscore_vision.model_registry if name.startswith("convrnn_")}
-    assert registered == {path.stem for path in MAPS}
+    plugin = import_module(f"brainscore_vision.models.{PLUGIN.name}").__name__
+    ours = {name for name, make in model_registry.items() if make.__module__ == plugin}
+    assert ours == {path.stem for path in MAPS}
 '''
 
 
-def plugin_files(models: Iterable[str] | None = None) -> dict[str, str]:
+def plugin_files(
+    models: Iterable[str] | None = None,
+    suffix: str = "",
+    region_layer_map: str | PathLike[str] | None = None,
+) -> dict[str, str]:
     """The plugin's files: path inside the plugin's folder → text.
 
     Parameters
     ----------
     models : names; None: all 20.
+    suffix : of the identifiers.
+    region_layer_map : as in `regions.region_layers`; regions that it leaves out keep their default.
+
+    Raises
+    ------
+    ConvRNNError : unknown model, or a map with regions or layers that there are not.
     """
     names = list_models() if models is None else [find_model(name).name for name in models]
+    identifiers = {f"{PREFIX}{name}{suffix}": find_model(name) for name in names}
     lines = "\n".join(
-        f"model_registry['{PREFIX}{name}'] = lambda: get_model('{PREFIX}{name}')" for name in names
+        f"model_registry['{each}'] = lambda: get_model('{each}')" for each in identifiers
     )
     head = dedent(f'''\
         """{_SIGN} {convrnns_brainscore.__version__}: one literal line a model, as Brain-Score's
@@ -118,10 +161,10 @@ def plugin_files(models: Iterable[str] | None = None) -> dict[str, str]:
 
         ''')
     maps = {}
-    for name in names:
-        regions = region_layers(find_model(name))
-        layers = {region: each[0] for region, each in regions.items()}
-        maps[f"region_layer_map/{PREFIX}{name}.json"] = json.dumps(layers, indent=2) + "\n"
+    for identifier, model in identifiers.items():
+        regions = {**region_layers(model), **region_layers(model, region_layer_map)}
+        layers = {region: each[0] if len(each) == 1 else each for region, each in regions.items()}
+        maps[f"region_layer_map/{identifier}.json"] = json.dumps(layers, indent=2) + "\n"
     return {"__init__.py": f"{head}{lines}\n", "model.py": _MODEL, "test.py": _TEST, **maps}
 
 
@@ -149,7 +192,7 @@ def register() -> Path:
     OSError : its folder cannot be written.
     """
     folder = _folder()
-    taken = _registered_elsewhere(folder.parent)
+    taken = registered_models(folder.parent, leave_out=PLUGIN)
     clash = [f"{PREFIX}{name}" for name in list_models() if f"{PREFIX}{name}" in taken]
     if clash:
         raise ConvRNNError(
@@ -183,14 +226,18 @@ def _folder() -> Path:
     return folder
 
 
-def _registered_elsewhere(models: Path) -> dict[str, Path]:
-    """Identifier → plugin folder, of every other model plugin."""
-    pattern = re.compile(r"model_registry\[['\"]([^'\"]+)['\"]\]")
+def registered_models(models: Path, leave_out: str = "") -> dict[str, Path]:
+    """Identifier → plugin folder, of every model plugin in a folder but one.
+
+    Parameters
+    ----------
+    models : a folder of plugins, such as Brain-Score's own.
+    """
     return {
         name: first.parent
         for first in models.glob("[!._]*/__init__.py")
-        if first.parent.name != PLUGIN
-        for name in pattern.findall(first.read_text(encoding="utf-8"))
+        if first.parent.name != leave_out
+        for name in REGISTRATION.findall(first.read_text(encoding="utf-8"))
     }
 
 

@@ -39,6 +39,7 @@ ORDER = [
     "exact",
     "scoring",
     "registry",
+    "submission",
     "simulate",
     "report",
     "demo",
@@ -63,6 +64,8 @@ BRAIN_SCORE = {
     "demo",
     "exact",
     "packages",
+    "plugin",
+    "probe",
     "scoring",
     "simulate",
 }

@@ -16,7 +16,13 @@ from PIL import Image
 from convrnns_brainscore import ConvRNNError, list_models, load_network, registry
 from convrnns_brainscore.benchmarks import brain_score_folder
 from convrnns_brainscore.checkpoints import write_safetensors
-from convrnns_brainscore.registry import plugin_files, register, unregister, write_plugin
+from convrnns_brainscore.registry import (
+    plugin_files,
+    register,
+    registered_models,
+    unregister,
+    write_plugin,
+)
 
 IN_REPOSITORY = Path(__file__).parents[1] / "model_registry" / "convrnns"
 
@@ -50,7 +56,7 @@ def test_each_model_has_one_literal_line_that_both_searches_of_brain_score_read(
 
 
 def test_no_identifier_is_taken_in_brain_score() -> None:
-    taken = registry._registered_elsewhere(brain_score_folder() / "models")
+    taken = registered_models(brain_score_folder() / "models", leave_out="convrnns")
     assert len(taken) > 700
     assert not {f"convrnn_{name}" for name in list_models()} & set(taken)
 

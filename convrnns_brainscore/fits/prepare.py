@@ -146,10 +146,7 @@ def prepare(
         networks do not have.
     """
     notes: list[str] = []
-    if window is not None and not window[0] < window[1]:
-        raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
-    recording = recording.only(regions or recording.regions)
-    recording = recording.in_bins([window]) if window else recording.no_finer_than_steps()
+    recording = recording.selected(regions, window)
     files = match_stimuli(recording.stimuli, stimuli, notes)
     table = recording.stimuli
     if image_ms is None:

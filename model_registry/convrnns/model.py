@@ -1,19 +1,49 @@
-"""The ConvRNNs of Nayebi et al. (2022), Neural Computation 34:1652, as Brain-Score subjects."""
+"""The ConvRNNs of Nayebi et al. (2022), Neural Computation 34:1652, as Brain-Score subjects.
 
+What is submitted to the leaderboard carries convrnns_brainscore (MIT licence) in the folder
+``code``, and says in ``plugin.json`` which weights are meant.
+"""
+
+import json
+import os
+import sys
 from pathlib import Path
+
+PLUGIN = Path(__file__).parent
+SUBMITTED = PLUGIN / "plugin.json"
+SETTINGS = json.loads(SUBMITTED.read_text(encoding="utf-8")) if SUBMITTED.exists() else {}
+
+if SETTINGS:
+    sys.path.insert(0, str(PLUGIN / "code"))
+if SETTINGS.get("backend") == "torch":
+    os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 def get_model(identifier):
-    """The subject, with the published weights, which are downloaded at the first time."""
-    from convrnns_brainscore import load_brain_model
+    """The subject, with its weights, which are downloaded at the first time."""
+    import convrnns_brainscore as package
     from convrnns_brainscore.checkpoints import checkpoint_folder, find_checkpoint
-    from convrnns_brainscore.download import download
+    from convrnns_brainscore.download import download, download_weights
 
-    name = identifier.removeprefix("convrnn_")
-    if find_checkpoint(checkpoint_folder(), name) is None:
-        download(name, checkpoint_folder())
-    regions = Path(__file__).parent / "region_layer_map" / f"{identifier}.json"
-    return load_brain_model(name, region_layer_map=regions)
+    if SETTINGS and package.__version__ != SETTINGS["version"]:
+        raise ImportError(
+            f"convrnns_brainscore {package.__version__} is in use, and {PLUGIN.name} needs its own "
+            f"{SETTINGS['version']}: load it in a process of its own."
+        )
+    meant = SETTINGS.get("models", {}).get(identifier, {})
+    name = meant.get("model", identifier.removeprefix("convrnn_"))
+    folder, weights = checkpoint_folder(), meant.get("weights")
+    checkpoint = None
+    if weights:
+        checkpoint = download_weights(name, folder, weights["url"], weights["sha256"])
+    elif find_checkpoint(folder, name) is None:
+        download(name, folder)
+    return package.load_brain_model(
+        name,
+        checkpoint=checkpoint,
+        region_layer_map=PLUGIN / "region_layer_map" / f"{identifier}.json",
+        identifier=identifier,
+    )
 
 
 def get_bibtex(identifier):

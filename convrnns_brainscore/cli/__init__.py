@@ -1,0 +1,64 @@
+"""The command line: ``convrnns``.
+
+Each command imports what it needs when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+import warnings
+
+import typer
+
+from convrnns_brainscore.cli import first, fits, networks, scores, submission
+from convrnns_brainscore.errors import ConvRNNError
+
+app = typer.Typer(
+    name="convrnns",
+    help="The 20 published ConvRNNs of Nayebi et al. (2022) for Brain-Score and your recordings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (
+    networks.models, networks.download, networks.convert, networks.extract,
+    scores.score, scores.benchmarks, fits.fit, fits.geometry, fits.package, fits.plot,
+    scores.describe, scores.register, first.demo,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(submission.app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; what the user can mend is one line and exit code 2.
+
+    Parameters
+    ----------
+    arguments : None: those of the process.
+    """
+    # As a cluster's scheduler ends a job: it stops as an exception does, which tidies up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(given or ["--help"], standalone_mode=False)
+    except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
+        message = str(error)
+        if isinstance(error, FileExistsError):
+            message = f"{error.filename} is there already, and is no folder: name another."
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            message = "no space left on the disk. Free some, and give the same command again."
+    except typer.Abort:
+        raise SystemExit(130) from None
+    except Exception as error:
+        # A usage error of typer's, whose class has moved between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+    else:
+        raise SystemExit(code)
+    typer.echo(f"convrnns: {message}", err=True)
+    raise SystemExit(2)

@@ -1,0 +1,197 @@
+"""Commands of networks: the list, checkpoints, features of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convrnns_brainscore.cli.options import (
+    All,
+    Checkpoints,
+    ImageOff,
+    LesionFrom,
+    LesionKind,
+    LesionLayers,
+    Models,
+    Off,
+    PresentationName,
+    Scheduler,
+    Seed,
+    StimulusDegrees,
+    Times,
+    Weights,
+)
+from convrnns_brainscore.cli.requests import (
+    checkpoints_in,
+    lesion_asked,
+    model_names,
+    network_of,
+    presentation_of,
+    split_names,
+    start_quietly,
+)
+from convrnns_brainscore.errors import ConvRNNError
+
+
+def models() -> None:
+    """List the 20 models: presentation in training, decoder, published ImageNet accuracy."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from convrnns_brainscore.zoo import MODELS
+
+    table = Table("model", "steps", "image off", "decoder", "top-1 %", "top-5 %")
+    for model in MODELS.values():
+        off = "never" if model.image_off is None else str(model.image_off)
+        accuracy = f"{model.top1:.2f}", f"{model.top5:.2f}"
+        table.add_row(model.name, str(model.times), off, model.decoder, *accuracy)
+    Console().print(table)
+
+
+def download(
+    models: Models = None,
+    all_models: All = False,
+    checkpoints: Checkpoints = None,
+    base_address: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Address of a mirror, instead of the authors'.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Download published checkpoints, and check every variable in them."""
+    names = model_names(models, all_models)
+    folder = checkpoints_in(checkpoints)
+    start_quietly()
+
+    from convrnns_brainscore.download import BASE_ADDRESS
+    from convrnns_brainscore.download import download as fetch
+
+    for name in names:
+        new = fetch(name, folder, base_address or BASE_ADDRESS, progress=True)
+        typer.echo(f"{folder / name}: {'downloaded' if new else 'there already'}, and whole")
+
+
+def convert(
+    models: Models = None,
+    all_models: All = False,
+    checkpoints: Checkpoints = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for <model>/model.safetensors. [default: that of the checkpoints]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Convert checkpoints to .safetensors: half the size, and read without TensorFlow."""
+    from convrnns_brainscore.checkpoints import checkpoint_path, how_to_get, write_safetensors
+
+    names = model_names(models, all_models)
+    folder = checkpoints_in(checkpoints)
+    bundles = [checkpoint_path(folder, name) for name in names]
+    for name, bundle in zip(names, bundles, strict=True):
+        if not bundle.with_name("model.ckpt.index").exists():
+            raise ConvRNNError(f"there is no {bundle}.index to convert. {how_to_get(name)}")
+    start_quietly()
+
+    from convrnns_brainscore.networks.build import variable_shapes
+    from convrnns_brainscore.weights import load_weights
+    from convrnns_brainscore.zoo import find_model
+
+    for name, bundle in zip(names, bundles, strict=True):
+        model = find_model(name)
+        values = load_weights(model, variable_shapes(model), checkpoint=bundle).values
+        converted = checkpoint_path(out or folder, name).with_suffix(".safetensors")
+        converted.parent.mkdir(parents=True, exist_ok=True)
+        write_safetensors(converted, name, values)
+        typer.echo(f"{converted}: {converted.stat().st_size / 1e6:.0f} MB")
+
+
+def extract(
+    model: Annotated[str, typer.Argument(help="A model; `convrnns models` lists them.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, folders of images, patterns in quotes ('photos/**/*.png'), or a "
+            ".csv with columns stimulus_id, filename and, if sizes differ, degrees."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="What to write: ….zarr or ….nc. The same command again goes on."
+        ),
+    ],
+    layers: Annotated[str, typer.Option("--layers", help="Layers, separated by commas.")],
+    presentation: Annotated[
+        PresentationName,
+        typer.Option("--presentation", help="default: as in training; neural: 100 of 260 ms."),
+    ] = PresentationName.default,
+    times: Times = None,
+    image_off: ImageOff = None,
+    off: Off = None,
+    all_times: Annotated[
+        bool, typer.Option("--all-times", help="Every step from 0, not from the layer's first.")
+    ] = False,
+    stimulus_degrees: StimulusDegrees = None,
+    lesion: LesionKind = None,
+    lesion_layers: LesionLayers = None,
+    lesion_from: LesionFrom = None,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="Leave out, and list, files that are no images."),
+    ] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", help="Images at a time. [default: 8]", show_default=False),
+    ] = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Extract time-resolved features of images to a Zarr store or a netCDF file.
+
+    Interrupted or killed, it goes on where it was when the same command is given again.
+    """
+    from convrnns_brainscore.networks.backbones import reported_steps
+    from convrnns_brainscore.stimuli import read_stimuli
+    from convrnns_brainscore.stores import check_out
+    from convrnns_brainscore.zoo import find_model
+
+    # Most of what can be wrong with a request is found before TensorFlow takes seconds to start.
+    check_out(out)
+    stimuli, left_out = read_stimuli(images, stimulus_degrees)
+    shown = presentation_of(model, presentation, times, image_off, off)
+    names = split_names(layers)
+    reported_steps(find_model(model), names, shown.times, all_times)
+    cut = lesion_asked(model, lesion, lesion_layers, lesion_from)
+    network = network_of(model, weights, seed, checkpoints, cut)
+
+    from convrnns_brainscore.cluster import workers
+    from convrnns_brainscore.convrnn import BATCH_SIZE
+    from convrnns_brainscore.features import extract as write_features
+
+    if left_out:
+        typer.echo(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
+    with workers(scheduler) as who:
+        skipped = write_features(
+            network,
+            stimuli,
+            names,
+            out,
+            shown,
+            all_times=all_times,
+            batch_size=BATCH_SIZE if batch_size is None else batch_size,
+            skip_broken=skip_broken,
+            progress=True,
+            workers=who,
+        )
+    for problem in skipped:
+        typer.echo(f"Skipped: {problem}", err=True)
+    extracted = len(stimuli) - len(skipped)
+    typer.echo(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")

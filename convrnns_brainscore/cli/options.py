@@ -1,0 +1,224 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class PresentationName(StrEnum):
+    """How the image is shown over time."""
+
+    default = "default"
+    neural = "neural"
+    constant = "constant"
+
+
+class MethodName(StrEnum):
+    """How responses are predicted from features."""
+
+    pls = "pls"
+    ridge = "ridge"
+
+
+class SolverName(StrEnum):
+    """What carries out the fits of Brain-Score's metrics."""
+
+    brainscore = "brainscore"
+    exact = "exact"
+
+
+class BackendName(StrEnum):
+    """What Keras runs on."""
+
+    tensorflow = "tensorflow"
+    torch = "torch"
+
+
+class FigureName(StrEnum):
+    """Figures of fits for papers."""
+
+    over_time = "over-time"
+    layers = "layers"
+    neurons = "neurons"
+    differences = "differences"
+
+
+class TimeName(StrEnum):
+    """Whose the weights of a fit are."""
+
+    per_bin = "per-bin"
+    shared = "shared"
+
+
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints",
+        help="Folder of the checkpoints, <model>/model.ckpt.… or <model>/model.safetensors. "
+        "[default: $CONVRNNS_CHECKPOINTS, or the user's cache folder]",
+        show_default=False,
+    ),
+]
+
+
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(help="Models; `convrnns models` lists them.", show_default=False),
+]
+
+
+All = Annotated[bool, typer.Option("--all", help="All 20 models.")]
+
+
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", help="'random': an untrained network instead of a checkpoint's weights."
+    ),
+]
+
+
+Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.")]
+
+
+Times = Annotated[int | None, typer.Option("--times", help="Number of 10 ms steps, instead.")]
+
+
+ImageOff = Annotated[
+    int | None, typer.Option("--image-off", help="Step from which the image is off, instead.")
+]
+
+
+Off = Annotated[
+    str | None,
+    typer.Option(
+        "--off",
+        help="What is shown when the image is off: a number in the normalised space (0.5, as in "
+        "training), R,G,B in 0–255, or an image file.",
+    ),
+]
+
+
+StimulusDegrees = Annotated[
+    float | None,
+    typer.Option(
+        "--stimulus-degrees",
+        help="Width of the stimuli in degrees: they are placed at that size on the model's "
+        "8-degree field, on gray. [default: they fill it]",
+        show_default=False,
+    ),
+]
+
+
+LesionKind = Annotated[
+    str | None,
+    typer.Option(
+        "--lesion",
+        help="'feedback': no long-range feedback; 'recurrence': cell states zero.",
+        show_default=False,
+    ),
+]
+
+
+LesionLayers = Annotated[
+    str | None,
+    typer.Option(
+        "--lesion-layers",
+        help="Layers of the lesion, separated by commas. [default: all that have any]",
+        show_default=False,
+    ),
+]
+
+
+LesionFrom = Annotated[
+    int | None,
+    typer.Option(
+        "--lesion-from",
+        help="Step from which the lesion holds. [default: 0]",
+        show_default=False,
+    ),
+]
+
+
+Stimuli = Annotated[
+    list[str],
+    typer.Option(
+        "--stimuli",
+        help="The stimuli: a folder of images, a pattern in quotes, or a .csv with columns "
+        "stimulus_id, filename and, if sizes differ, degrees.",
+    ),
+]
+
+
+Regions = Annotated[
+    str | None,
+    typer.Option(
+        "--regions",
+        help="Regions, separated by commas. [default: all in the recording]",
+        show_default=False,
+    ),
+]
+
+
+Window = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--window",
+        help="Average to one bin, start and end in ms. [default: the recording's bins]",
+        show_default=False,
+    ),
+]
+
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="A Dask scheduler, tcp://host:8786, whose workers do the work. [default: here]",
+        show_default=False,
+    ),
+]
+
+
+Intervals = Annotated[
+    str | None,
+    typer.Option(
+        "--intervals",
+        help="NWB: the table of presentations. [default: the one that has stimuli]",
+        show_default=False,
+    ),
+]
+
+
+StimulusColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--stimulus-column",
+        help="NWB: its column of what was shown. [default: stimulus_id, image, …]",
+        show_default=False,
+    ),
+]
+
+
+RegionOf = Annotated[
+    str | None,
+    typer.Option(
+        "--region-of",
+        help="NWB: units on electrodes of several regions: 'first' electrode's, or 'leave-out'.",
+        show_default=False,
+    ),
+]
+
+
+Locations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--location",
+        help="NWB: what the file calls an area, and its region: 'TE=IT'. As often as needed.",
+        show_default=False,
+    ),
+]

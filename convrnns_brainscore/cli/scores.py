@@ -1,0 +1,225 @@
+"""Commands of Brain-Score: benchmarks, scores, the plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convrnns_brainscore.cli.options import (
+    Checkpoints,
+    ImageOff,
+    LesionFrom,
+    LesionKind,
+    LesionLayers,
+    Off,
+    PresentationName,
+    Seed,
+    SolverName,
+    Times,
+    Weights,
+)
+from convrnns_brainscore.cli.requests import (
+    checkpoint_of,
+    checkpoints_in,
+    lesion_asked,
+    model_names,
+    network_of,
+    presentation_of,
+    quiet_brain_score,
+    split_names,
+    start_quietly,
+)
+from convrnns_brainscore.errors import ConvRNNError
+
+
+def score(
+    model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
+    benchmark: Annotated[
+        list[str],
+        typer.Argument(
+            help="Benchmarks; `convrnns benchmarks` lists them. Or ….nc of `convrnns package`."
+        ),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="Of packaged recordings: pls, ridge, spantime_pls or spantime_ridge. [default: "
+            "pls for one time bin, spantime_pls for several]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the scores; the same command goes on there.")
+    ] = Path("scores"),
+    presentation: Annotated[
+        PresentationName | None,
+        typer.Option(
+            "--presentation",
+            help="[default: neural, the image on for as long as the benchmark's; for behaviour as "
+            "in training]",
+            show_default=False,
+        ),
+    ] = None,
+    times: Times = None,
+    image_off: ImageOff = None,
+    off: Off = None,
+    region_layer_map: Annotated[
+        str | None,
+        typer.Option(
+            "--region-layer-map",
+            help="'paper' (several layers a region) or a JSON file, region → layer or layers. "
+            "[default: one layer a region]",
+            show_default=False,
+        ),
+    ] = None,
+    max_neuroids: Annotated[
+        int | None,
+        typer.Option(
+            "--max-neuroids",
+            help="Project each bin's features to so many, at random. [default: all of them]",
+            show_default=False,
+        ),
+    ] = None,
+    solver: Annotated[
+        SolverName,
+        typer.Option(
+            "--solver",
+            help="brainscore: its metric as it is; exact: with its splits and correlation, and our "
+            "fits, in less time and memory.",
+        ),
+    ] = SolverName.brainscore,
+    lesion: LesionKind = None,
+    lesion_layers: LesionLayers = None,
+    lesion_from: LesionFrom = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Score models on Brain-Score's benchmarks, temporal and static."""
+    from functools import partial
+
+    from convrnns_brainscore.benchmarks import find_benchmark, is_package
+    from convrnns_brainscore.regions import region_layers
+    from convrnns_brainscore.zoo import find_model, list_models
+
+    names = list_models() if model == "all" else model_names(split_names(model), False)
+    packaged = [name for name in benchmark if is_package(name)]
+    for name in benchmark:
+        if name not in packaged:
+            if Path(name).is_dir():
+                raise ConvRNNError(f"{name} is a folder: name one of its <region>.nc.")
+            find_benchmark(name)
+        elif not Path(name).is_file():
+            raise ConvRNNError(f"there is no packaged recording {name}.")
+    if metric is not None and not packaged:
+        raise ConvRNNError("--metric is of packaged recordings; Brain-Score's have their own.")
+    shown = None
+    if any(each is not None for each in (presentation, times, image_off, off)):
+        if presentation is None and image_off is None:
+            raise ConvRNNError(
+                "--times and --off change when a benchmark's images go: say when, with --image-off "
+                "or --presentation."
+            )
+        shown = presentation_of(
+            names[0], presentation or PresentationName.neural, times, image_off, off
+        )
+        if presentation is PresentationName.default and len(names) > 1:
+            raise ConvRNNError(
+                "--presentation default differs between models: score one at a time."
+            )
+    for name in names:
+        region_layers(find_model(name), region_layer_map)
+        if weights is None:
+            checkpoint_of(checkpoints_in(checkpoints), name)
+    quiet_brain_score()
+    networks = {
+        name: partial(
+            network_of,
+            name,
+            weights,
+            seed,
+            checkpoints,
+            lesion_asked(name, lesion, lesion_layers, lesion_from),
+        )
+        for name in names
+    }
+    start_quietly()
+
+    from convrnns_brainscore.packages import load_scored
+    from convrnns_brainscore.report.figures import score_figure
+    from convrnns_brainscore.report.tables import score_table, wide_console
+    from convrnns_brainscore.scoring import score_many
+
+    records, failures = [], []
+    for outcome in score_many(
+        networks,
+        list(dict.fromkeys(benchmark)),
+        out,
+        load=partial(load_scored, metric=metric),
+        presentation=shown,
+        region_layer_map=region_layer_map,
+        max_neuroids=max_neuroids,
+        solver=solver.value,
+    ):
+        if isinstance(outcome, dict):
+            records.append(outcome)
+            typer.echo(f"{outcome['file']}", err=True)
+            if outcome["bins"]:
+                score_figure([outcome], Path(outcome["file"]).with_suffix(".png"))
+        else:
+            failed, name, error = outcome
+            first = (str(error).splitlines() or [""])[0]
+            kind = "" if isinstance(error, ConvRNNError) else f"{type(error).__name__}: "
+            failures.append(f"{failed} on {name}: {kind}{first}")
+            typer.echo(f"convrnns: {failures[-1]}", err=True)
+    if records:
+        score_table(records, out / "scores.csv", wide_console())
+    if failures:
+        raise ConvRNNError(f"{len(failures)} of {len(failures) + len(records)} scores failed.")
+
+
+def benchmarks(
+    temporal: Annotated[
+        bool, typer.Option("--temporal", help="Only those with several time bins.")
+    ] = False,
+    model: Annotated[
+        str, typer.Option("--model", help="Whose memory and time are estimated.")
+    ] = "rgc_intermediate",
+) -> None:
+    """List Brain-Score's benchmarks: region, bins, image duration, metric, and what they cost."""
+    from convrnns_brainscore.benchmarks import list_benchmarks, matmul_rate
+    from convrnns_brainscore.report.tables import benchmark_list, wide_console
+    from convrnns_brainscore.zoo import find_model
+
+    find_model(model)
+    listed = [one for one in list_benchmarks().values() if one.bins > 1 or not temporal]
+    wide_console().print(benchmark_list(listed, model, matmul_rate()))
+
+
+def describe(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Features (.zarr, .nc), a score (.json, .nc) or fits (results.nc)."),
+    ],
+) -> None:
+    """Tell all that made a stored number: model, weights, presentation, versions."""
+    from convrnns_brainscore.provenance import read_provenance
+
+    for name, value in read_provenance(file).items():
+        typer.echo(f"{name}: {value}")
+
+
+def register(
+    remove: Annotated[bool, typer.Option("--remove", help="Take them away again.")] = False,
+) -> None:
+    """Have Brain-Score on this machine find the 20 models, as convrnn_<model>."""
+    from convrnns_brainscore import registry
+
+    if remove:
+        typer.echo(f"removed {registry.unregister()}")
+        return
+    typer.echo(f"20 models, convrnn_<model>, in {registry.register()}")
+    typer.echo("brainscore_vision.load_model('convrnn_rgc_intermediate') finds them.")

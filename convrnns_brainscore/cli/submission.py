@@ -1,0 +1,168 @@
+"""``convrnns submission``: build the zip for the leaderboard, and check one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convrnns_brainscore.cli.options import All, BackendName, Models
+from convrnns_brainscore.cli.requests import model_names, quiet_brain_score
+from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.submission.build import Weights
+
+app = typer.Typer(
+    name="submission",
+    help="Build the zip for Brain-Score's leaderboard, and check one as the server would.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option("--out", help="The zip to write.")],
+    models: Models = None,
+    all_models: All = False,
+    backend: Annotated[
+        BackendName,
+        typer.Option("--backend", help="Of Keras. With torch, Kar2019-ost cannot be scored."),
+    ] = BackendName.tensorflow,
+    region_layer_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--region-layer-map",
+            help="JSON file of `convrnns fit`. [default: one layer a region]",
+            show_default=False,
+        ),
+    ] = None,
+    suffix: Annotated[
+        str,
+        typer.Option(
+            "--suffix",
+            help="'_mylab': of the identifiers and the plugin. Brain-Score takes each name once.",
+        ),
+    ] = "",
+    weights_url: Annotated[
+        str | None,
+        typer.Option(
+            "--weights-url",
+            help="https://…/….safetensors of `convrnns convert`; {model} in it stands for the "
+            "model's name. [default: the published checkpoints]",
+            show_default=False,
+        ),
+    ] = None,
+    sha256: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sha256",
+            help="Of what is at --weights-url; for several models MODEL=DIGEST, once for each.",
+            show_default=False,
+        ),
+    ] = None,
+    metadata: Annotated[
+        bool,
+        typer.Option("--metadata", help="Add metadata.yml, which is reviewed before the merge."),
+    ] = False,
+) -> None:
+    """Build a submission; the same input gives the same bytes."""
+    from convrnns_brainscore.submission.build import build as write
+
+    names = model_names(models, all_models)
+    quiet_brain_score()
+    identifiers = write(
+        names,
+        out,
+        backend=backend.value,
+        suffix=suffix,
+        region_layer_map=region_layer_map,
+        weights=_weights(names, weights_url, sha256 or []),
+        metadata=metadata,
+    )
+    typer.echo(f"{out}: {', '.join(identifiers)}")
+    typer.echo(f"`convrnns submission check {out}` says what the server would say.")
+
+
+@app.command()
+def check(
+    archive: Annotated[Path, typer.Argument(metavar="ZIP", help="The submission.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="'random': untrained weights stand in for those that would be fetched.",
+            show_default=False,
+        ),
+    ] = None,
+    environment: Annotated[
+        Path | None,
+        typer.Option(
+            "--environment",
+            help="Folder for the environment, kept for the next check. [default: a temporary one]",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", help="Write the findings there, for other programs.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Check a submission in a fresh environment; exit code 1 where something is to be mended."""
+    if weights not in (None, "random"):
+        raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
+    quiet_brain_score()
+
+    from rich.console import Console
+
+    from convrnns_brainscore.submission.check import check as look
+    from convrnns_brainscore.submission.report import print_findings, write_findings
+
+    findings = look(
+        archive,
+        random_weights=weights == "random",
+        environment=environment,
+        say=lambda what: typer.echo(f"… {what}", err=True),
+    )
+    print_findings(findings, Console())
+    if report is not None:
+        write_findings(findings, report)
+    if findings.failed:
+        raise typer.Exit(1)
+
+
+def _weights(names: list[str], url: str | None, digests: list[str]) -> dict[str, Weights]:
+    """Model → where its weights are and their digest, if an address was given."""
+    from convrnns_brainscore.submission.build import Weights
+
+    if url is None:
+        if digests:
+            raise ConvRNNError("--sha256 is of what is at --weights-url: give that too.")
+        return {}
+    if len(names) > 1 and "{model}" not in url:
+        raise ConvRNNError(
+            f"--weights-url {url}: one file for several models; put {{model}} in it."
+        )
+    if len(names) == 1 and len(digests) == 1 and "=" not in digests[0]:
+        given = {names[0]: digests[0]}
+    else:
+        given = dict(each.partition("=")[::2] for each in digests)
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise ConvRNNError(
+            f"--sha256 of {missing[0]} is missing: give {missing[0]}=DIGEST (sha256sum prints it)."
+        )
+    strangers = sorted(set(given) - set(names))
+    if strangers:
+        raise ConvRNNError(f"--sha256 of {strangers[0]}, which is not submitted.")
+    return {
+        name: Weights(re.sub(r"\{model\}", name, url), given[name].strip().lower())
+        for name in names
+    }

@@ -1,0 +1,131 @@
+"""A zip from anywhere: what is in it, read without trusting it."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from convrnns_brainscore.submission.findings import Findings
+
+MOST_FILES = 2_000
+MOST_BYTES = 50_000_000
+"""Of all files, unpacked."""
+
+LARGEST = 5_000_000
+"""Bytes of one file: weights are fetched, not packed."""
+
+MOST_COMPRESSED = 200
+"""Times smaller than its content: beyond this it is a zip bomb."""
+
+UNTIDY = {
+    "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__", ".git", ".gitignore",
+    ".ipynb_checkpoints", ".idea", ".vscode", ".pytest_cache", ".mypy_cache", ".ruff_cache",
+}  # fmt: skip
+"""Names of files and folders that a machine leaves behind."""
+
+
+def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
+    """The files of a zip, path → content, without what is only untidy.
+
+    Nothing is written. Where something would be unsafe to unpack, nothing is returned.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        findings.fail("zip", f"{path} is no zip file ({error}): build it anew.")
+        return {}
+    with archive:
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        if not entries:
+            findings.fail("zip", "it holds no files.")
+            return {}
+        problems = [*_limits(entries), *(p for e in archive.infolist() if (p := _unsafe(e)))]
+        problems += _alike([entry.filename for entry in entries])
+        for problem in problems:
+            findings.fail("zip", problem)
+        if problems:
+            return {}
+        untidy = [entry for entry in entries if UNTIDY & set(PurePosixPath(entry.filename).parts)]
+        if untidy:
+            names = ", ".join(entry.filename for entry in untidy[:3])
+            findings.note("zip", f"{len(untidy)} files that nobody needs, such as {names}.")
+        files = {}
+        for entry in entries:
+            if entry in untidy:
+                continue
+            try:
+                with archive.open(entry) as opened:
+                    # The size that it declares may be a lie.
+                    content = opened.read(LARGEST + 1)
+            except (
+                zipfile.BadZipFile,
+                OSError,
+                EOFError,
+                ValueError,
+                NotImplementedError,
+            ) as error:
+                findings.fail("zip", f"{entry.filename} is damaged ({error}): build it anew.")
+                return {}
+            if len(content) > LARGEST:
+                findings.fail("zip", f"{entry.filename} holds more than the zip declares.")
+                return {}
+            files[entry.filename] = content
+    findings.passed("zip", f"{len(files)} files, {sum(map(len, files.values())) / 1e3:.0f} kB")
+    return files
+
+
+def unpack(files: dict[str, bytes], folder: Path) -> None:
+    """Write the files that `read_archive` found below ``folder``."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _limits(entries: list[zipfile.ZipInfo]) -> list[str]:
+    problems = []
+    if len(entries) > MOST_FILES:
+        problems.append(f"{len(entries)} files; at most {MOST_FILES} are taken.")
+    total = sum(entry.file_size for entry in entries)
+    if total > MOST_BYTES:
+        problems.append(f"{total / 1e6:.0f} MB unpacked; at most {MOST_BYTES / 1e6:.0f} are taken.")
+    for entry in entries:
+        if entry.file_size > LARGEST:
+            problems.append(
+                f"{entry.filename} has {entry.file_size / 1e6:.0f} MB; at most "
+                f"{LARGEST / 1e6:.0f} are taken. Weights are fetched when a model is loaded."
+            )
+        if entry.file_size > MOST_COMPRESSED * max(entry.compress_size, 1):
+            problems.append(f"{entry.filename} is a zip bomb: it grows beyond all measure.")
+    return problems
+
+
+def _unsafe(entry: zipfile.ZipInfo) -> str:
+    """Why an entry must not be unpacked, or nothing."""
+    name = entry.orig_filename
+    parts = PurePosixPath(name).parts
+    if name.startswith(("/", "~")) or "\\" in name or (parts and parts[0].endswith(":")):
+        return f"{name!r} is an absolute path, or one of Windows: pack relative ones, with '/'."
+    if ".." in parts:
+        return f"{name!r} leaves the folder."
+    if any(ord(character) < 32 for character in name):
+        return f"{name!r} has control characters in its name."
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"{name!r} is a link or no plain file: pack what it points to."
+    if entry.flag_bits & 0x1:
+        return f"{name!r} is encrypted."
+    return ""
+
+
+def _alike(names: list[str]) -> list[str]:
+    """Names that are there twice, or would be one file where case doesn't count."""
+    seen: dict[str, str] = {}
+    problems = []
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if seen[name.casefold()] is not name:
+            how = "twice" if other == name else f"beside {other}"
+            problems.append(f"{name} is there {how}.")
+    return problems

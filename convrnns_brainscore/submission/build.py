@@ -1,0 +1,241 @@
+"""Build the zip that the Brain-Score website takes.
+
+It holds one plugin, ``models/<plugin>/…``, which is self-contained: this package's code travels in
+it, the server installs its requirements, and weights are fetched when a model is first loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import requires
+from math import prod
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import convrnns_brainscore
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.registry import PLUGIN, PREFIX, plugin_files
+from convrnns_brainscore.zoo import find_model
+
+BACKENDS = ("tensorflow", "torch")
+
+SETTINGS = "plugin.json"
+"""Beside the plugin's ``__init__.py``: backend, and each model's weights."""
+
+CODE = "code"
+"""The folder in the plugin where this package's code lies."""
+
+_PACKAGE = "convrnns_brainscore"
+
+_ENTRIES = ("__init__", "brain_model", "checkpoints", "download")
+"""Modules that the plugin imports."""
+
+_NEEDED = ("dask", "filelock", "keras", "pooch", "rich", "safetensors", "zarr")
+"""What their code needs beside Brain-Score's own requirements, and TensorFlow."""
+
+_LINK = "https://github.com/brain-score/vision/tree/master/brainscore_vision/models"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights at an address of the submitter's.
+
+    Attributes
+    ----------
+    url : ``https://…`` of a ``.safetensors`` of `convrnns convert`.
+    sha256 : 64 hexadecimal digits.
+
+    Raises
+    ------
+    ConvRNNError : it is no such address, or no such digest.
+    """
+
+    url: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"https?://[^/\s]+/\S*\.safetensors", self.url):
+            raise ConvRNNError(
+                f"weights at {self.url!r}: expected https://…/….safetensors (`convrnns convert`)."
+            )
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ConvRNNError(
+                f"SHA-256 {self.sha256!r} of {self.url}: expected 64 hexadecimal digits, as "
+                "`sha256sum` prints."
+            )
+
+
+def build(
+    models: Sequence[str],
+    out: Path,
+    *,
+    backend: str = "tensorflow",
+    suffix: str = "",
+    region_layer_map: str | PathLike[str] | None = None,
+    weights: Mapping[str, Weights] | None = None,
+    metadata: bool = False,
+) -> list[str]:
+    """Write a submission; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    models : names of the zoo.
+    out : ``….zip``.
+    backend : Keras' ``"tensorflow"`` or ``"torch"``.
+    suffix : of the identifiers and of the plugin's name; Brain-Score takes each name once.
+    region_layer_map : as in `regions.region_layers`, for all models.
+    weights : model → where its weights are; of others, the published ones are fetched.
+    metadata : add ``metadata.yml``, which has to be reviewed before a submission is merged.
+
+    Returns
+    -------
+    Identifiers in Brain-Score.
+
+    Raises
+    ------
+    ConvRNNError : unknown models or layers, or settings that do not go together.
+    OSError : ``out`` cannot be written.
+    """
+    if out.suffix != ".zip":
+        raise ConvRNNError(f"--out {out}: expected a name that ends in .zip.")
+    files = submission_files(
+        models,
+        backend=backend,
+        suffix=suffix,
+        region_layer_map=region_layer_map,
+        weights=weights or {},
+        metadata=metadata,
+    )
+    with written_whole(out) as partial:
+        write_zip(files, partial)
+    return list(json.loads(files[f"{_folder(suffix)}/{SETTINGS}"])["models"])
+
+
+def submission_files(
+    models: Sequence[str],
+    *,
+    backend: str,
+    suffix: str,
+    region_layer_map: str | PathLike[str] | None,
+    weights: Mapping[str, Weights],
+    metadata: bool,
+) -> dict[str, str]:
+    """Path in the zip → text; parameters as of `build`."""
+    if backend not in BACKENDS:
+        raise ConvRNNError(f"backend {backend!r}: expected {' or '.join(BACKENDS)}.")
+    if not re.fullmatch(r"(_\w+)?", suffix, re.ASCII):
+        raise ConvRNNError(f"suffix {suffix!r}: expected '_' and letters, digits or '_'.")
+    names = [find_model(name).name for name in dict.fromkeys(models)]
+    if not names:
+        raise ConvRNNError("name one or more models, or give --all.")
+    strangers = sorted(set(weights) - set(names))
+    if strangers:
+        raise ConvRNNError(f"weights of {', '.join(strangers)}, which is not submitted.")
+    settings: dict[str, Any] = {
+        "version": convrnns_brainscore.__version__,
+        "backend": backend,
+        "models": {
+            f"{PREFIX}{name}{suffix}": {
+                "model": name,
+                "weights": asdict(weights[name]) if name in weights else None,
+            }
+            for name in names
+        },
+    }
+    # Only the published bundles need TensorFlow to be read.
+    tensorflow = backend == "tensorflow" or set(names) - set(weights)
+    plugin = {
+        **plugin_files(names, suffix, region_layer_map),
+        SETTINGS: json.dumps(settings, indent=1) + "\n",
+        "requirements.txt": _requirements([*_NEEDED, *(["tensorflow"] if tensorflow else [])]),
+        **{f"{CODE}/{name}": text for name, text in needed_code().items()},
+    }
+    if metadata:
+        plugin["metadata.yml"] = _metadata(settings["models"], _folder(suffix))
+    return {f"{_folder(suffix)}/{name}": text for name, text in plugin.items()}
+
+
+def write_zip(files: Mapping[str, str | bytes], path: Path) -> None:
+    """A zip of ``files`` that depends on them alone: no dates, no owners, not compressed (what zlib
+    makes differs between its versions)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # of 1980
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            archive.writestr(entry, files[name])
+
+
+def needed_code() -> dict[str, str]:
+    """The modules of this package that a plugin needs: path → text.
+
+    Those that its modules import, and those that these import, inside functions as well.
+    """
+    root = Path(__file__).parents[1]
+    waiting, found = [_PACKAGE, *(f"{_PACKAGE}.{entry}" for entry in _ENTRIES[1:])], {}
+    while waiting:
+        module = waiting.pop()
+        path = _file_of(root, module)
+        if path is None or path in found:
+            continue
+        found[path] = path.read_text(encoding="utf-8")
+        waiting.append(module.rpartition(".")[0])  # a module's package is imported with it
+        for node in ast.walk(ast.parse(found[path])):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
+                waiting += [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [a.name for a in node.names if a.name.startswith(_PACKAGE)]
+    return {f"{_PACKAGE}/{path.relative_to(root).as_posix()}": text for path, text in found.items()}
+
+
+def _file_of(root: Path, module: str) -> Path | None:
+    """A module's file; None: it is none of this package's."""
+    path = root.joinpath(*module.split(".")[1:]) if module else root / "none"
+    candidates = [path / "__init__.py", path.with_suffix(".py")]
+    return next((each for each in candidates if each.is_file()), None)
+
+
+def _folder(suffix: str) -> str:
+    return f"models/{PLUGIN}{suffix}"
+
+
+def _requirements(names: Sequence[str]) -> str:
+    """Lines of ``requirements.txt``, with this package's own bounds."""
+    bounds = {}
+    for line in requires("convrnns-brainscore") or ():
+        if "extra ==" not in line:
+            bounds[re.split(r"[<>=!~;\[ ]", line)[0].lower()] = line.partition(";")[0].strip()
+    return "".join(f"{bounds[name]}\n" for name in sorted(names))
+
+
+def _metadata(models: Mapping[str, Any], folder: str) -> str:
+    """Brain-Score's ``metadata.yml``."""
+    from convrnns_brainscore.networks.build import variable_shapes
+
+    entries = {}
+    for identifier, meant in models.items():
+        total = sum(map(prod, variable_shapes(find_model(meant["model"])).values()))
+        entries[identifier] = {
+            "architecture": "DCNN, RNN, SKIP_CONNECTIONS",
+            "model_family": "ConvRNN",
+            "total_parameter_count": total,
+            "trainable_parameter_count": None,
+            "total_layers": None,
+            "trainable_layers": None,
+            "model_size_mb": round(4 * total / 1e6, 2),
+            "training_dataset": "ImageNet",
+            "task_specialization": None,
+            "brainscore_link": f"{_LINK}/{Path(folder).name}",
+            "huggingface_link": None,
+            "extra_notes": "Nayebi et al. 2022, doi:10.1162/neco_a_01506",
+            "runnable": True,
+        }
+    return yaml.safe_dump({"models": entries}, sort_keys=False)

@@ -1,0 +1,239 @@
+"""Check a submission as the server would, and further."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+from convrnns_brainscore.benchmarks import brain_score_folder
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.submission import probe
+from convrnns_brainscore.submission.archive import read_archive, unpack
+from convrnns_brainscore.submission.build import CODE, SETTINGS
+from convrnns_brainscore.submission.environment import Environment, make_environment
+from convrnns_brainscore.submission.findings import Finding, Findings
+from convrnns_brainscore.submission.plugin import Plugin, check_plugin, find_plugins
+
+ANNOUNCEMENT = (
+    "Brain-Score removed its TensorFlow and Keras wrappers in 2.1 (github.com/brain-score/vision, "
+    "pull request 1199) and announced PyTorch only; plugins of TensorFlow have failed on the "
+    "server before (issues 522, 526). Ask the maintainers in an issue there before you submit one."
+)
+
+_MAKE_WEIGHTS = """
+import sys
+from pathlib import Path
+code, out, *names = sys.argv[1:]
+sys.path.insert(0, code)
+from convrnns_brainscore import load_network
+from convrnns_brainscore.checkpoints import write_safetensors
+for name in names:
+    values = load_network(name, weights="random", seed=0).weights.values
+    write_safetensors(Path(out) / f"{name}.safetensors", name, values)
+"""
+
+Say = Callable[[str], None]
+
+
+def check(
+    path: Path,
+    *,
+    random_weights: bool = False,
+    environment: Path | None = None,
+    say: Say = lambda _: None,
+) -> Findings:
+    """Check a zip: its files, and, where these are in order, in an environment of its own.
+
+    Parameters
+    ----------
+    path : the zip.
+    random_weights : untrained weights from this machine stand in for those that the server would
+        fetch; what follows from that is said.
+    environment : a folder to make the environment in, and to keep it for the next check; None: one
+        that is removed at the end.
+    say : is told what is being done.
+
+    Raises
+    ------
+    ConvRNNError : there is no such file, or no environment can be made.
+    """
+    if not path.is_file():
+        raise ConvRNNError(f"there is no file {path}.")
+    findings = Findings()
+    files = read_archive(path, findings)
+    plugins = find_plugins(files, findings) if files else []
+    for plugin in plugins:
+        check_plugin(plugin, brain_score_folder() / "models", findings)
+    names = [name for plugin in plugins for name in plugin.identifiers]
+    for name in sorted({each for each in names if names.count(each) > 1}):
+        findings.fail("names", f"{name} is registered by several plugins of this zip.")
+    if findings.failed:
+        findings.unchecked("running", "no model was loaded: mend what is above first.")
+        return findings
+    with TemporaryDirectory() as scratch:
+        say("making an environment as the server does (some GB, minutes)")
+        made = make_environment(environment or Path(scratch) / "environment")
+        for plugin in plugins:
+            with _in_brain_score(made, plugin) as folder:
+                _run(made, plugin, folder, random_weights, Path(scratch), findings, say)
+    if any("tensorflow" in (plugin.text("requirements.txt") or "") for plugin in plugins):
+        findings.note("TensorFlow", ANNOUNCEMENT)
+    return findings
+
+
+@contextmanager
+def _in_brain_score(environment: Environment, plugin: Plugin) -> Iterator[Path]:
+    """The plugin among the environment's model plugins."""
+    folder = environment.brain_score / "models" / plugin.name
+    shutil.rmtree(folder, ignore_errors=True)
+    unpack(dict(plugin.files), folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(
+    environment: Environment,
+    plugin: Plugin,
+    folder: Path,
+    random_weights: bool,
+    scratch: Path,
+    findings: Findings,
+    say: Say,
+) -> None:
+    """Install a plugin, and run Brain-Score's tests, the plugin's own, and ours."""
+    say(f"{plugin.name}: installing what it needs")
+    for arguments in (
+        [str(folder)] if (folder / "setup.py").exists() else [],
+        ["--requirement", str(folder / "requirements.txt")]
+        if (folder / "requirements.txt").exists()
+        else [],
+    ):
+        told = environment.install(*arguments) if arguments else None
+        if told and not told.ok:
+            findings.fail("installing", f"{plugin.name}: {told.last_line}")
+            return
+    told = environment.run("-c", "import brainscore_vision, numpy; print(numpy.__version__)")
+    if not told.ok:
+        findings.fail(
+            "installing",
+            f"{plugin.name}: Brain-Score cannot be imported any more: {told.last_line}",
+        )
+        return
+    findings.passed("installing", f"{plugin.name}, beside Brain-Score and numpy {told.last_line}")
+    cache = scratch / f"cache of {plugin.name}"
+    variables = {
+        "CONVRNNS_CHECKPOINTS": str(cache / "checkpoints"),
+        "RESULTCACHING_HOME": str(cache / "results"),
+    }
+    with _stand_in(environment, plugin, folder, random_weights, cache, findings, say) as ready:
+        if not ready:
+            return
+        generic = environment.brain_score / "model_helpers" / "generic_plugin_tests.py"
+        say(f"{plugin.name}: Brain-Score's generic plugin tests")
+        _tests(
+            "generic tests", environment, findings, variables,
+            str(generic), "--plugin_directory", str(folder),
+        )  # fmt: skip
+        say(f"{plugin.name}: its own tests")
+        _tests("plugin's tests", environment, findings, variables, str(folder / "test.py"))
+        say(f"{plugin.name}: {len(plugin.identifiers)} models over time, and loaded again")
+        told = environment.run(Path(probe.__file__), plugin.name, *plugin.identifiers, **variables)
+        lines = [line for line in told.text.splitlines() if line.startswith('{"check"')]
+        findings.found += [Finding(**json.loads(line)) for line in lines]
+        if not told.ok or not lines:
+            findings.fail("model", f"{plugin.name}: the process ended: {told.last_line}")
+
+
+def _tests(
+    check: str,
+    environment: Environment,
+    findings: Findings,
+    variables: dict[str, str],
+    *arguments: str,
+) -> None:
+    """Run pytest as the server does; each failure is a finding."""
+    told = environment.run(
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "not slow",
+        "-rf",
+        "-p",
+        "no:cacheprovider",
+        *arguments,
+        **variables,
+    )
+    if told.ok:
+        findings.passed(check, told.last_line.strip("= "))
+        return
+    failed = re.findall(r"^(?:FAILED|ERROR) \S*?([^/\s]+\.py\S* .*)$", told.text, re.MULTILINE)
+    for line in failed or [told.last_line]:
+        findings.fail(check, line)
+
+
+@contextmanager
+def _stand_in(
+    environment: Environment,
+    plugin: Plugin,
+    folder: Path,
+    wanted: bool,
+    cache: Path,
+    findings: Findings,
+    say: Say,
+) -> Iterator[bool]:
+    """Have the plugin fetch random weights from this machine, if wanted; whether it can be run."""
+    if not wanted:
+        yield True
+        return
+    settings = plugin.settings
+    if settings is None:
+        findings.fail(
+            "weights",
+            f"{plugin.name} has no {SETTINGS}: random weights cannot stand in for its own.",
+        )
+        yield False
+        return
+    say(f"{plugin.name}: random weights")
+    served = cache / "served"
+    served.mkdir(parents=True)
+    names = sorted({meant["model"] for meant in settings["models"].values()})
+    variables = {"KERAS_BACKEND": settings["backend"]}
+    told = environment.run("-c", _MAKE_WEIGHTS, folder / CODE, served, *names, **variables)
+    if not told.ok:
+        findings.fail("model", f"{plugin.name}: no network can be made: {told.last_line}")
+        yield False
+        return
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(served)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    for meant in settings["models"].values():
+        file = served / f"{meant['model']}.safetensors"
+        meant["weights"] = {
+            "url": f"http://127.0.0.1:{server.server_port}/{file.name}",
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        }
+    (folder / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+    findings.unchecked(
+        "weights", f"{plugin.name}: its weights were not fetched; random ones stood in for them."
+    )
+    try:
+        yield True
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: the report has what matters."""

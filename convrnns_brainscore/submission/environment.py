@@ -1,0 +1,145 @@
+"""A fresh environment, as the server makes one for each plugin."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import requires
+from pathlib import Path
+
+from PIL import Image
+
+from convrnns_brainscore.errors import ConvRNNError
+
+WHOLE = "whole"
+"""A file in an environment that was made to its end."""
+
+MINUTES = 60
+"""After which a step is given up."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a program printed, and whether it ended well."""
+
+    ok: bool
+    text: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line that says anything."""
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        return lines[-1] if lines else "it printed nothing"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with Brain-Score in it.
+
+    Attributes
+    ----------
+    folder : of the environment.
+    """
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def brain_score(self) -> Path:
+        """Where Brain-Score is installed in it."""
+        (found,) = self.folder.glob("lib/python3*/site-packages/brainscore_vision")
+        return found
+
+    def run(self, *arguments: str | Path, **variables: str) -> Told:
+        """Run its Python from the root folder, with more environment variables."""
+        # Nothing of the caller's environment: no PYTHONPATH, and its programs last.
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        }
+        environment.pop("KERAS_BACKEND", None)
+        environment["PATH"] = f"{self.folder / 'bin'}:{os.environ.get('PATH', '')}"
+        try:
+            ended = subprocess.run(
+                [self.python, *map(str, arguments)],
+                cwd="/",
+                env={**environment, **variables},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60 * MINUTES,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            so_far = error.output or ""
+            text = so_far.decode("utf-8", "replace") if isinstance(so_far, bytes) else so_far
+            return Told(False, f"{text}\nit took more than {MINUTES} minutes")
+        return Told(ended.returncode == 0, ended.stdout)
+
+    def install(self, *arguments: str | Path) -> Told:
+        """Install packages: by uv where there is one, which is faster, or by pip."""
+        uv = _uv()
+        if uv is None:
+            return self.run("-m", "pip", "install", "--quiet", *arguments)
+        given = [uv, "pip", "install", "--quiet", "--python", self.python, *arguments]
+        ended = subprocess.run(
+            given, capture_output=True, text=True, check=False, timeout=60 * MINUTES, cwd="/"
+        )
+        return Told(ended.returncode == 0, ended.stdout + ended.stderr)
+
+
+def make_environment(folder: Path) -> Environment:
+    """A new environment, or the one that was made in ``folder`` before.
+
+    Raises
+    ------
+    ConvRNNError : it cannot be made, or ``folder`` holds something else.
+    """
+    environment = Environment(folder.absolute())
+    if (folder / WHOLE).exists():
+        return environment
+    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+        raise ConvRNNError(f"--environment {folder} is not empty, and no environment of ours.")
+    shutil.rmtree(folder, ignore_errors=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", folder], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise ConvRNNError(f"cannot make an environment in {folder}: {made.stderr.strip()}")
+    told = environment.install(brain_score_requirement())
+    if not told.ok:
+        raise ConvRNNError(f"cannot install Brain-Score in {folder}: {told.last_line}")
+    _add_generic_images(environment.brain_score)
+    (folder / WHOLE).touch()
+    return environment
+
+
+def brain_score_requirement() -> str:
+    """Brain-Score with its tests, as the server installs it, in the bounds of this package."""
+    (bounds,) = (
+        re.sub(r"^brainscore[-_]vision", "", line)
+        for line in requires("convrnns-brainscore") or ()
+        if re.match(r"brainscore[-_]vision\b", line)
+    )
+    return f"brainscore-vision[test]{bounds}"
+
+
+def _add_generic_images(brain_score: Path) -> None:
+    """The images of Brain-Score's generic tests, which its wheel leaves out."""
+    folder = brain_score / "model_helpers" / "generic_plugin_tests_resources"
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(("rgb1.jpg", "rgb2.jpg", "rgb3.png")):
+        if not (folder / name).exists():
+            Image.new("RGB", (64, 64), (90 * number, 100, 200)).save(folder / name)
+
+
+def _uv() -> str | None:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else shutil.which("uv")

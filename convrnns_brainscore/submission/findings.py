@@ -1,0 +1,58 @@
+"""What a check finds, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["pass", "note", "unchecked", "fail"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    check : what was looked at.
+    status : ``pass``; ``note``, untidy or good to know; ``unchecked``, could not be looked at;
+        ``fail``, to be mended.
+    message : what was found, and what to do.
+    """
+
+    check: str
+    status: Status
+    message: str
+
+
+@dataclass
+class Findings:
+    """All that was found so far."""
+
+    found: list[Finding] = field(default_factory=list)
+
+    def passed(self, check: str, message: str) -> None:
+        """It is as it should be."""
+        self.found.append(Finding(check, "pass", message))
+
+    def note(self, check: str, message: str) -> None:
+        """It does no harm."""
+        self.found.append(Finding(check, "note", message))
+
+    def unchecked(self, check: str, message: str) -> None:
+        """It could not be looked at here."""
+        self.found.append(Finding(check, "unchecked", message))
+
+    def fail(self, check: str, message: str) -> None:
+        """It has to be mended."""
+        self.found.append(Finding(check, "fail", message))
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything has to be mended."""
+        return any(finding.status == "fail" for finding in self.found)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for other programs."""
+        verdict = "fail" if self.failed else "pass"
+        return {"verdict": verdict, "findings": [asdict(finding) for finding in self.found]}

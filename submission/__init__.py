@@ -1,0 +1,1 @@
+"""``python -m submission``: the same as ``convrnns submission``, from a clone of the repository."""

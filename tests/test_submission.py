@@ -1,0 +1,403 @@
+"""Submissions: built reproducibly, and refused where the server would."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.benchmarks import brain_score_folder
+from convrnns_brainscore.cli import main
+from convrnns_brainscore.submission.archive import LARGEST, MOST_FILES, read_archive
+from convrnns_brainscore.submission.build import Weights, build, needed_code, submission_files
+from convrnns_brainscore.submission.check import check
+from convrnns_brainscore.submission.findings import Findings
+from convrnns_brainscore.submission.plugin import check_plugin, find_plugins
+
+MODEL, IDENTIFIER = "timedecay_shallow", "convrnn_timedecay_shallow"
+PLUGIN = "models/convrnns"
+DIGEST = "0" * 64
+
+Files = dict[str, bytes]
+
+
+def built(**options) -> Files:
+    defaults = {"backend": "tensorflow", "suffix": "", "region_layer_map": None, "weights": {}}
+    files = submission_files([MODEL], **{**defaults, "metadata": False, **options})
+    return {name: text.encode() for name, text in files.items()}
+
+
+def zipped(
+    files: Files, path: Path, change: Callable[[zipfile.ZipInfo], None] | None = None
+) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o100644 << 16
+            if change:
+                change(entry)
+            archive.writestr(entry, content)
+    return path
+
+
+def looked_at(path: Path) -> Findings:
+    """All that is found without running anything."""
+    findings = Findings()
+    for plugin in find_plugins(files, findings) if (files := read_archive(path, findings)) else []:
+        check_plugin(plugin, brain_score_folder() / "models", findings)
+    return findings
+
+
+def said(findings: Findings, status: str) -> list[str]:
+    return [each.message for each in findings.found if each.status == status]
+
+
+def test_a_submission_holds_all_that_its_code_imports() -> None:
+    code = needed_code()
+    assert "convrnns_brainscore/networks/cells.py" in code
+    assert not [name for name in code if name.split("/")[1].startswith(("fits", "report", "cli"))]
+    assert sum(map(len, code.values())) < 300_000
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.zip"):
+        assert build([MODEL], tmp_path / name) == [IDENTIFIER]
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    assert looked_at(tmp_path / "a.zip").failed is False
+
+
+def test_all_20_models_go_into_one_plugin(tmp_path: Path) -> None:
+    from convrnns_brainscore import list_models
+
+    build(list_models(), tmp_path / "all.zip")
+    findings = looked_at(tmp_path / "all.zip")
+    assert not findings.failed, said(findings, "fail")
+    assert any("20 identifiers" in message for message in said(findings, "pass"))
+
+
+def test_requirements_are_what_the_backend_needs() -> None:
+    weights = {MODEL: Weights("https://lab.org/w.safetensors", DIGEST)}
+    for backend, given, wanted in (
+        ("tensorflow", {}, True), ("tensorflow", weights, True),
+        ("torch", {}, True),  # the published bundles are TensorFlow's
+        ("torch", weights, False),
+    ):  # fmt: skip
+        lines = built(backend=backend, weights=given)[f"{PLUGIN}/requirements.txt"].decode()
+        assert ("tensorflow" in lines) == wanted
+        assert "keras>=3" in lines
+        assert "brainscore" not in lines
+        assert "numpy" not in lines
+
+
+def test_a_refitted_region_map_is_taken(tmp_path: Path) -> None:
+    refitted = tmp_path / "region_layer_map.json"
+    refitted.write_text(json.dumps({"IT": ["conv4"], "V4": ["conv2", "conv3"]}))
+    files = built(region_layer_map=refitted, suffix="_lab")
+    text = files["models/convrnns_lab/region_layer_map/convrnn_timedecay_shallow_lab.json"]
+    assert json.loads(text)["IT"] == "conv4"
+    assert json.loads(text)["V4"] == ["conv2", "conv3"]
+    assert set(json.loads(text)) > {"V1", "V2"}  # as by default
+    path = zipped(files, tmp_path / "s.zip")
+    assert not looked_at(path).failed, said(looked_at(path), "fail")
+
+
+def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) -> None:
+    assert f"{PLUGIN}/metadata.yml" not in built()
+    files = built(metadata=True)
+    entry = yaml.safe_load(files[f"{PLUGIN}/metadata.yml"])["models"][IDENTIFIER]
+    assert entry["total_parameter_count"] > 1e6
+    findings = looked_at(zipped(files, tmp_path / "s.zip"))
+    assert not findings.failed
+    assert any("waits for a review" in message for message in said(findings, "note"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([MODEL, "--out", "s.tar"], "ends in .zip"),
+        (["rgc", "--out", "s.zip"], "unknown model 'rgc'"),
+        ([MODEL, "--out", "s.zip", "--suffix", "-x"], "suffix '-x'"),
+        ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "give that too"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"], "is missing"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "w.pt", "--sha256", DIGEST], "expected https"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors", "--sha256", "12"],
+         "64 hexadecimal digits"),
+        ([MODEL, "rgc_shallow", "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"],
+         "put {model} in it"),
+        ([MODEL, "--out", "s.zip", "--region-layer-map", "none.json"], "none.json"),
+        (["--out", "s.zip"], "name one or more models"),
+        ([MODEL, "--out", "missing/s.zip"], "missing/s.zip"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch, capsys, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["submission", "build", *arguments])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert message in told, told
+    assert len(told.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def replaced(name: str, content: str | bytes) -> Callable[[Files], Files]:
+    """A submission in which a file of the plugin says something else."""
+    encoded = content.encode() if isinstance(content, str) else content
+    return lambda files: {**files, f"{PLUGIN}/{name}": encoded}
+
+
+def without(name: str) -> Callable[[Files], Files]:
+    return lambda files: {path: text for path, text in files.items() if path != f"{PLUGIN}/{name}"}
+
+
+def added(text: str, name: str = "__init__.py") -> Callable[[Files], Files]:
+    """A submission in which a file of the plugin goes on."""
+    return lambda files: {
+        **files, f"{PLUGIN}/{name}": files.get(f"{PLUGIN}/{name}", b"") + f"\n{text}\n".encode()
+    }  # fmt: skip
+
+
+def moved(move: Callable[[str], str]) -> Callable[[Files], Files]:
+    return lambda files: {move(path): content for path, content in files.items()}
+
+
+SETTINGS = json.loads(built()[f"{PLUGIN}/plugin.json"])
+MAP = f"region_layer_map/{IDENTIFIER}.json"
+IMPORT = "from brainscore_vision import model_registry\n"
+
+
+def settings_with(weights: dict[str, str]) -> str:
+    models = {IDENTIFIER: {"model": MODEL, "weights": weights}}
+    return json.dumps({**SETTINGS, "models": models})
+
+
+BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
+    "nothing in it": (lambda files: {}, "it holds no files"),
+    "a path that leaves the folder": (moved(lambda p: f"../{p}"), "leaves the folder"),
+    "an absolute path": (moved(lambda p: f"/{p}"), "is an absolute path"),
+    "a path of Windows": (moved(lambda p: p.replace("/", "\\")), "one of Windows"),
+    "a drive": (moved(lambda p: f"C:/{p}"), "one of Windows"),
+    "a name with a line break": (added("", "a\nb.py"), "control characters"),
+    "names that differ in case alone": (replaced("MODEL.py", ""), "is there beside"),
+    "too many files": (
+        lambda files: {**files, **{f"{PLUGIN}/{i}.txt": b"" for i in range(MOST_FILES)}},
+        "at most 2000",
+    ),
+    "a large file": (replaced("big.txt", bytes(LARGEST + 1)), "at most 5 are taken"),
+    "weights": (replaced("w.safetensors", b"x"), "weights are fetched"),
+    "a program": (replaced("tool.so", b"x"), "programs and archives"),
+    "no plugin": (moved(lambda p: p.replace("models/", "model/")), "no models/<plugin>/"),
+    "the plugin at the top": (moved(lambda p: p.removeprefix("models/")), "no models/<plugin>/"),
+    "a folder around all": (moved(lambda p: f"submission/{p}"), "pack what is in it"),
+    "code outside the plugin": (lambda f: {**f, "setup.py": b""}, "nothing is merged by itself"),
+    "a helper of Brain-Score's": (
+        lambda f: {**f, "models/__init__.py": b""}, "nothing is merged by itself"
+    ),
+    "no __init__.py": (without("__init__.py"), "__init__.py is missing"),
+    "no test": (without("test.py"), "test.py is missing"),
+    "a test of nothing": (replaced("test.py", "# later\n"), "tests nothing"),
+    "no registration": (replaced("__init__.py", IMPORT), "registers no model"),
+    "a registration in a loop": (
+        replaced("__init__.py", f"{IMPORT}for n in 'a':\n    model_registry[n] = None\n"),
+        "a literal name",
+    ),
+    "a formatted name": (
+        replaced("__init__.py", IMPORT + "model_registry[f'convrnn_{1}'] = None\n"),
+        "a literal name",
+    ),
+    "a second bracket": (
+        replaced("__init__.py", IMPORT + f"model_registry['{IDENTIFIER}'] = [None][0]\n"),
+        "no other ']'",
+    ),
+    "a model twice": (
+        added(f"model_registry['{IDENTIFIER}'] = None"), "registers convrnn_timedecay_shallow more"
+    ),
+    "a name of Brain-Score's": (
+        added("model_registry['alexnet'] = None"), "alexnet is a model of Brain-Score's"
+    ),
+    "a plugin of Brain-Score's": (
+        moved(lambda p: p.replace("convrnns/", "alexnet/", 1)), "Brain-Score has a plugin alexnet"
+    ),
+    "a folder that cannot be imported": (
+        moved(lambda p: p.replace("convrnns/", "conv-rnns/", 1)), "letters, digits and '_'"
+    ),
+    "no import of the registry": (
+        replaced("__init__.py", f"model_registry['{IDENTIFIER}'] = None\n"), "does not import"
+    ),
+    "code that is no Python": (replaced("model.py", "def get_model(:\n"), "is no Python"),
+    "an empty ModelCommitment": (
+        replaced("model.py", "def get_model(i):\n    return ModelCommitment(identifier=i)\n"),
+        "cannot be scored",
+    ),
+    "a path of one machine": (
+        added("FOLDER = '/home/anna/weights'", "model.py"), "a path of one machine"
+    ),
+    "a key": (added("KEY = 'AKIA" + "ABCDEFGHIJKLMNOP'", "model.py"), "an AWS key"),
+    "a password": (added("password = 'correct-horse'", "model.py"), "a password"),
+    "no map": (without(MAP), "convrnn_timedecay_shallow.json is missing"),
+    "a map that is no JSON": (replaced(MAP, "{"), "is no JSON"),
+    "a map without V1": (replaced(MAP, '{"V2": "conv2", "V4": "conv3", "IT": "conv5"}'), "for V1"),
+    "a map of layers that there are not": (
+        replaced(MAP, '{"V1": "conv1", "V2": "conv2", "V4": "conv3", "IT": "conv9"}'), "conv9"
+    ),
+    "a map of no model": (replaced("region_layer_map/x.json", "{}"), "of no model"),
+    "no requirements": (without("requirements.txt"), "requirements.txt (or setup.py) is missing"),
+    "a requirement of one machine": (
+        replaced("requirements.txt", "-e ../convrnns\n"), "on one machine only"
+    ),
+    "another Brain-Score": (
+        replaced("requirements.txt", "brainscore-vision==2.3\n"), "the server's own Brain-Score"
+    ),
+    "numpy 2": (replaced("requirements.txt", "numpy>=2.0\n"), "needs numpy < 2"),
+    "this package from an index": (
+        replaced("requirements.txt", "convrnns-brainscore\n"), "on no package index"
+    ),
+    "an environment of another name": (
+        replaced("environment.yml", "name: mine\ndependencies: []\n"), "would make another"
+    ),
+    "an environment of another Python": (
+        replaced("environment.yml", "dependencies: [python=3.9]\n"), "has Python 3.11"
+    ),
+    "weights without a digest": (
+        replaced("plugin.json", settings_with({"url": "https://a.b/w.safetensors", "sha256": ""})),
+        "64 hexadecimal digits",
+    ),
+    "weights of one machine": (
+        replaced("plugin.json", settings_with({"url": "file:///w.safetensors", "sha256": DIGEST})),
+        "expected https",
+    ),
+    "settings of other models": (
+        replaced("plugin.json", json.dumps({**SETTINGS, "models": {}})), "build it anew"
+    ),
+    "code that is missing": (
+        without("code/convrnns_brainscore/__init__.py"), "code is missing: build it anew"
+    ),
+    "metadata with an unknown key": (
+        replaced("metadata.yml", "models:\n  m:\n    colour: blue\n"), "extra keys"
+    ),
+    "metadata that is no YAML": (replaced("metadata.yml", "a: [\n"), "YAML parsing error"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_zip_is_refused_with_its_reason(tmp_path: Path, name: str) -> None:
+    break_it, reason = BROKEN[name]
+    path = zipped(break_it(built()), tmp_path / "submission.zip")
+    findings = check(path)  # ends before any environment is made
+    failures = said(findings, "fail")
+    assert any(reason in each for each in failures), failures
+    assert all("\n" not in each for each in failures)
+    assert any("no model was loaded" in each for each in said(findings, "unchecked"))
+
+
+def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+    for content in (b"", b"no zip", (zipped(built(), tmp_path / "whole.zip")).read_bytes()[:-300]):
+        (tmp_path / "s.zip").write_bytes(content)
+        assert any("is no zip file" in each for each in said(looked_at(tmp_path / "s.zip"), "fail"))
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    path = zipped(built(), tmp_path / "s.zip")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"Nayebi")] ^= 1
+    path.write_bytes(content)
+    assert any("is damaged" in each for each in said(looked_at(path), "fail"))
+
+
+def test_links_bombs_and_encrypted_files_are_refused(tmp_path: Path) -> None:
+    def link(entry: zipfile.ZipInfo) -> None:
+        entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+    def bomb(entry: zipfile.ZipInfo) -> None:
+        entry.compress_type = zipfile.ZIP_DEFLATED
+
+    linked = zipped({f"{PLUGIN}/__init__.py": b"/etc/passwd"}, tmp_path / "link.zip", link)
+    assert "is a link" in said(looked_at(linked), "fail")[0]
+    grown = zipped({f"{PLUGIN}/a.txt": bytes(4_000_000)}, tmp_path / "bomb.zip", bomb)
+    assert "is a zip bomb" in said(looked_at(grown), "fail")[0]
+    locked = bytearray(zipped(built(), tmp_path / "locked.zip").read_bytes())
+    for place in (b"PK\x03\x04", b"PK\x01\x02"):  # the flag that says so, in both headers
+        start = locked.index(place) + (6 if place.endswith(b"\x04") else 8)
+        locked[start] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    assert "is encrypted" in said(looked_at(tmp_path / "locked.zip"), "fail")[0]
+
+
+def test_a_file_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"{PLUGIN}/__init__.py", "")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr(f"{PLUGIN}/__init__.py", "")
+    (tmp_path / "s.zip").write_bytes(packed.getvalue())
+    assert "is there twice" in said(looked_at(tmp_path / "s.zip"), "fail")[0]
+
+
+def test_a_model_in_two_plugins_is_refused(tmp_path: Path) -> None:
+    files = built()
+    again = {path.replace("convrnns/", "convrnns2/", 1): text for path, text in files.items()}
+    findings = check(zipped({**files, **again}, tmp_path / "s.zip"))
+    assert any("by several plugins" in each for each in said(findings, "fail"))
+
+
+def test_what_is_only_untidy_passes_with_a_note(tmp_path: Path) -> None:
+    untidy = {
+        "__MACOSX/models/._convrnns": b"x",
+        f"{PLUGIN}/.DS_Store": b"x",
+        f"{PLUGIN}/__pycache__/model.cpython-311.pyc": b"x",
+        ".git/config": b"x",
+        "README.md": b"# Mine",
+    }
+    findings = looked_at(zipped({**built(), **untidy}, tmp_path / "s.zip"))
+    assert not findings.failed, said(findings, "fail")
+    notes = said(findings, "note")
+    assert any("4 files that nobody needs" in each for each in notes)
+    assert any("README.md lies outside" in each for each in notes)
+
+
+def test_the_command_says_it_line_by_line_and_as_json(tmp_path: Path) -> None:
+    path = zipped(without("test.py")(built()), tmp_path / "s.zip")
+    for module in ("submission", "convrnns_brainscore.cli submission"):
+        command = [sys.executable, "-m", *module.split(), "check", str(path), "--json", "r.json"]
+        told = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.returncode == 1, told.stderr
+        assert "fail      code: models/convrnns/test.py is missing" in told.stdout
+        assert "to be mended: 1; could not be checked: 1" in told.stdout
+        report = json.loads((tmp_path / "r.json").read_text())
+        assert report["verdict"] == "fail"
+        assert {"check", "status", "message"} == set(report["findings"][0])
+
+
+def test_no_such_file_is_a_mistake_of_the_call(tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["submission", "check", str(tmp_path / "none.zip")])
+    assert ended.value.code == 2
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_an_environment_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    path = zipped(built(), tmp_path / "s.zip")
+    with pytest.raises(ConvRNNError, match="no environment of ours"):
+        check(path, environment=tmp_path / "mine")
+    assert (tmp_path / "mine" / "file").read_text() == "mine"
