@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import zarr
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
@@ -41,6 +40,7 @@ from convrnns_brainscore.checkpoints import sha256_of
 from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import only_process
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.networks.backend import threads
@@ -237,7 +237,7 @@ def _fill(
     batch_size, done = request.batch_size, journal.done()
     waiting = [index for index in range(-(-len(stimuli) // batch_size)) if index not in done]
     try:
-        with _bar(console) as bar:
+        with bar_of(console) as bar:
             task = bar.add_task(f"{request.network.name}: extracting", total=len(stimuli))
             bar.update(task, completed=min(len(done) * batch_size, len(stimuli)))
             files = [os.path.abspath(name) for name in stimuli["filename"]]
@@ -307,7 +307,8 @@ class _Speed(ProgressColumn):
         return Text("" if speed is None else f"{speed:.2f} images/s")
 
 
-def _bar(console: Console, transient: bool = False) -> Progress:
+def bar_of(console: Console, transient: bool = False) -> Progress:
+    """A progress bar with images a second and the time left."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -326,7 +327,7 @@ def _checked(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The stimuli whose files are images, with their SHA-256; and what is wrong with the others."""
     results, skipped = [], []
-    with _bar(console, transient=True) as bar:
+    with bar_of(console, transient=True) as bar:
         for result in bar.track(
             image_digests(stimuli["filename"], stimuli["degrees"]),
             len(stimuli),
@@ -352,23 +353,12 @@ def _only_process(work: Path, out: Path) -> Iterator[None]:
         work.mkdir(exist_ok=True)
     except OSError as error:
         raise ConvRNNError(f"cannot write {out}: {error.strerror}.") from error
-    lock = FileLock(work / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ConvRNNError(f"another process is writing {out}.") from None
-    except NotImplementedError as error:
-        _clear(work, out)
-        raise ConvRNNError(
-            f"cannot write {out}: its file system has no file locks. Write to a local disk, and "
-            "copy the finished store."
-        ) from error
-    try:
-        yield
-    finally:
-        if Journal(work).empty or out.exists():
-            _clear(work, out)
-        lock.release()
+    with only_process(work / "lock", out):
+        try:
+            yield
+        finally:
+            if Journal(work).empty or out.exists():
+                _clear(work, out)
 
 
 def _clear(work: Path, out: Path) -> None:

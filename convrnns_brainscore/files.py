@@ -4,8 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from convrnns_brainscore.errors import ConvRNNError
+
+
+@contextmanager
+def only_process(lock: Path, out: Path) -> Iterator[None]:
+    """Hold the file ``lock`` for as long as this process writes ``out``.
+
+    Raises
+    ------
+    ConvRNNError : another process holds it, or the file system has no locks.
+    """
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        raise ConvRNNError(f"another process is writing {out}.") from None
+    except NotImplementedError as error:
+        lock.unlink(missing_ok=True)
+        with suppress(OSError):  # unless something else is in it
+            lock.parent.rmdir()
+        raise ConvRNNError(
+            f"cannot write {out}: its file system has no file locks. Write to a local disk, and "
+            "copy what was finished."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """An image file → what the networks see: RGB, 224 × 224, ImageNet-normalised.
 
-One function, `load_image`, reads every image of this package, whatever the route.
+One function, `load_image`, reads every stimulus of this package, whatever the route; `load_cropped`
+differs in the last two points, for ImageNet's validation images.
 
 * A pixel's meaning follows the file's type: 8-bit samples are over 255, 16-bit samples over 65535.
   Files of floating-point samples are refused, since their range is not written in them.
@@ -18,7 +19,7 @@ One function, `load_image`, reads every image of this package, whatever the rout
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 SIZE = 224
 """Height and width of the input, in pixels."""
+
+SHORTER_SIDE = 256
+"""Of ImageNet's validation images, in pixels, before their middle is cut out."""
 
 VISUAL_DEGREES = 8
 """The field of view that the 224 × 224 input stands for, in degrees."""
@@ -114,20 +118,39 @@ def load_image(path: str | PathLike[str], degrees: float = VISUAL_DEGREES) -> ND
     ConvRNNError : no such file, not an image, broken, or of floating-point samples; degrees that
         leave nothing of the image.
     """
+    if not 0 < degrees < np.inf:
+        raise ConvRNNError(f"{path}: {degrees:g} degrees; expected a positive number.")
+    return _load(path, lambda channel: _in_field(channel, degrees))
+
+
+def load_cropped(path: str | PathLike[str]) -> NDArray[np.float32]:
+    """One image file as networks are tested on ImageNet: the middle [224, 224, 3], normalised, of
+    the image resized to a shorter side of 256.
+
+    Ours, and the usual way (Krizhevsky et al. 2012 and most since): the paper does not say how the
+    validation images were resized. The same filter as of `load_image`.
+
+    Raises
+    ------
+    ConvRNNError : no such file, not an image, broken, or of floating-point samples.
+    """
+    return _load(path, _middle)
+
+
+def _load(
+    path: str | PathLike[str], fit: Callable[[Image.Image], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """A file's channels in 0–255, each made [224, 224] by ``fit``, normalised."""
     from PIL import Image, ImageOps
 
     if not isinstance(path, str | PathLike):
         raise ConvRNNError(f"{path!r} is no path of an image file.")
     path = Path(path)
-    if not 0 < degrees < np.inf:
-        raise ConvRNNError(f"{path}: {degrees:g} degrees; expected a positive number.")
     try:
         with Image.open(path) as image:
             image.load()
             _check_samples(image)
-            shown = [
-                _in_field(channel, degrees) for channel in _channels(ImageOps.exif_transpose(image))
-            ]
+            shown = [fit(channel) for channel in _channels(ImageOps.exif_transpose(image))]
     except ConvRNNError as error:
         raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -189,6 +212,17 @@ def _channels(image: Image.Image) -> Iterator[Image.Image]:
     else:
         for band in image.convert("RGB").split():
             yield band.convert("F")
+
+
+def _middle(channel: Image.Image) -> NDArray[np.float32]:
+    """The middle of a channel whose shorter side is made `SHORTER_SIDE`."""
+    from PIL import Image
+
+    shorter = min(channel.size)
+    width, height = (max(SIZE, round(side * SHORTER_SIDE / shorter)) for side in channel.size)
+    resized = channel.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - SIZE) / 2), round((height - SIZE) / 2)
+    return np.asarray(resized.crop((left, top, left + SIZE, top + SIZE)))
 
 
 def _in_field(channel: Image.Image, degrees: float) -> NDArray[np.float32]:

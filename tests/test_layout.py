@@ -35,6 +35,7 @@ ORDER = [
     "activations",
     "brain_model",
     "benchmarks",
+    "imagenet",
     "packages",
     "exact",
     "scoring",
@@ -42,6 +43,7 @@ ORDER = [
     "submission",
     "simulate",
     "report",
+    "doctor",
     "demo",
     "cli",
 ]

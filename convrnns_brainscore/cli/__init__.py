@@ -26,7 +26,7 @@ app = typer.Typer(
 for command in (
     networks.models, networks.download, networks.convert, networks.extract,
     scores.score, scores.benchmarks, fits.fit, fits.geometry, fits.package, fits.plot,
-    scores.describe, scores.register, first.demo,
+    networks.imagenet, scores.describe, scores.register, first.doctor, first.demo,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(submission.app)
@@ -55,10 +55,23 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
     except Exception as error:
         # A usage error of typer's, whose class has moved between its versions.
-        if not hasattr(error, "format_message"):
-            raise
-        message = error.format_message()
+        message = error.format_message() if hasattr(error, "format_message") else _misfits(error)
     else:
         raise SystemExit(code)
     typer.echo(f"convrnns: {message}", err=True)
     raise SystemExit(2)
+
+
+def _misfits(error: Exception) -> str:
+    """What to say of an error that a package of a wrong version is the reason of.
+
+    Raises
+    ------
+    Exception : ``error`` itself, where all packages fit.
+    """
+    from convrnns_brainscore.doctor import misfits
+
+    found = misfits()
+    if not found:
+        raise error
+    return f"{type(error).__name__}, and the likely reason: {found[0]}"

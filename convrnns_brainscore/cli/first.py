@@ -1,4 +1,4 @@
-"""What a new user runs first: a demonstration, and a look at the machine."""
+"""What a new user runs first: a look at the machine, and a demonstration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,38 @@ import typer
 
 from convrnns_brainscore.cli.options import Checkpoints, Seed
 from convrnns_brainscore.cli.requests import checkpoints_in, quiet_brain_score, start_quietly
+
+
+def doctor() -> None:
+    """Tell whether this installation is whole: versions, devices, caches, checkpoints."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from convrnns_brainscore import doctor as look
+
+    console = Console()
+    wrong = 0
+    for title, lines in (
+        ("Versions", look.versions),
+        ("Backends and devices", look.backends),
+        ("Folders", look.caches),
+        ("Checkpoints", look.checkpoints),
+    ):
+        console.print(f"[bold]{title}[/]")
+        try:
+            found = lines()
+        except Exception as error:  # whatever it is that is broken, the rest is told
+            found = [look.Line(title, "–", f"{type(error).__name__}: {error}")]
+        for line in found:
+            told = f"  {line.name}: {escape(line.found)}"
+            if line.cure:
+                wrong += 1
+                told += f"\n    [bold red]mend:[/] {escape(line.cure)}"
+            console.print(told, soft_wrap=True, highlight=False)
+    if wrong:
+        typer.echo(f"convrnns: {wrong} things to mend.", err=True)
+        raise typer.Exit(1)
+    console.print("All is well.")
 
 
 def demo(

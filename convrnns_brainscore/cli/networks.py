@@ -31,6 +31,7 @@ from convrnns_brainscore.cli.requests import (
     presentation_of,
     split_names,
     start_quietly,
+    with_lesions,
 )
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -195,3 +196,56 @@ def extract(
         typer.echo(f"Skipped: {problem}", err=True)
     extracted = len(stimuli) - len(skipped)
     typer.echo(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")
+
+
+def imagenet(
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="Validation images: a folder with a folder for each class, named by its WordNet "
+            "id, or a .csv with columns filename and label."
+        ),
+    ],
+    models: Models = None,
+    all_models: All = False,
+    first_label: Annotated[
+        int | None,
+        typer.Option(
+            "--first-label",
+            help="Labels that are numbers count from 0 or 1. [default: 0, if there is a 0]",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for what is predicted; the same command goes on."),
+    ] = Path("imagenet"),
+    weights: Weights = None,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Measure top-1 and top-5 accuracy, beside the published figures."""
+    from convrnns_brainscore.imagenet import measure, read_labelled
+
+    names = model_names(models, all_models)
+    labelled = read_labelled(images, first_label)
+    networks = with_lesions(names, None, None, None, weights, seed, checkpoints)
+    start_quietly()
+
+    from rich.console import Console
+
+    from convrnns_brainscore.features import bar_of
+    from convrnns_brainscore.report.tables import imagenet_table, wide_console
+
+    with bar_of(Console(stderr=True)) as progress:
+        found = [measure(load(), labelled, out, progress) for load in networks.values()]
+    wide_console().print(imagenet_table(found))
+    for each in found:
+        if each.suspect and weights is None:
+            typer.echo(
+                f"{each.model} is right in {100 * each.top1:.2f} %, which is chance: the "
+                "labels are likely in another order than that of the sorted WordNet ids.",
+                err=True,
+            )

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
@@ -34,7 +32,7 @@ from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import image_digests
-from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.files import only_process, written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.blocks import (
     BinBlock,
@@ -121,7 +119,7 @@ def fit_recording(
     if cross_temporal and time == SHARED:
         raise ConvRNNError("weights shared over time have no step × bin matrix of their own.")
     out.mkdir(parents=True, exist_ok=True)
-    with _only_process(out):
+    with only_process(out / ".lock", out):
         settings = _settings(prepared, list(networks), method, time, layers, cross_temporal)
         console = Console(stderr=True, quiet=not progress)
         setting = Setting(
@@ -586,17 +584,3 @@ def _check_same(held: Mapping[str, Any], wanted: Mapping[str, Any], where: Path)
         raise ConvRNNError(
             f"{where} was begun with {other}. Give another --out, or remove it first."
         )
-
-
-@contextmanager
-def _only_process(out: Path) -> Iterator[None]:
-    lock = FileLock(out / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ConvRNNError(f"another process is fitting in {out}.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        (out / ".lock").unlink(missing_ok=True)

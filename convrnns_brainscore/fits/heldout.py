@@ -310,7 +310,7 @@ def held_out(
     groups, result.notes = fitted_together(rows, over_bins, needed)
     for group in groups:
         chosen = group.neurons
-        target = rows[:, chosen]
+        target = rows if len(chosen) == neurons else rows[:, chosen]
         tasks = [Task(target, split.among(group.present)) for split in over_bins]
         for index, (task, predicted) in enumerate(zip(tasks, predict(tasks), strict=True)):
             test = task.split.test

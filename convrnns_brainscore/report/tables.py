@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from convrnns_brainscore.fits.results import Results, best_layer, time_bins
 from convrnns_brainscore.networks.backbones import output_shape
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.zoo import find_model
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.imagenet import Accuracy
 
 _COLUMNS = ["model", "benchmark", "raw", "ceiling", "ceiled", "brain_score", "counted", "formula"]
 _MADE_BY = ["metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration"]
@@ -109,6 +112,31 @@ def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
             {True: "public", False: "not public", None: "?"}[one.public],
         )
     return table
+
+
+def imagenet_table(found: Sequence[Accuracy]) -> Table:
+    """Accuracies with their binomial error, beside the published ones."""
+    table = Table(title="ImageNet, in %")
+    for column in ("model", "weights"):
+        table.add_column(column, overflow="fold")
+    for column in ("images", "top-1", "published", "top-5", "published"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in found:
+        model = find_model(each.model)
+        table.add_row(
+            each.model,
+            each.label,
+            str(each.images),
+            _percent(each.top1, each.error(each.top1)),
+            f"{model.top1:.2f}",
+            _percent(each.top5, each.error(each.top5)),
+            f"{model.top5:.2f}",
+        )
+    return table
+
+
+def _percent(share: float, error: float) -> str:
+    return f"{100 * share:.2f} ± {100 * error:.2f}"
 
 
 def fit_table(results: Results) -> Table:

@@ -39,8 +39,9 @@ _PACKAGE = "convrnns_brainscore"
 _ENTRIES = ("__init__", "brain_model", "checkpoints", "download")
 """Modules that the plugin imports."""
 
-_NEEDED = ("dask", "filelock", "keras", "pooch", "rich", "safetensors", "zarr")
-"""What their code needs beside Brain-Score's own requirements, and TensorFlow."""
+_NEEDED = ("dask", "filelock", "keras", "numpy", "pooch", "rich", "safetensors", "zarr")
+"""What their code needs beside Brain-Score's own requirements, and TensorFlow. NumPy, since the
+server's pip would lift it to 2 for TensorFlow's sake, with which Brain-Score cannot be imported."""
 
 _LINK = "https://github.com/brain-score/vision/tree/master/brainscore_vision/models"
 

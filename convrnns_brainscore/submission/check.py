@@ -123,6 +123,11 @@ def _run(
         if told and not told.ok:
             findings.fail("installing", f"{plugin.name}: {told.last_line}")
             return
+    conflicts = environment.conflicts()
+    if conflicts:
+        cure = "bound it in requirements.txt, where the server's pip looks at nothing else"
+        findings.fail("installing", f"{plugin.name}: {conflicts[0].rstrip('.')}: {cure}.")
+        return
     told = environment.run("-c", "import brainscore_vision, numpy; print(numpy.__version__)")
     if not told.ok:
         findings.fail(

@@ -15,8 +15,8 @@ from PIL import Image
 
 from convrnns_brainscore.errors import ConvRNNError
 
-WHOLE = "whole"
-"""A file in an environment that was made to its end."""
+PACKAGES = "packages.txt"
+"""In an environment that was made to its end: what it held then, as ``pip freeze`` says it."""
 
 MINUTES = 60
 """After which a step is given up."""
@@ -84,15 +84,29 @@ class Environment:
         return Told(ended.returncode == 0, ended.stdout)
 
     def install(self, *arguments: str | Path) -> Told:
-        """Install packages: by uv where there is one, which is faster, or by pip."""
-        uv = _uv()
-        if uv is None:
-            return self.run("-m", "pip", "install", "--quiet", *arguments)
-        given = [uv, "pip", "install", "--quiet", "--python", self.python, *arguments]
-        ended = subprocess.run(
-            given, capture_output=True, text=True, check=False, timeout=60 * MINUTES, cwd="/"
-        )
-        return Told(ended.returncode == 0, ended.stdout + ended.stderr)
+        """Install packages by pip, as the server does."""
+        return self.run("-m", "pip", "install", "--quiet", *arguments)
+
+    def conflicts(self) -> list[str]:
+        """What Brain-Score needs and does not have any more, in pip's words."""
+        told = self.run("-m", "pip", "check")
+        return [line for line in told.text.splitlines() if line.startswith("brainscore")]
+
+    def packages(self) -> list[str]:
+        """All that is installed, ``name==version``."""
+        return self.run("-m", "pip", "freeze", "--all").text.splitlines()
+
+    def restore(self) -> None:
+        """Take away what a plugin brought, and bring back what it replaced."""
+        kept = (self.folder / PACKAGES).read_text(encoding="utf-8").splitlines()
+        now = self.packages()
+        names = {line.partition("==")[0] for line in kept}
+        extra = [name for line in now if (name := line.partition("==")[0]) not in names]
+        if extra:
+            self.run("-m", "pip", "uninstall", "--quiet", "--yes", *extra)
+        replaced = sorted(set(kept) - set(now))
+        if replaced:
+            self.install("--no-deps", *replaced)
 
 
 def make_environment(folder: Path) -> Environment:
@@ -103,7 +117,8 @@ def make_environment(folder: Path) -> Environment:
     ConvRNNError : it cannot be made, or ``folder`` holds something else.
     """
     environment = Environment(folder.absolute())
-    if (folder / WHOLE).exists():
+    if (folder / PACKAGES).exists():
+        environment.restore()
         return environment
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
         raise ConvRNNError(f"--environment {folder} is not empty, and no environment of ours.")
@@ -113,11 +128,13 @@ def make_environment(folder: Path) -> Environment:
     )
     if made.returncode:
         raise ConvRNNError(f"cannot make an environment in {folder}: {made.stderr.strip()}")
-    told = environment.install(brain_score_requirement())
-    if not told.ok:
-        raise ConvRNNError(f"cannot install Brain-Score in {folder}: {told.last_line}")
+    for requirements in (["--upgrade", "pip", "setuptools"], [brain_score_requirement()]):
+        told = environment.install(*requirements)
+        if not told.ok:
+            raise ConvRNNError(f"cannot install {requirements[-1]} in {folder}: {told.last_line}")
     _add_generic_images(environment.brain_score)
-    (folder / WHOLE).touch()
+    packages = "\n".join(environment.packages())
+    (folder / PACKAGES).write_text(packages, encoding="utf-8")
     return environment
 
 
@@ -138,8 +155,3 @@ def _add_generic_images(brain_score: Path) -> None:
     for number, name in enumerate(("rgb1.jpg", "rgb2.jpg", "rgb3.png")):
         if not (folder / name).exists():
             Image.new("RGB", (64, 64), (90 * number, 100, 200)).save(folder / name)
-
-
-def _uv() -> str | None:
-    beside = Path(sys.executable).with_name("uv")
-    return str(beside) if beside.exists() else shutil.which("uv")

@@ -1,0 +1,206 @@
+"""Is this installation whole? What is there, what is out of bounds, and what mends it.
+
+Nothing here imports TensorFlow, PyTorch or Brain-Score: each is tried in a process of its own, so
+that one that fails, or ends its process, is told of and not met. NumPy, which reading checkpoints
+needs, is imported where it is.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.zoo import list_models
+
+PACKAGES = (
+    "convrnns-brainscore", "brainscore-vision", "brainscore-core", "tensorflow", "keras", "torch",
+    "numpy", "pandas", "xarray", "scikit-learn", "zarr", "netCDF4", "rsatoolbox", "distributed",
+    "pynwb",
+)  # fmt: skip
+
+OURS = ("convrnns-brainscore", "brainscore-vision", "brainscore-core")
+"""Whose bounds have to hold."""
+
+SECONDS = 180
+"""For an import to end."""
+
+_PROBES = {
+    "TensorFlow": (
+        "import tensorflow as tf; "
+        "print(tf.__version__, [d.name for d in tf.config.list_physical_devices()])"
+    ),
+    "PyTorch": (
+        "import torch; n = torch.cuda.device_count(); "
+        "print(torch.__version__, [torch.cuda.get_device_name(i) for i in range(n)] or ['CPU'])"
+    ),
+    "Keras": "import keras; print(keras.__version__, 'on', keras.config.backend())",
+    "Brain-Score": "import brainscore_vision; print('imports')",
+}
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A package that is missing, or out of somebody's bounds.
+
+    Attributes
+    ----------
+    package, installed : its name and version; None: it is missing.
+    wanted : what versions all that need it can have.
+    by : who needs it.
+    """
+
+    package: str
+    installed: str | None
+    wanted: SpecifierSet
+    by: tuple[str, ...]
+
+    @property
+    def cure(self) -> str:
+        """The line that mends it."""
+        return f'pip install "{self.package}{self.wanted}"'
+
+    def __str__(self) -> str:
+        what = "is missing" if self.installed is None else f"{self.installed} is out of bounds"
+        return f"{self.package} {what}: {', '.join(self.by)} needs {self.wanted}. {self.cure}"
+
+
+def misfits() -> list[Misfit]:
+    """Packages that do not fit this one or Brain-Score."""
+    wanted: dict[str, SpecifierSet] = {}
+    by: dict[str, list[str]] = {}
+    for owner in OURS:
+        for requirement in _requirements(owner):
+            name = str(canonicalize_name(requirement.name))
+            wanted[name] = wanted.get(name, SpecifierSet()) & requirement.specifier
+            by.setdefault(name, []).append(owner)
+    found = []
+    for name, specifier in sorted(wanted.items()):
+        installed = installed_version(name)
+        if installed is None or not specifier.contains(installed, prereleases=True):
+            found.append(Misfit(name, installed, specifier, tuple(by[name])))
+    return found
+
+
+def installed_version(package: str) -> str | None:
+    """A package's version; None: it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _requirements(owner: str) -> Iterator[Requirement]:
+    if installed_version(owner) is None:
+        return
+    for line in requires(owner) or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at; ``cure`` is empty where there is nothing to mend."""
+
+    name: str
+    found: str
+    cure: str = ""
+
+
+def versions() -> list[Line]:
+    """Python and packages, with what mends those that do not fit."""
+    found = [Line("Python", f"{platform.python_version()} ({sys.executable})")]
+    wrong = {misfit.package: misfit for misfit in misfits()}
+    for package in PACKAGES:
+        name = canonicalize_name(package)
+        misfit = wrong.pop(name, None)
+        found.append(
+            Line(package, installed_version(package) or "–", str(misfit) if misfit else "")
+        )
+    return found + [
+        Line(name, misfit.installed or "–", str(misfit)) for name, misfit in wrong.items()
+    ]
+
+
+def backends() -> list[Line]:
+    """What imports, and on which devices."""
+    found = []
+    for name, code in _PROBES.items():
+        try:
+            told = subprocess.run(
+                [sys.executable, "-c", code],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+        except subprocess.TimeoutExpired:
+            found.append(Line(name, "–", f"did not import within {SECONDS} s"))
+            continue
+        lines = [line for line in (told.stdout or told.stderr).splitlines() if line.strip()]
+        said = lines[-1].strip() if lines else f"exit code {told.returncode}"
+        ok = told.returncode == 0
+        found.append(Line(name, said if ok else "–", "" if ok else f"does not import: {said}"))
+    return found
+
+
+def caches() -> list[Line]:
+    """Folders that this package and Brain-Score keep things in, and their size."""
+    from convrnns_brainscore.checkpoints import checkpoint_folder
+
+    home = Path.home()
+    places = {
+        "checkpoints ($CONVRNNS_CHECKPOINTS)": checkpoint_folder(),
+        "Brain-Score's results ($RESULTCACHING_HOME)": Path(
+            os.environ.get("RESULTCACHING_HOME", home / ".result_caching")
+        ),
+        "Brain-Score's data ($BRAINIO_HOME)": Path(
+            os.environ.get("BRAINIO_HOME", home / ".brainio")
+        ),
+    }
+    return [Line(name, f"{path}: {_size(path)}") for name, path in places.items()]
+
+
+def _size(folder: Path) -> str:
+    if not folder.exists():
+        return "not there yet"
+    total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return f"{total / 1e9:.2f} GB"
+
+
+def checkpoints() -> list[Line]:
+    """Each model's checkpoint: none, there, or as it was when it was downloaded."""
+    from convrnns_brainscore.checkpoints import (
+        check_record,
+        checkpoint_folder,
+        find_checkpoint,
+        read_record,
+    )
+
+    folder, found = checkpoint_folder(), []
+    for model in list_models():
+        place = find_checkpoint(folder, model)
+        if place is None:
+            found.append(Line(model, "none"))
+            continue
+        try:
+            recorded = place.suffix != ".safetensors" and bool(read_record(place))
+            check_record(place)
+        except (ConvRNNError, OSError) as error:
+            found.append(Line(model, str(place), str(error)))
+            continue
+        verified = "as it was downloaded" if recorded else "checked when it is loaded"
+        found.append(Line(model, f"{place}: {verified}"))
+    return found

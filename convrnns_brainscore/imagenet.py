@@ -1,0 +1,247 @@
+"""Top-1 and top-5 accuracy on ImageNet's validation images, beside the published figures.
+
+The networks' 1,000 logits are in the order of the sorted WordNet ids (``n01440764`` and on).
+A table that counts classes otherwise shifts every label, so labels by number are taken only where
+it is plain from where they count, and an accuracy near chance is said to look like that.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from convrnns_brainscore.benchmarks import brain_score_folder
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import only_process, written_whole
+from convrnns_brainscore.images import load_cropped
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.stimuli import SUFFIXES
+
+CLASSES = 1000
+
+NEAR_CHANCE = 0.005
+"""A trained network that is right less often meets labels of another order."""
+
+FEWEST_TO_JUDGE = 200
+"""Images from which that can be said."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often a model is right.
+
+    Attributes
+    ----------
+    model, label : its name, and which weights.
+    images : how many it saw.
+    top1, top5 : shares of them.
+    """
+
+    model: str
+    label: str
+    images: int
+    top1: float
+    top5: float
+
+    def error(self, share: float) -> float:
+        """The binomial standard error of a share."""
+        return math.sqrt(share * (1 - share) / self.images)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether labels of another order are the likely reason."""
+        return self.images >= FEWEST_TO_JUDGE and self.top1 < NEAR_CHANCE
+
+
+def wordnet_ids() -> list[str]:
+    """The classes in the order of the logits, as Brain-Score lists them.
+
+    Raises
+    ------
+    ConvRNNError : Brain-Score is not installed.
+    """
+    folder = brain_score_folder() / "model_helpers" / "brain_transformation"
+    found = (folder / "imagenet_classes.txt").read_text(encoding="utf-8").split()
+    if len(found) != CLASSES or found != sorted(found):
+        raise ConvRNNError(f"{folder / 'imagenet_classes.txt'} does not list {CLASSES} sorted ids.")
+    return found
+
+
+def read_labelled(source: Path, first_label: int | None = None) -> pd.DataFrame:
+    """Images with their classes.
+
+    Parameters
+    ----------
+    source : a folder with a folder of images for each class, named by its WordNet id; or a ``.csv``
+        with columns ``filename`` (relative to the table's folder) and ``label``, a WordNet id or a
+        number.
+    first_label : from where numbers count, 0 or 1; None: from 0, if a 0 is among them.
+
+    Returns
+    -------
+    ``filename``, ``label`` (0 … 999).
+
+    Raises
+    ------
+    ConvRNNError : no images, no such class, or labels of which it is not plain what they mean.
+    """
+    classes = {name: index for index, name in enumerate(wordnet_ids())}
+    if source.is_dir():
+        table = _in_folders(source)
+    elif source.suffix.lower() == ".csv" and source.is_file():
+        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        missing = {"filename", "label"} - set(table)
+        if missing:
+            raise ConvRNNError(f"table {source} has no column {sorted(missing)[0]}.")
+        table["filename"] = [str(source.absolute().parent / name) for name in table["filename"]]
+    else:
+        raise ConvRNNError(f"{source}: expected a folder of class folders, or a .csv.")
+    if not len(table):
+        raise ConvRNNError(f"no images in {source}.")
+    labels = table["label"].str.strip()
+    if labels.isin(classes).all():
+        table["label"] = labels.map(classes)
+    elif labels.str.fullmatch(r"\d+").all():
+        table["label"] = _counted(labels.astype(int), first_label, source)
+    else:
+        strange = labels[~labels.isin(classes)].iloc[0]
+        raise ConvRNNError(
+            f"{source}: {strange!r} is no class of ImageNet's 1,000; expected WordNet ids "
+            "(n01440764), or numbers."
+        )
+    return table[["filename", "label"]].reset_index(drop=True)
+
+
+def _in_folders(source: Path) -> pd.DataFrame:
+    folders = sorted(path for path in source.iterdir() if path.is_dir() and path.name[0] != ".")
+    rows = [
+        (str(path.absolute()), folder.name)
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+    return pd.DataFrame(rows, columns=["filename", "label"], dtype=str)
+
+
+def _counted(numbers: pd.Series, first: int | None, source: Path) -> pd.Series:
+    """Numbers as positions among the sorted WordNet ids."""
+    low, high = int(numbers.min()), int(numbers.max())
+    if high > CLASSES or (high == CLASSES and low == 0):
+        raise ConvRNNError(
+            f"{source} has labels {low} to {high}: models of 1,001 classes count background as 0. "
+            "Expected 0 to 999, or WordNet ids."
+        )
+    if first is None:
+        if low > 0:
+            counted = "count from 1" if high == CLASSES else "may count from 0 or from 1"
+            raise ConvRNNError(
+                f"{source}: labels {low} to {high} {counted}. Give --first-label 0 or 1 if they "
+                "are in the order of the sorted WordNet ids (ImageNet's devkit has another), or "
+                "name WordNet ids."
+            )
+        first = 0
+    if low < first or high >= CLASSES + first:
+        raise ConvRNNError(f"{source}: labels {low} to {high} do not count from {first}.")
+    return numbers - first
+
+
+def measure(
+    network: ConvRNN,
+    images: pd.DataFrame,
+    out: Path,
+    progress: Progress | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Accuracy:
+    """A model's accuracy, or go on with measuring it.
+
+    Parameters
+    ----------
+    images : ``filename``, ``label`` (`read_labelled`).
+    out : a folder, which is made: what is predicted for each image goes to ``<model>.csv`` there.
+    progress : where a bar is shown.
+
+    Raises
+    ------
+    ConvRNNError : an image cannot be read; ``out`` holds predictions of other weights or images, or
+        another process writes there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    made_by = {
+        **describe(network, Presentation.default(network.name)),
+        "preprocessing": "shorter side 256, middle 224",
+        "batch_size": batch_size,
+        "images": _digest(images),
+    }
+    table = out / f"{network.name}.csv"
+    with only_process(out / f".{network.name}.lock", table):
+        done = _begun(table, made_by)
+        done -= done % batch_size  # the same batches as without a stop
+        _keep_rows(table, done)
+        progress = progress or Progress(disable=True)
+        task = progress.add_task(network.name, total=len(images), completed=done)
+        for start in range(done, len(images), batch_size):
+            batch = images.iloc[start : start + batch_size]
+            logits = network.logits(np.stack([load_cropped(name) for name in batch["filename"]]))
+            _append(table, batch, np.argsort(-logits, axis=1, kind="stable")[:, :5])
+            progress.advance(task, len(batch))
+    found = pd.read_csv(table)
+    ranked = found[[f"rank{rank}" for rank in range(1, 6)]].to_numpy()
+    right = ranked == found["label"].to_numpy()[:, None]
+    return Accuracy(
+        network.name, network.label, len(found), right[:, 0].mean(), right.any(axis=1).mean()
+    )
+
+
+def _digest(images: pd.DataFrame) -> str:
+    rows = [*images["filename"].map(lambda name: Path(name).name), *images["label"].map(str)]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+_HEADER = ["filename", "label", *(f"rank{rank}" for rank in range(1, 6))]
+
+
+def _begun(table: Path, made_by: Mapping[str, Any]) -> int:
+    """How many images are done; begins the table if there is none."""
+    settings = table.with_suffix(".json")
+    if table.exists() and settings.exists():
+        held = json.loads(settings.read_text(encoding="utf-8"))["made_by"]
+        for name, value in made_by.items():
+            if held.get(name) != value:
+                raise ConvRNNError(
+                    f"{table} was begun with {name} {held.get(name)}, not {value}. Give another "
+                    "--out, or remove it first."
+                )
+        return table.read_text(encoding="utf-8").count("\n") - 1
+    with written_whole(settings) as partial:
+        partial.write_text(json.dumps({"made_by": made_by}, indent=1), encoding="utf-8")
+    with written_whole(table) as partial:
+        partial.write_text(",".join(_HEADER) + "\n", encoding="utf-8")
+    return 0
+
+
+def _keep_rows(table: Path, rows: int) -> None:
+    """Cut the table after so many rows, the last of which a kill may have left unfinished."""
+    with table.open("rb+") as opened:
+        for _ in range(rows + 1):
+            opened.readline()
+        opened.truncate()
+
+
+def _append(table: Path, batch: pd.DataFrame, ranked: NDArray[np.intp]) -> None:
+    with table.open("a", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        for name, label, ranks in zip(batch["filename"], batch["label"], ranked, strict=True):
+            writer.writerow([name, label, *ranks.tolist()])
