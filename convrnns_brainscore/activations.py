@@ -158,6 +158,8 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
                 "time bins in an assembly; rename it."
             )
         paths = files_of(stimulus_set)
+        if len(columns) == 1:  # by itself it would be the index, and lose its name
+            columns["stimulus_path"] = np.array(list(map(str, paths)))
         return self._recorded(
             columns, paths, layers, stimuli_identifier, require_variance, time_bins
         )

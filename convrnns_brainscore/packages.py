@@ -189,6 +189,8 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
                 for name, column in recording.stimuli.items()
                 if name not in ("degrees", "image_on_ms")
             },
+            # Brain-Score averages over repetitions by all other coordinates, of which it needs two.
+            "stimulus_number": ("presentation", stimulus),
             "repetition": ("presentation", repetition),
             **{str(name): ("neuroid", column.to_numpy()) for name, column in neurons.items()},
             "time_bin_start": ("time_bin", start),

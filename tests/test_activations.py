@@ -46,6 +46,13 @@ def test_layers_come_over_time_with_all_coordinates(extractor: ActivationsExtrac
     assert recorded["time_bin_end"].values.tolist() == [80, 120]
 
 
+def test_stimuli_that_have_an_id_alone_keep_its_name(extractor: ActivationsExtractor) -> None:
+    alone = stimulus_set("ids", load_objects92().stimuli[["stimulus_id", "filename"]][:2])
+    assert list(alone.columns) == ["stimulus_id"]
+    recorded = extractor(alone, ["conv5"], time_bins=BINS)
+    assert recorded["stimulus_id"].values.tolist() == alone["stimulus_id"].tolist()
+
+
 def test_without_bins_every_step_of_the_presentation_comes(
     extractor: ActivationsExtractor, network: ConvRNN
 ) -> None:

@@ -89,6 +89,16 @@ def test_unequal_repetitions_have_the_ceiling_of_their_own_halves(stimuli, tmp_p
     assert float(benchmark.ceiling) == pytest.approx(expected, abs=0.02)
 
 
+def test_stimuli_need_no_more_than_an_id(stimuli, tmp_path: Path) -> None:
+    plain = lab(stimuli).drop_vars(["object_name", "image_on_ms"])
+    recording = as_recording(plain).only(["IT"]).in_bins([(70, 130)])
+    write_package(recording, stimuli, tmp_path / "lab")
+    benchmark = package_benchmark(tmp_path / "lab" / "IT.nc", "ridge")
+    assert benchmark._assembly.sizes["presentation"] == STIMULI
+    result = score(load_network("timedecay_shallow", weights="random"), benchmark)
+    assert np.isfinite(result.summary.raw)
+
+
 def test_without_repetitions_the_ceiling_is_undefined(stimuli, tmp_path: Path) -> None:
     recording = as_recording(lab(stimuli, repetitions=1)).only(["IT"]).in_bins([(70, 130)])
     write_package(recording, stimuli, tmp_path / "lab")

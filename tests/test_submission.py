@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -9,18 +10,27 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
-from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore import ConvRNNError, load_brain_model, load_network
+from convrnns_brainscore.assemblies import stimulus_set
 from convrnns_brainscore.benchmarks import brain_score_folder
+from convrnns_brainscore.checkpoints import write_safetensors
 from convrnns_brainscore.cli import main
+from convrnns_brainscore.packages import write_package
+from convrnns_brainscore.recordings import as_recording, load_objects92
 from convrnns_brainscore.submission.archive import LARGEST, MOST_FILES, read_archive
 from convrnns_brainscore.submission.build import Weights, build, needed_code, submission_files
-from convrnns_brainscore.submission.check import check
+from convrnns_brainscore.submission.check import ANNOUNCEMENT, check
 from convrnns_brainscore.submission.findings import Findings
 from convrnns_brainscore.submission.plugin import check_plugin, find_plugins
 
@@ -401,3 +411,99 @@ def test_an_environment_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConvRNNError, match="no environment of ours"):
         check(path, environment=tmp_path / "mine")
     assert (tmp_path / "mine" / "file").read_text() == "mine"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One environment for the checks of this run, which the first of them makes."""
+    return tmp_path_factory.mktemp("submission") / "environment"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address and the digest of weights that a server of this machine gives."""
+    path = tmp_path / "served" / "weights.safetensors"
+    path.parent.mkdir()
+    write_safetensors(path, MODEL, load_network(MODEL, weights="random", seed=3).weights.values)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(path.parent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    yield f"http://127.0.0.1:{server.server_port}/{path.name}", digest
+    server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_submission_on_torch_needs_no_tensorflow(
+    tmp_path: Path, environment: Path, served: tuple[str, str]
+) -> None:
+    """Built, installed as the server does, tested by Brain-Score, with weights over HTTP."""
+    build([MODEL], tmp_path / "s.zip", backend="torch", weights={MODEL: Weights(*served)})
+    findings = check(tmp_path / "s.zip", environment=environment)
+    assert not findings.failed, said(findings, "fail")
+    assert not said(findings, "unchecked")
+    passed = said(findings, "pass")
+    assert "models/convrnns: Keras on torch; TensorFlow is not installed" in passed
+    assert any("nothing was installed or downloaded" in each for each in passed)
+    assert any("cannot be scored on Kar2019-ost" in each for each in said(findings, "note"))
+
+    build([MODEL], tmp_path / "s.zip", weights={MODEL: Weights(served[0], DIGEST)}, backend="torch")
+    findings = check(tmp_path / "s.zip", environment=environment)
+    assert any("not the file with the SHA-256" in each for each in said(findings, "fail"))
+
+
+@pytest.mark.slow
+def test_a_submission_on_tensorflow_brings_it_itself(tmp_path: Path, environment: Path) -> None:
+    models = [MODEL, "rgc_intermediate"]
+    build(models, tmp_path / "s.zip", suffix="_lab")
+    findings = check(tmp_path / "s.zip", random_weights=True, environment=environment)
+    assert not findings.failed, said(findings, "fail")
+    assert any("random ones stood in" in each for each in said(findings, "unchecked"))
+    assert ANNOUNCEMENT in said(findings, "note")
+    passed = said(findings, "pass")
+    assert "models/convrnns_lab: Keras on tensorflow; TensorFlow is installed" in passed
+    assert "Brain-Score's ost metric runs beside the models (Kar2019-ost)" in passed
+    for model in models:
+        assert any(f"convrnn_{model}_lab: V1, V2, V4, IT recorded" in each for each in passed)
+
+    lifted = built()
+    lifted[f"{PLUGIN}/requirements.txt"] = b"tensorflow\nsafetensors\n"
+    findings = check(zipped(lifted, tmp_path / "lifted.zip"), environment=environment)
+    assert any("numpy" in each for each in said(findings, "fail"))
+
+
+@pytest.mark.slow
+def test_scores_on_torch_and_on_tensorflow_agree(tmp_path: Path) -> None:
+    """A recording that reads out the network's IT, scored by ridge on 92 photographs."""
+    stimuli = load_objects92().stimuli
+    subject = load_brain_model(MODEL, weights="random", seed=0)
+    subject.start_recording("IT", [(70, 170)])
+    features = subject.look_at(stimulus_set("objects92", stimuli)).values[..., 0]
+    rng = np.random.default_rng(0)
+    rates = features @ rng.standard_normal((features.shape[1], 8))
+    rates = rates / rates.std(axis=0) + rng.standard_normal((2, *rates.shape))
+    lab = xr.DataArray(
+        rates.reshape(-1, 8, 1),
+        {
+            "stimulus_id": ("presentation", [*stimuli["stimulus_id"]] * 2),
+            "neuroid_id": ("neuroid", np.arange(8)),
+            "region": ("neuroid", ["IT"] * 8),
+            "time_bin_start": ("time_bin", [70]),
+            "time_bin_end": ("time_bin", [170]),
+        },
+        ["presentation", "neuroid", "time_bin"],
+    )
+    write_package(as_recording(lab), stimuli.assign(degrees=8.0), tmp_path / "lab")
+    raw = {}
+    for backend in ("tensorflow", "torch"):
+        command = [
+            sys.executable, "-m", "convrnns_brainscore.cli", "score", MODEL, "lab/IT.nc",
+            "--metric", "ridge", "--weights", "random", "--out", backend,
+        ]  # fmt: skip
+        subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "KERAS_BACKEND": backend}, check=True
+        )
+        (record,) = (tmp_path / backend).glob("*.json")
+        raw[backend] = json.loads(record.read_text())["raw"]
+    assert raw["torch"] == pytest.approx(raw["tensorflow"], abs=1e-3)
+    assert abs(raw["torch"]) > 0.05

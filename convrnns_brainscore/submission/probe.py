@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -143,6 +144,12 @@ def probe(identifier: str, shown: Any) -> None:
         )
 
 
+def backend() -> str:
+    """What Keras runs on in this process."""
+    keras = sys.modules.get("keras")
+    return str(keras.config.backend()) if keras else "nothing"
+
+
 def main() -> None:
     """Probe the models that are named."""
     plugin, *identifiers = sys.argv[1:]
@@ -154,12 +161,13 @@ def main() -> None:
             except Exception as error:
                 traceback.print_exc()
                 tell("model", "fail", f"{identifier}: {type(error).__name__}: {error}")
+    there = "is" if find_spec("tensorflow") else "is not"
+    tell("backend", "pass", f"models/{plugin}: Keras on {backend()}; TensorFlow {there} installed")
     try:
         object_solution_times()
         tell("ost", "pass", "Brain-Score's ost metric runs beside the models (Kar2019-ost)")
     except Exception as error:
-        backend = getattr(sys.modules.get("keras"), "config", None)
-        name = backend.backend() if backend else "none"
+        name = backend()
         traceback.print_exc()
         tell(
             "ost",
