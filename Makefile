@@ -7,7 +7,7 @@ STAMP := .venv/installed
 # Much of a test's time is one process starting or tracing: two at a time, a file in one process.
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: install bench demo test test-all check format wheel-check clean
+.PHONY: install bench demo docs test test-all check format wheel-check clean
 
 install: $(STAMP)
 
@@ -35,6 +35,9 @@ test: check
 test-all: check
 	$(BIN)/pytest $(IN_PARALLEL)
 
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -44,4 +47,4 @@ wheel-check: $(STAMP)
 	PATH="$(abspath $(BIN)):$$PATH" tests/wheel_check.sh
 
 clean:
-	rm -rf .venv build dist *.egg-info demo
+	rm -rf .venv build dist site *.egg-info demo

@@ -22,7 +22,7 @@ def bins_of_steps(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.
     """Start and end in ms of the steps ``first`` … ``last − 1``: step t is [10 t, 10 (t + 1)).
 
     >>> bins_of_steps(9, 11)
-    (array([90, 100]), array([100, 110]))
+    (array([ 90, 100]), array([100, 110]))
     """
     start = np.arange(first, last) * MS_PER_STEP
     return start, start + MS_PER_STEP
