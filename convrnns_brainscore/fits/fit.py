@@ -68,6 +68,7 @@ from convrnns_brainscore.fits.scratch import (
     LayerBins,
     grouped,
     layer_bins,
+    room,
 )
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.recordings import ALL
@@ -207,8 +208,11 @@ class _Fitting:
         for layer in [layer for layer in bins if not bins[layer].averages]:
             none = self._bins(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
             self._save(none.assign_attrs(made_by), name, layer)
+        if not bins:
+            return
         stimuli = len(self.prepared.stimuli)
-        for group in grouped(network.model, bins, stimuli, self._scratch_limit()):
+        limit = room(self.work) if self.scratch_limit is None else self.scratch_limit
+        for group in grouped(network.model, bins, stimuli, limit):
             store = FeatureStore(
                 network,
                 group,
@@ -229,14 +233,6 @@ class _Fitting:
                 self._save(data.assign_attrs(made_by), name, layer)
             if not self.keep_features:
                 shutil.rmtree(store.path)
-
-    def _scratch_limit(self) -> int:
-        """Bytes. What a fit that was interrupted left counts as free, so that the layers go in
-        the same groups again."""
-        if self.scratch_limit is not None:
-            return self.scratch_limit
-        left = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
-        return int(0.8 * (shutil.disk_usage(self.out).free + left))
 
     def control(self, kept: Results | None) -> None:
         """Fit the images themselves: the same features at each bin after onset."""

@@ -34,7 +34,7 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import mean, pearson, spearman_brown
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.resampling import draw_neurons
-from convrnns_brainscore.fits.scratch import FeatureStore, layer_bins
+from convrnns_brainscore.fits.scratch import FeatureStore, grouped, layer_bins, room
 from convrnns_brainscore.fits.statistics import holm
 from convrnns_brainscore.geometry import METHOD, dissimilarities
 from convrnns_brainscore.presentation import Presentation
@@ -266,22 +266,25 @@ def movie_of(
     ----------
     layers, time_bins, presentation : what is shown, and averaged.
     stimuli : ``stimulus_id``, ``filename``, ``degrees``.
-    folder : for the features, a layer at a time; they are removed.
+    folder : for the features, as many layers at a time as fit on its disk; they are removed.
     """
     pairs = len(stimuli) * (len(stimuli) - 1) // 2
     movie = np.full((len(layers), len(time_bins), pairs), np.nan)
-    for row, layer in enumerate(layers):
-        bins = layer_bins(network.model, layer, time_bins, presentation)
-        if not bins.averages:
-            continue
-        store = FeatureStore(network, {layer: bins}, presentation, stimuli, folder, progress)
-        found = [
-            _of_patterns(np.concatenate(list(store.columns(layer, position)), axis=1))
-            for position in range(len(bins.averages))
-        ]
-        for index, each in enumerate(time_bins):
-            if each in bins.position:
-                movie[row, index] = found[bins.position[each]]
+    bins = {
+        layer: found
+        for layer in layers
+        if (found := layer_bins(network.model, layer, time_bins, presentation)).averages
+    }
+    for group in grouped(network.model, bins, len(stimuli), room(folder)):
+        store = FeatureStore(network, group, presentation, stimuli, folder, progress)
+        for layer, its in group.items():
+            patterns = [
+                _of_patterns(np.concatenate(list(store.columns(layer, position)), axis=1))
+                for position in range(len(its.averages))
+            ]
+            for index, each in enumerate(time_bins):
+                if each in its.position:
+                    movie[layers.index(layer), index] = patterns[its.position[each]]
         shutil.rmtree(store.path)
     start, end = np.array(time_bins, float).T
     edges = {name: ("time_bin", values) for name, values in zip(EDGES, (start, end), strict=True)}

@@ -7,6 +7,7 @@ image, and bins before the image reaches a layer hold nothing about it.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,13 @@ def grouped(
         groups[-1][layer] = bins
         held += need
     return groups
+
+
+def room(folder: Path) -> int:
+    """Bytes of features that may lie on the disk of ``folder`` at a time: four fifths of what is
+    free, or will be, once what an interrupted run left in ``folder`` is used up."""
+    left = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return int(0.8 * (shutil.disk_usage(folder).free + left))
 
 
 class FeatureStore:
