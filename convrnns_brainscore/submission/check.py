@@ -113,6 +113,10 @@ def _run(
 ) -> None:
     """Install a plugin, and run Brain-Score's tests, the plugin's own, and ours."""
     say(f"{plugin.name}: installing what it needs")
+    if (folder / "environment.yml").exists():
+        findings.unchecked(
+            "installing", f"{plugin.name}: environment.yml is the server's conda's; not used here."
+        )
     for arguments in (
         [str(folder)] if (folder / "setup.py").exists() else [],
         ["--requirement", str(folder / "requirements.txt")]
