@@ -25,6 +25,7 @@ import numpy as np
 import yaml
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.fits.heldout import IN_MEMORY
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.images import VISUAL_DEGREES
 
@@ -64,10 +65,13 @@ COPIES = {
     "spantime_ridge": 12,
     "ost": 4,
     "rdm": 4,
-    "exact": 2,
+    "exact": 6,
 }
 """Metric → the most that it and the model's recording hold at a time, in units of the recording, as
 measured with Brain-Score's own metrics (``benchmarks/README.md``)."""
+
+STREAMED_COPIES = 2
+"""Of ``exact`` on more than `fits.heldout.IN_MEMORY` bytes, which are streamed."""
 
 OTHER_COPIES = 10
 
@@ -333,8 +337,11 @@ def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str, neurons: 
     neuroids : of the model.
     neurons : of the data, where they are known.
     """
-    of_model = 4 * neuroids * COPIES.get(metric, OTHER_COPIES)
-    return stimuli * bins * (of_model + 8 * neurons * OTHER_COPIES)
+    recording = 4 * stimuli * bins * neuroids
+    copies = COPIES.get(metric, OTHER_COPIES)
+    if metric == "exact" and recording > IN_MEMORY:
+        copies = STREAMED_COPIES
+    return recording * copies + 8 * stimuli * bins * neurons * OTHER_COPIES
 
 
 def matmul_rate() -> float:
