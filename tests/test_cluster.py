@@ -105,8 +105,8 @@ def test_a_network_is_sent_as_its_weights(network: ConvRNN) -> None:
 def test_extraction_gives_the_same_bytes(
     two_workers: Cluster, photographs: list[Path], tmp_path: Path, runs: int
 ) -> None:
-    """37 images in batches of 8: by two workers, and here with as many threads."""
-    images = photographs[:37]
+    """21 images in batches of 8: by two workers, and here with as many threads."""
+    images = photographs[:21]
     network = load_network("timedecay_shallow", weights="random")
     with workers(two_workers.address) as who:
         for run in range(runs):

@@ -45,10 +45,21 @@ def test_equals_the_original(name: str) -> None:
         assert_close(flat[:, positions], samples, std[:, None], layer)
 
 
+ONE_OF_EACH_DECODER = ["simplernn_shallow", "rgc_intermediate_dthresh", "rgc_intermediate_tmaxconf"]
 DECODERS = [model.name for model in MODELS.values() if model.decoder != "last"]
 
 
-@pytest.mark.parametrize("name", ["simplernn_shallow", *DECODERS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *ONE_OF_EACH_DECODER,
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in DECODERS
+            if name not in ONE_OF_EACH_DECODER
+        ),
+    ],
+)
 def test_logits_equal_the_originals(name: str) -> None:
     """Default presentation, decoded as the model does; the others decode as the first."""
     logits = GOLDEN[f"{name}/logits"]

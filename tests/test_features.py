@@ -535,13 +535,22 @@ def test_models_are_listed_with_their_published_accuracy() -> None:
     assert "66.97" in listed
 
 
-def test_a_process_killed_at_any_moment_goes_on(photographs: list[Path], tmp_path: Path) -> None:
-    """Killed outright, then as a cluster's scheduler does it, and once more while it starts."""
-    arguments = ["extract", "simplernn_shallow", *map(str, photographs[:12]), "--weights", "random"]
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [(1, signal.SIGKILL, -9), (3, signal.SIGTERM, 143)],
+        pytest.param([(2, signal.SIGTERM, 143), (0, signal.SIGKILL, -9)], marks=pytest.mark.slow),
+    ],
+)
+def test_a_process_killed_at_any_moment_goes_on(
+    photographs: list[Path], tmp_path: Path, kills: list[tuple[int, int, int]]
+) -> None:
+    """Killed outright, as a cluster's scheduler does it, and while it starts."""
+    arguments = ["extract", "timedecay_shallow", *map(str, photographs[:12]), "--weights", "random"]
     arguments += ["--layers", "conv5", "--batch-size", "2", "--out"]
     run(*arguments, tmp_path / "whole.zarr")
     out, work = tmp_path / "out.zarr", tmp_path / ".out.zarr.partial"
-    for batches, how, code in ((1, signal.SIGKILL, -9), (3, signal.SIGTERM, 143), (0, 9, -9)):
+    for batches, how, code in kills:
         process = subprocess.Popen([*COMMAND, *arguments, out], stderr=subprocess.PIPE, text=True)
         journal = work / "journal.jsonl"
         while process.poll() is None:

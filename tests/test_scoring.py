@@ -84,6 +84,7 @@ def test_simulated_neurons_fire_as_neurons_do(recordings) -> None:
     assert again.std(axis=0).mean() < 0.5 * before.std(axis=0).mean()
 
 
+@pytest.mark.slow
 def test_features_can_be_projected_and_the_score_says_so(networks, recordings) -> None:
     """With Brain-Score's `spantime_pls`, whose processes start after TensorFlow has run."""
     benchmark = neural_benchmark("simulated", recordings(TEMPORAL, neurons=10), "spantime_pls")

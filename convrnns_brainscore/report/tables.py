@@ -48,7 +48,7 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
         weights = made_by["weights"]
         if made_by["lesion"] != "none":
             weights += f", without {made_by['lesion']}"
-        what = made_by["model"], weights, record["benchmark"], made_by["metric"]
+        what = made_by["model"], weights, record["benchmark"], made_by.get("metric", "–")
         table.add_row(*what, *numbers, bins)
     console.print(table)
     for formula in dict.fromkeys(record["formula"] for record in records):
