@@ -68,7 +68,10 @@ def region_layers(
     for region, named in given.items():
         if region not in REGIONS:
             raise unknown(f"region in {where}", region, REGIONS)
-        layers = [named] if isinstance(named, str) else list(named or ())
+        layers = [named] if isinstance(named, str) else named
+        if not isinstance(layers, list | tuple) or not all(isinstance(e, str) for e in layers):
+            raise ConvRNNError(f"{where}: {region} is {named!r}; expected a layer, or a list.")
+        layers = list(layers)
         if not layers or len(set(layers)) != len(layers):
             raise ConvRNNError(f"{where}: {region} needs one or more different layers.")
         for layer in layers:

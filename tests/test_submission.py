@@ -188,8 +188,8 @@ MAP = f"region_layer_map/{IDENTIFIER}.json"
 IMPORT = "from brainscore_vision import model_registry\n"
 
 
-def settings_with(weights: dict[str, str]) -> str:
-    models = {IDENTIFIER: {"model": MODEL, "weights": weights}}
+def settings_with(weights: object, model: str = MODEL) -> str:
+    models = {IDENTIFIER: {"model": model, "weights": weights}}
     return json.dumps({**SETTINGS, "models": models})
 
 
@@ -197,6 +197,9 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "nothing in it": (lambda files: {}, "it holds no files"),
     "a path that leaves the folder": (moved(lambda p: f"../{p}"), "leaves the folder"),
     "an absolute path": (moved(lambda p: f"/{p}"), "is an absolute path"),
+    "a name that Windows cannot have": (added("", "a. "), "no '.' at the end"),
+    "a name of other letters": (added("", "modèle.py"), "names of letters"),
+    "a file that is a folder too": (replaced("code", ""), "and the folder of"),
     "a path of Windows": (moved(lambda p: p.replace("/", "\\")), "one of Windows"),
     "a drive": (moved(lambda p: f"C:/{p}"), "one of Windows"),
     "a name with a line break": (added("", "a\nb.py"), "control characters"),
@@ -227,6 +230,16 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("__init__.py", IMPORT + "model_registry[f'convrnn_{1}'] = None\n"),
         "a literal name",
     ),
+    "a registration that is not carried out": (
+        replaced(
+            "__init__.py", f"{IMPORT}if False:\n    model_registry['{IDENTIFIER}'] = None\n"
+        ),
+        "at its top level",
+    ),
+    "a registration in a text": (
+        replaced("__init__.py", f'{IMPORT}"""\nmodel_registry[\'{IDENTIFIER}\'] = None\n"""\n'),
+        "at its top level",
+    ),
     "a second bracket": (
         replaced("__init__.py", IMPORT + f"model_registry['{IDENTIFIER}'] = [None][0]\n"),
         "no other ']'",
@@ -247,6 +260,9 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("__init__.py", f"model_registry['{IDENTIFIER}'] = None\n"), "does not import"
     ),
     "code that is no Python": (replaced("model.py", "def get_model(:\n"), "is no Python"),
+    "code that does not compile": (replaced("model.py", "return 1\n"), "is no Python 3.11"),
+    "code that is nested without end": (replaced("model.py", "(" * 5000), "is no Python 3.11"),
+    "a file that is no text": (replaced("notes.txt", b"\xff\xfe\x00"), "is no text"),
     "an empty ModelCommitment": (
         replaced("model.py", "def get_model(i):\n    return ModelCommitment(identifier=i)\n"),
         "cannot be scored",
@@ -262,8 +278,17 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a map of layers that there are not": (
         replaced(MAP, '{"V1": "conv1", "V2": "conv2", "V4": "conv3", "IT": "conv9"}'), "conv9"
     ),
+    "a map of numbers": (
+        replaced(MAP, '{"V1": 1, "V2": "conv2", "V4": "conv3", "IT": "conv5"}'), "is 1; expected"
+    ),
+    "a map that is nested without end": (replaced(MAP, "[" * 100000), "is no JSON"),
     "a map of no model": (replaced("region_layer_map/x.json", "{}"), "of no model"),
     "no requirements": (without("requirements.txt"), "requirements.txt (or setup.py) is missing"),
+    "numpy without a bound": (replaced("requirements.txt", "numpy\n"), "needs numpy < 2"),
+    "TensorFlow without a bound on numpy": (
+        replaced("requirements.txt", "tensorflow\n"), "lift numpy to 2"
+    ),
+    "a requirement that is none": (replaced("requirements.txt", "keras >>= 3\n"), "no requirement"),
     "a requirement of one machine": (
         replaced("requirements.txt", "-e ../convrnns\n"), "on one machine only"
     ),
@@ -288,6 +313,20 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("plugin.json", settings_with({"url": "file:///w.safetensors", "sha256": DIGEST})),
         "expected https",
     ),
+    "settings of another kind": (replaced("plugin.json", '{"models": ["a"]}'), "build it anew"),
+    "settings of another backend": (
+        replaced("plugin.json", json.dumps({**SETTINGS, "backend": "jax"})), "backend 'jax'"
+    ),
+    "settings of another model": (
+        replaced("plugin.json", settings_with(None, "lstm_shallow")), "would be lstm_shallow"
+    ),
+    "settings of another version": (
+        replaced("plugin.json", json.dumps({**SETTINGS, "version": "9"})), "not that of the code"
+    ),
+    "a module that is missing": (
+        without("code/convrnns_brainscore/networks/cells.py"), "cells.py is missing"
+    ),
+    "weights that are a word": (replaced("plugin.json", settings_with("mine")), "weights 'mine'"),
     "settings of other models": (
         replaced("plugin.json", json.dumps({**SETTINGS, "models": {}})), "build it anew"
     ),
@@ -296,6 +335,12 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "metadata with an unknown key": (
         replaced("metadata.yml", "models:\n  m:\n    colour: blue\n"), "extra keys"
+    ),
+    "metadata of another model": (
+        replaced("metadata.yml", "models:\n  alexnet:\n    runnable: true\n"), "no model of this"
+    ),
+    "an environment of a strange kind": (
+        replaced("environment.yml", "dependencies: 3\n"), "cannot be read"
     ),
     "metadata that is no YAML": (replaced("metadata.yml", "a: [\n"), "YAML parsing error"),
 }  # fmt: skip
@@ -324,6 +369,18 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     content[content.index(b"Nayebi")] ^= 1
     path.write_bytes(content)
     assert any("is damaged" in each for each in said(looked_at(path), "fail"))
+
+
+def test_damaged_compression_is_told(tmp_path: Path) -> None:
+    for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        path = tmp_path / f"{kind}.zip"
+        with zipfile.ZipFile(path, "w", kind) as archive:
+            for name, text in built().items():
+                archive.writestr(name, text)
+        content = bytearray(path.read_bytes())
+        content[60:400] = bytes(340)
+        path.write_bytes(content)
+        assert looked_at(path).failed
 
 
 def test_links_bombs_and_encrypted_files_are_refused(tmp_path: Path) -> None:
@@ -467,7 +524,7 @@ def test_a_submission_on_tensorflow_brings_it_itself(tmp_path: Path, environment
         assert any(f"convrnn_{model}_lab: V1, V2, V4, IT recorded" in each for each in passed)
 
     lifted = built()
-    lifted[f"{PLUGIN}/requirements.txt"] = b"tensorflow\nsafetensors\n"
+    lifted[f"{PLUGIN}/requirements.txt"] = b"ml-dtypes>=0.6\nsafetensors\n"
     findings = check(zipped(lifted, tmp_path / "lifted.zip"), environment=environment)
     assert any("numpy" in each for each in said(findings, "fail"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,11 @@ LARGEST = 5_000_000
 MOST_COMPRESSED = 200
 """Times smaller than its content: beyond this it is a zip bomb."""
 
+LONGEST, DEEPEST = 240, 20
+"""Characters of a path, and its folders."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.+=@ -]*[A-Za-z0-9_+=@-]")
+
 UNTIDY = {
     "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__", ".git", ".gitignore",
     ".ipynb_checkpoints", ".idea", ".vscode", ".pytest_cache", ".mypy_cache", ".ruff_cache",
@@ -32,7 +38,7 @@ def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # of zipfile's many
         findings.fail("zip", f"{path} is no zip file ({error}): build it anew.")
         return {}
     with archive:
@@ -46,7 +52,11 @@ def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
             findings.fail("zip", problem)
         if problems:
             return {}
-        untidy = [entry for entry in entries if UNTIDY & set(PurePosixPath(entry.filename).parts)]
+        untidy = [
+            entry
+            for entry in entries
+            if UNTIDY & set(PurePosixPath(entry.filename).parts) or entry.filename.endswith(".pyc")
+        ]
         if untidy:
             names = ", ".join(entry.filename for entry in untidy[:3])
             findings.note("zip", f"{len(untidy)} files that nobody needs, such as {names}.")
@@ -58,19 +68,13 @@ def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
                 with archive.open(entry) as opened:
                     # The size that it declares may be a lie.
                     content = opened.read(LARGEST + 1)
-            except (
-                zipfile.BadZipFile,
-                OSError,
-                EOFError,
-                ValueError,
-                NotImplementedError,
-            ) as error:
+            except Exception as error:  # of zipfile's, zlib's, lzma's …
                 findings.fail("zip", f"{entry.filename} is damaged ({error}): build it anew.")
                 return {}
             if len(content) > LARGEST:
                 findings.fail("zip", f"{entry.filename} holds more than the zip declares.")
                 return {}
-            files[entry.filename] = content
+            files[PurePosixPath(entry.filename).as_posix()] = content
     findings.passed("zip", f"{len(files)} files, {sum(map(len, files.values())) / 1e3:.0f} kB")
     return files
 
@@ -105,12 +109,18 @@ def _unsafe(entry: zipfile.ZipInfo) -> str:
     """Why an entry must not be unpacked, or nothing."""
     name = entry.orig_filename
     parts = PurePosixPath(name).parts
+    if not parts:
+        return f"{name!r} is no name of a file."
     if name.startswith(("/", "~")) or "\\" in name or (parts and parts[0].endswith(":")):
         return f"{name!r} is an absolute path, or one of Windows: pack relative ones, with '/'."
     if ".." in parts:
         return f"{name!r} leaves the folder."
     if any(ord(character) < 32 for character in name):
         return f"{name!r} has control characters in its name."
+    if not all(_NAME.fullmatch(part) for part in parts):
+        return f"{name!r}: names of letters (a–z), digits and '_.+-=' only, with no '.' at the end."
+    if len(name) > LONGEST or len(parts) > DEEPEST:
+        return f"{name[:60]!r}… is longer than {LONGEST} characters, or {DEEPEST} folders deep."
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return f"{name!r} is a link or no plain file: pack what it points to."
@@ -120,12 +130,17 @@ def _unsafe(entry: zipfile.ZipInfo) -> str:
 
 
 def _alike(names: list[str]) -> list[str]:
-    """Names that are there twice, or would be one file where case doesn't count."""
+    """Names that are there twice, would be one file where case doesn't count, or are a file and a
+    folder."""
     seen: dict[str, str] = {}
     problems = []
     for name in names:
-        other = seen.setdefault(name.casefold(), name)
-        if seen[name.casefold()] is not name:
-            how = "twice" if other == name else f"beside {other}"
+        key = PurePosixPath(name).as_posix().casefold()
+        if key in seen:
+            how = "twice" if seen[key] == name else f"beside {seen[key]}"
             problems.append(f"{name} is there {how}.")
+        seen[key] = name
+    for key, name in seen.items():
+        both = [str(above) for above in PurePosixPath(key).parents if str(above) in seen]
+        problems += [f"{seen[above]} is a file, and the folder of {name}." for above in both]
     return problems

@@ -5,17 +5,24 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
+from keyword import iskeyword
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
+import convrnns_brainscore
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.registry import PREFIX, REGISTRATION, registered_models
-from convrnns_brainscore.submission.build import CODE, SETTINGS, Weights
+from convrnns_brainscore.submission.build import BACKENDS, CODE, SETTINGS, Weights, needed_code
 from convrnns_brainscore.submission.findings import Findings
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -25,27 +32,17 @@ KINDS = ("models", "benchmarks", "data", "metrics")
 RECORDED = ("V1", "V2", "V4", "IT")
 """Regions that Brain-Score's benchmarks record from."""
 
-TEXT = (
-    ".py",
-    ".txt",
-    ".json",
-    ".yml",
-    ".yaml",
-    ".toml",
-    ".cfg",
-    ".ini",
-    ".md",
-    ".sh",
-    ".bib",
-    ".csv",
-)
-
 WEIGHTS = (
     ".safetensors", ".ckpt", ".index", ".data-00000-of-00001", ".h5", ".hdf5", ".keras", ".pb",
     ".pt", ".pth", ".bin", ".npz", ".npy", ".pkl", ".pickle", ".onnx", ".tflite",
 )  # fmt: skip
 
-PROGRAMS = (".so", ".dll", ".dylib", ".exe", ".zip", ".tar", ".gz", ".whl", ".egg", ".jar")
+PROGRAMS = (
+    ".so", ".dll", ".dylib", ".exe", ".o", ".a", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz",
+    ".7z", ".rar", ".whl", ".egg", ".jar",
+)  # fmt: skip
+
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp")
 
 SECRETS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
@@ -54,11 +51,20 @@ SECRETS = {
     "a Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}\b",
     "an API key": r"\bsk-[A-Za-z0-9_-]{32,}\b",
     "a password in an address": r"\b[a-z]+://[^/\s:@'\"]+:[^/\s:@'\"]+@",
-    "a password": r"(?i)\b(password|passwd|secret|api_?key|token)\b\s*[:=]\s*['\"][^'\"\s]{8,}",
+    "a Slack token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
+    "a Google key": r"\bAIza[0-9A-Za-z_-]{35}",
+    "a signed address": r"(?i)[?&](X-Amz-Signature|Signature|sig)=[A-Za-z0-9%+/=_-]{16,}",
+    "a password": (
+        r"(?i)\b\w*(password|passwd|secret|api_?key|token)\w*['\"]?\s*[:=]\s*"
+        r"['\"][^'\"\s]{8,}['\"]"
+    ),
 }
 
-_ROOTS = "home|Users|root|mnt|data|work|scratch|tmp|var|opt|usr|srv"
-ABSOLUTE = rf"""['"](/(?:{_ROOTS})/[^'"]*|[A-Za-z]:\\[^'"]*)['"]"""
+_ROOTS = (
+    "home|Users|Volumes|root|mnt|media|data|work|scratch|tmp|var|opt|usr|srv|gpfs|nfs|lustre|afs|net|"
+    "project|projects|storage|cluster"
+)
+ABSOLUTE = rf"""['"](/(?:{_ROOTS})/[^'"]*|~/[^'"]*|[A-Za-z]:\\[^'"]*|\\\\[^'"]*)['"]"""
 """Paths in quotes that no other machine has."""
 
 
@@ -87,14 +93,16 @@ class Plugin:
         text = self.text(SETTINGS)
         try:
             found = json.loads(text) if text is not None else None
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 
     def model_of(self, identifier: str) -> str | None:
         """The ConvRNN that an identifier stands for; None: another kind of model."""
-        meant = ((self.settings or {}).get("models") or {}).get(identifier) or {}
-        name = meant.get("model", identifier.removeprefix(PREFIX))
+        models = (self.settings or {}).get("models")
+        meant = models.get(identifier) if isinstance(models, dict) else None
+        named = meant.get("model") if isinstance(meant, dict) else None
+        name = str(named or identifier.removeprefix(PREFIX))
         return name if name in list_models() else None
 
 
@@ -143,11 +151,15 @@ def check_plugin(plugin: Plugin, brain_score: Path, findings: Findings) -> None:
     brain_score : the folder of Brain-Score's own model plugins.
     """
     for check in (_names, _code, _packed, _secrets, _requirements, _weights, _maps, _metadata):
-        own = Findings()
-        done = check(plugin, brain_score, own)
+        own, done, name = Findings(), "", check.__name__.strip("_")
+        try:
+            done = check(plugin, brain_score, own)
+        except Exception as error:  # whatever strange things a file holds
+            what = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
+            own.fail(name, f"models/{plugin.name} cannot be read ({what}): build it anew.")
         findings.found += own.found
         if not own.failed and done:
-            findings.passed(check.__name__.strip("_"), done)
+            findings.passed(name, done)
 
 
 def _identifiers(name: str, files: Mapping[str, bytes], findings: Findings) -> tuple[str, ...]:
@@ -174,6 +186,14 @@ def _identifiers(name: str, files: Mapping[str, bytes], findings: Findings) -> t
                 "model_registry['<name>'] = …, with a literal name and no other ']'.",
             )
         found += literal
+    carried_out = _assigned(files["__init__.py"])
+    for identifier in dict.fromkeys(found):
+        if carried_out is not None and identifier not in carried_out:
+            findings.fail(
+                "registration",
+                f"{where}: the line of {identifier} is no statement of the module's own: assign "
+                "model_registry['<name>'] at its top level.",
+            )
     if not found:
         findings.fail(
             "registration", f"{where} registers no model: model_registry['<identifier>'] = …."
@@ -183,11 +203,31 @@ def _identifiers(name: str, files: Mapping[str, bytes], findings: Findings) -> t
     return tuple(dict.fromkeys(found))
 
 
+def _assigned(code: bytes) -> set[str] | None:
+    """Names that a module assigns in ``model_registry`` at its top level; None: it is no Python."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # said elsewhere
+    return {
+        target.slice.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Subscript)
+        and getattr(target.value, "id", "") == "model_registry"
+        and isinstance(target.slice, ast.Constant)
+        and isinstance(target.slice.value, str)
+    }
+
+
 def _names(plugin: Plugin, brain_score: Path, findings: Findings) -> str:
     """Names that are possible, and free."""
-    if not plugin.name.isidentifier():
+    if not re.fullmatch(r"[A-Za-z]\w*", plugin.name, re.ASCII) or iskeyword(plugin.name):
         findings.fail(
-            "names", f"models/{plugin.name}: Python imports it, so letters, digits and '_' only."
+            "names",
+            f"models/{plugin.name}: Python imports it, so letters, digits and '_' only, a letter "
+            "first.",
         )
     taken = registered_models(brain_score, leave_out=plugin.name)
     for identifier in plugin.identifiers:
@@ -242,16 +282,22 @@ def _trees(plugin: Plugin, findings: Findings) -> Iterator[tuple[str, ast.Module
     for path, content in plugin.files.items():
         if path.endswith(".py"):
             try:
-                yield path, ast.parse(content)
-            except (SyntaxError, ValueError) as error:
-                findings.fail("code", f"models/{plugin.name}/{path} is no Python: {error}.")
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    compile(content, path, "exec")
+                    tree = ast.parse(content, feature_version=(3, 11))  # the server's
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                what = str(error) or type(error).__name__
+                findings.fail("code", f"models/{plugin.name}/{path} is no Python 3.11: {what}.")
+            else:
+                yield path, tree
 
 
 def _imported(plugin: Plugin) -> set[str]:
     """Names that ``__init__.py`` imports from Brain-Score."""
     try:
         tree = ast.parse(plugin.files["__init__.py"])
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {"model_registry"}  # said already
     return {
         alias.name
@@ -262,17 +308,19 @@ def _imported(plugin: Plugin) -> set[str]:
 
 
 def _packed(plugin: Plugin, _: Path, findings: Findings) -> str:
-    """No weights, no programs, no absolute paths."""
+    """No weights, no programs, no absolute paths; text that a reviewer can read."""
     for path, content in plugin.files.items():
-        where = f"models/{plugin.name}/{path}"
-        if path.endswith(WEIGHTS):
-            findings.fail(
-                "files", f"{where}: weights are fetched when a model is loaded, not packed."
-            )
-        elif path.endswith(PROGRAMS):
+        where, name = f"models/{plugin.name}/{path}", path.lower()
+        if name.endswith(WEIGHTS):
+            findings.fail("files", f"{where}: weights are fetched when it is loaded, not packed.")
+        elif name.endswith(PROGRAMS) or re.search(r"\.so(\.\d+)+$", name):
             findings.fail("files", f"{where}: programs and archives are not read by a reviewer.")
-        elif path.endswith(".py") or PurePosixPath(path).name in ("requirements.txt", SETTINGS):
-            for found in re.finditer(ABSOLUTE, content.decode("utf-8", "replace")):
+        elif name.endswith(PICTURES):
+            findings.note("files", f"{where}: a picture; is it needed?")
+        elif not _is_text(content):
+            findings.fail("files", f"{where} is no text (UTF-8), which a reviewer could read.")
+        elif name.endswith(".py") or PurePosixPath(path).name in ("requirements.txt", SETTINGS):
+            for found in re.finditer(ABSOLUTE, content.decode("utf-8")):
                 findings.fail(
                     "files",
                     f"{where}: {found.group(1)} is a path of one machine: the server has none.",
@@ -280,10 +328,15 @@ def _packed(plugin: Plugin, _: Path, findings: Findings) -> str:
     return "no weights, programs or paths of one machine"
 
 
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
 def _secrets(plugin: Plugin, _: Path, findings: Findings) -> str:
     for path, content in plugin.files.items():
-        if not path.endswith(TEXT):
-            continue
         text = content.decode("utf-8", "replace")
         for what, pattern in SECRETS.items():
             found = re.search(pattern, text)
@@ -306,31 +359,52 @@ def _requirements(plugin: Plugin, _: Path, findings: Findings) -> str:
             "requirements", f"{where} (or setup.py) is missing: the server installs by it."
         )
         return ""
-    for line in (text or "").splitlines():
-        line = line.partition("#")[0].strip()
-        if not line:
-            continue
-        name = re.split(r"[\s<>=!~;\[@]", line)[0].lower().replace("_", "-")
-        if re.match(r"(-e|--editable|file:|\.{0,2}/|[A-Za-z]:\\)", line) or "@ file:" in line:
+    given: dict[str, Requirement] = {}
+    for line in _lines(text or ""):
+        if re.match(r"(-e|--editable|file:|\.{0,2}/|[A-Za-z]:\\)", line) or "file:" in line:
             findings.fail("requirements", f"{where}: {line} is on one machine only.")
         elif line.startswith("-"):
             findings.fail("requirements", f"{where}: {line}: the server installs from PyPI.")
-        elif name in ("brainscore-vision", "brainscore-core"):
+        elif re.match(r"(git\+)?https?://", line):
+            findings.note("requirements", f"{where}: {line}: see that the server can fetch it.")
+        else:
+            try:
+                requirement = Requirement(re.sub(r"\s--hash=\S+", "", line))
+            except InvalidRequirement as error:
+                what = str(error).splitlines()[0]
+                findings.fail("requirements", f"{where}: {line} is no requirement: {what}.")
+                continue
+            given[canonicalize_name(requirement.name)] = requirement
+    for name, requirement in given.items():
+        if name in ("brainscore-vision", "brainscore-core"):
             findings.fail(
                 "requirements",
-                f"{where}: {line} would replace the server's own Brain-Score: omit it.",
+                f"{where}: {requirement} would replace the server's own Brain-Score: omit it.",
             )
-        elif name == "numpy" and re.search(r"(==|>=|~=|>)\s*([2-9]|\d\d)", line):
-            findings.fail("requirements", f"{where}: {line}: Brain-Score needs numpy < 2.")
         elif name == "convrnns-brainscore":
             findings.fail(
                 "requirements",
-                f"{where}: {line} is on no package index: build packs its code instead.",
+                f"{where}: {requirement} is on no package index: build packs its code instead.",
             )
+        elif name == "numpy" and requirement.specifier.contains("2.0"):
+            findings.fail("requirements", f"{where}: {requirement}: Brain-Score needs numpy < 2.")
+    if {"tensorflow", "tensorflow-cpu"} & set(given) and "numpy" not in given:
+        findings.fail(
+            "requirements",
+            f"{where}: TensorFlow's own requirements lift numpy to 2, and Brain-Score needs "
+            "numpy < 2: name numpy<2 beside it.",
+        )
     environment = plugin.text("environment.yml")
     if environment is not None:
         _environment(f"models/{plugin.name}/environment.yml", environment, findings)
-    return (text or "setup.py").strip().replace("\n", ", ")
+    return ", ".join(map(str, given.values())) or "setup.py"
+
+
+def _lines(text: str) -> list[str]:
+    """Requirements, a line each, without comments."""
+    joined = text.lstrip("\ufeff").replace("\\\n", " ")
+    lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines()]
+    return [line for line in lines if line]
 
 
 def _environment(where: str, text: str, findings: Findings) -> None:
@@ -346,7 +420,8 @@ def _environment(where: str, text: str, findings: Findings) -> None:
     if "name" in given:
         findings.fail("requirements", f"{where}: 'name:' would make another environment: omit it.")
     for line in given.get("dependencies") or ():
-        if isinstance(line, str) and re.match(r"python\s*=", line) and "=3.11" not in line:
+        pinned = re.match(r"python\s*([=<>~!].*)", line) if isinstance(line, str) else None
+        if pinned and not re.match(r"={1,2}\s*3\.11", pinned.group(1)):
             findings.fail("requirements", f"{where}: {line}: the server has Python 3.11.")
 
 
@@ -364,6 +439,8 @@ def _weights(plugin: Plugin, _: Path, findings: Findings) -> str:
     if settings is None or not isinstance(models, dict):
         findings.fail("weights", f"models/{plugin.name}/{SETTINGS} is damaged: build it anew.")
         return ""
+    for problem in _settings_problems(settings, plugin):
+        findings.fail("weights", f"models/{plugin.name}/{SETTINGS}: {problem}: build it anew.")
     if set(models) != set(plugin.identifiers):
         findings.fail(
             "weights",
@@ -378,11 +455,52 @@ def _weights(plugin: Plugin, _: Path, findings: Findings) -> str:
         if given is None:
             published.append(identifier)
             continue
+        if not isinstance(given, dict):
+            findings.fail(
+                "weights", f"models/{plugin.name}/{SETTINGS}: weights {given!r}: build it anew."
+            )
+            continue
         try:
-            Weights(str(given.get("url")), str(given.get("sha256")))
+            weights = Weights(str(given.get("url")), str(given.get("sha256")))
         except ConvRNNError as error:
             findings.fail("weights", f"models/{plugin.name}/{SETTINGS}: {error}")
+            continue
+        if _is_near(weights.url):
+            findings.note(
+                "weights", f"{weights.url} is of this machine: the server has none there."
+            )
     return "published checkpoints" if published else "the submitter's, each with its SHA-256"
+
+
+def _settings_problems(settings: Mapping[str, Any], plugin: Plugin) -> Iterator[str]:
+    """What in ``plugin.json`` does not go with the plugin's files."""
+    if settings.get("backend") not in BACKENDS:
+        yield f"backend {settings.get('backend')!r}"
+    code = plugin.text(f"{CODE}/convrnns_brainscore/__init__.py") or ""
+    if f'__version__ = "{settings.get("version")}"' not in code:
+        yield f"version {settings.get('version')!r} is not that of the code"
+    elif settings["version"] == convrnns_brainscore.__version__:
+        missing = sorted(name for name in needed_code() if f"{CODE}/{name}" not in plugin.files)
+        if missing:
+            yield f"{CODE}/{missing[0]} is missing"
+    requirements = plugin.text("requirements.txt") or ""
+    if settings.get("backend") == "tensorflow" and "tensorflow" not in requirements:
+        yield "the backend is TensorFlow, which requirements.txt does not name"
+    for identifier, meant in settings["models"].items():
+        name = meant.get("model") if isinstance(meant, dict) else None
+        if name not in list_models():
+            yield f"{identifier} is of no model ({name!r})"
+        elif not identifier.startswith(f"{PREFIX}{name}"):
+            yield f"{identifier} would be {name}"
+
+
+def _is_near(url: str) -> bool:
+    """Whether an address is of this machine or its network."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or "." not in host
 
 
 def _maps(plugin: Plugin, _: Path, findings: Findings) -> str:
@@ -396,7 +514,7 @@ def _maps(plugin: Plugin, _: Path, findings: Findings) -> str:
             continue
         try:
             given = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             findings.fail("region map", f"{folder}/{identifier}.json is no JSON: {error}.")
             continue
         missing = [
@@ -435,12 +553,12 @@ def _metadata(plugin: Plugin, _: Path, findings: Findings) -> str:
             "metadata",
             f"models/{plugin.name}/{name}: with it, a submission waits for a review by hand.",
         )
-        for problem in _metadata_problems(text):
+        for problem in _metadata_problems(text, plugin.identifiers):
             findings.fail("metadata", f"models/{plugin.name}/{name}: {problem}")
     return ""
 
 
-def _metadata_problems(text: str) -> list[str]:
+def _metadata_problems(text: str, identifiers: Sequence[str]) -> list[str]:
     from tempfile import TemporaryDirectory
 
     from brainscore_core.plugin_management.handle_metadata import validate_metadata_file
@@ -448,5 +566,9 @@ def _metadata_problems(text: str) -> list[str]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "metadata.yml"
         path.write_text(text, encoding="utf-8")
-        problems, _ = validate_metadata_file(str(path))
+        problems, data = validate_metadata_file(str(path))
+    described = data.get("models") if isinstance(data, dict) else None
+    if isinstance(described, dict) and set(described) - set(identifiers):
+        strange = sorted(map(str, set(described) - set(identifiers)))
+        problems = [*problems, f"{strange[0]} is no model of this plugin"]
     return [str(problem).splitlines()[0] for problem in problems]
