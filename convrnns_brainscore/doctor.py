@@ -133,10 +133,16 @@ def versions() -> list[Line]:
     ]
 
 
-def backends() -> list[Line]:
+def backends() -> Iterator[Line]:
     """What imports, and on which devices."""
-    found = []
     for name, code in _PROBES.items():
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        asked = environment.get("KERAS_BACKEND", "tensorflow")
+        if name != "Keras":
+            environment.pop("KERAS_BACKEND", None)
+        elif asked not in ("tensorflow", "torch"):
+            yield Line(name, "–", f"KERAS_BACKEND={asked}: expected tensorflow or torch")
+            continue
         try:
             told = subprocess.run(
                 [sys.executable, "-c", code],
@@ -144,16 +150,15 @@ def backends() -> list[Line]:
                 text=True,
                 timeout=SECONDS,
                 check=False,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                env=environment,
             )
         except subprocess.TimeoutExpired:
-            found.append(Line(name, "–", f"did not import within {SECONDS} s"))
+            yield Line(name, "–", f"did not import within {SECONDS} s")
             continue
         lines = [line for line in (told.stdout or told.stderr).splitlines() if line.strip()]
         said = lines[-1].strip() if lines else f"exit code {told.returncode}"
         ok = told.returncode == 0
-        found.append(Line(name, said if ok else "–", "" if ok else f"does not import: {said}"))
-    return found
+        yield Line(name, said if ok else "–", "" if ok else f"does not import: {said}")
 
 
 def caches() -> list[Line]:
@@ -170,7 +175,10 @@ def caches() -> list[Line]:
             os.environ.get("BRAINIO_HOME", home / ".brainio")
         ),
     }
-    return [Line(name, f"{path}: {_size(path)}") for name, path in places.items()]
+    return [
+        Line(name, f"{path}: {_size(path)}", "it is a file: name a folder" * path.is_file())
+        for name, path in places.items()
+    ]
 
 
 def _size(folder: Path) -> str:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from convrnns_brainscore.benchmarks import brain_score_folder
+from convrnns_brainscore.checkpoints import sha256_of
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process, written_whole
@@ -102,7 +103,7 @@ def read_labelled(source: Path, first_label: int | None = None) -> pd.DataFrame:
     if source.is_dir():
         table = _in_folders(source)
     elif source.suffix.lower() == ".csv" and source.is_file():
-        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = _table(source)
         missing = {"filename", "label"} - set(table)
         if missing:
             raise ConvRNNError(f"table {source} has no column {sorted(missing)[0]}.")
@@ -115,14 +116,27 @@ def read_labelled(source: Path, first_label: int | None = None) -> pd.DataFrame:
     if labels.isin(classes).all():
         table["label"] = labels.map(classes)
     elif labels.str.fullmatch(r"\d+").all():
-        table["label"] = _counted(labels.astype(int), first_label, source)
+        table["label"] = _counted(labels.map(int), first_label, source)
     else:
-        strange = labels[~labels.isin(classes)].iloc[0]
+        kinds = labels.isin(classes), labels.str.fullmatch(r"\d+")
+        row = int(np.flatnonzero(~(kinds[0] if kinds[0].any() else kinds[1]))[0])
         raise ConvRNNError(
-            f"{source}: {strange!r} is no class of ImageNet's 1,000; expected WordNet ids "
-            "(n01440764), or numbers."
+            f"{source}: {labels.iloc[row]!r} (row {row + 1}) is no class of ImageNet's 1,000; "
+            "expected WordNet ids (n01440764), or numbers, in every row."
         )
+    absent = [name for name in table["filename"] if not Path(name).is_file()]
+    if absent:
+        raise ConvRNNError(f"{source}: {len(absent)} files are not there, {absent[0]} first.")
     return table[["filename", "label"]].reset_index(drop=True)
+
+
+def _table(source: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            source, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+    except ValueError as error:  # of pandas' parsers, and of other encodings
+        raise ConvRNNError(f"cannot read table {source}: {str(error).strip()}.") from error
 
 
 def _in_folders(source: Path) -> pd.DataFrame:
@@ -206,7 +220,11 @@ def measure(
 
 
 def _digest(images: pd.DataFrame) -> str:
-    rows = [*images["filename"].map(lambda name: Path(name).name), *images["label"].map(str)]
+    """Of the files' contents, in their order, and of their labels."""
+    try:
+        rows = [*map(sha256_of, map(Path, images["filename"])), *images["label"].map(str)]
+    except OSError as error:
+        raise ConvRNNError(f"cannot read {error.filename}: {error.strerror}.") from error
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -220,9 +238,11 @@ def _begun(table: Path, made_by: Mapping[str, Any]) -> int:
         held = json.loads(settings.read_text(encoding="utf-8"))["made_by"]
         for name, value in made_by.items():
             if held.get(name) != value:
+                other = f"{name} {held.get(name)}, not {value}"
+                if name in ("images", "weights_sha256"):
+                    other = f"other {name.removesuffix('_sha256')}"
                 raise ConvRNNError(
-                    f"{table} was begun with {name} {held.get(name)}, not {value}. Give another "
-                    "--out, or remove it first."
+                    f"{table} was begun with {other}. Give another --out, or remove it first."
                 )
         return table.read_text(encoding="utf-8").count("\n") - 1
     with written_whole(settings) as partial:

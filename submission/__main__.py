@@ -4,4 +4,4 @@ import sys
 
 from convrnns_brainscore.cli import main
 
-main(["submission", *(sys.argv[1:] or ["--help"])])
+main(["submission", *(sys.argv[1:] or ["--help"])], program="python -m")

@@ -59,6 +59,8 @@ def test_folders_are_classes_by_their_wordnet_ids(folders: Path) -> None:
 def test_a_table_names_classes_or_counts_them(
     tmp_path: Path, labels: list[str], first: int | None, found: list[int]
 ) -> None:
+    for name in labels:
+        (tmp_path / f"{name}.png").touch()
     pd.DataFrame({"filename": [f"{n}.png" for n in labels], "label": labels}).to_csv(
         tmp_path / "t.csv", index=False
     )
@@ -76,9 +78,11 @@ def test_a_table_names_classes_or_counts_them(
         (["0", "1000"], None, "1,001 classes"),
         (["0", "1"], 1, "do not count from 1"),
         (["0", "1001"], None, "1,001 classes"),
-        (["n99999999"], None, "'n99999999' is no class"),
-        (["dog"], None, "'dog' is no class"),
-        (["n01440764", "3"], None, "'3' is no class"),
+        (["n99999999"], None, "'n99999999' .row 1. is no class"),
+        (["dog"], None, "'dog' .row 1. is no class"),
+        (["99999999999999999999"], None, "1,001 classes"),
+        (["n01440764", ""], None, "'' .row 2. is no class"),
+        (["n01440764", "3"], None, "'3' .row 2. is no class"),
         ([], None, "no images"),
     ],
 )
@@ -102,6 +106,13 @@ def test_what_is_no_set_of_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("filename\na.png\n")
     with pytest.raises(ConvRNNError, match="no column label"):
         read_labelled(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("filename,label\nmissing.png,0\n")
+    with pytest.raises(ConvRNNError, match=r"1 files are not there, .*missing\.png first"):
+        read_labelled(tmp_path / "t.csv")
+    for content in (b"", b"filename,label\n\xe9.png,0\n"):
+        (tmp_path / "t.csv").write_bytes(content)
+        with pytest.raises(ConvRNNError, match="cannot read table"):
+            read_labelled(tmp_path / "t.csv")
 
 
 def test_the_middle_of_the_image_is_seen_at_a_shorter_side_of_256(tmp_path: Path) -> None:
@@ -155,8 +166,13 @@ def test_other_images_or_weights_do_not_go_on(
 ) -> None:
     table = read_labelled(folders)
     measure(network, table, tmp_path)
-    with pytest.raises(ConvRNNError, match="was begun with images"):
+    with pytest.raises(ConvRNNError, match="was begun with other images"):
         measure(network, table.iloc[:3], tmp_path)
+    kept = Path(table["filename"][0]).read_bytes()
+    photograph(Path(table["filename"][0]), 99)  # of the same name
+    with pytest.raises(ConvRNNError, match="was begun with other images"):
+        measure(network, table, tmp_path)
+    Path(table["filename"][0]).write_bytes(kept)
     with pytest.raises(ConvRNNError, match="was begun with weights"):
         measure(load_network(MODEL, weights="random", seed=1), table, tmp_path)
 

@@ -79,6 +79,11 @@ def test_a_submission_holds_all_that_its_code_imports() -> None:
     assert sum(map(len, code.values())) < 300_000
 
 
+def test_its_code_comes_with_its_licence() -> None:
+    licence = (Path(__file__).parents[1] / "LICENSE").read_bytes()
+    assert built()[f"{PLUGIN}/code/LICENSE"] == licence
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.zip", "b.zip"):
         assert build([MODEL], tmp_path / name) == [IDENTIFIER]
@@ -140,6 +145,10 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
         ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "give that too"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"], "is missing"),
         ([MODEL, "--out", "s.zip", "--weights-url", "w.pt", "--sha256", DIGEST], "expected https"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://me:pw@a.b/w", "--sha256", DIGEST],
+         "without a password"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w", "--sha256", DIGEST, "--sha256",
+          DIGEST], "given twice"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors", "--sha256", "12"],
          "64 hexadecimal digits"),
         ([MODEL, "rgc_shallow", "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"],
@@ -198,6 +207,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a path that leaves the folder": (moved(lambda p: f"../{p}"), "leaves the folder"),
     "an absolute path": (moved(lambda p: f"/{p}"), "is an absolute path"),
     "a name that Windows cannot have": (added("", "a. "), "no '.' at the end"),
+    "a name with a blank": (added("", "my notes.md"), "names of letters"),
     "a name of other letters": (added("", "modèle.py"), "names of letters"),
     "a file that is a folder too": (replaced("code", ""), "and the folder of"),
     "a path of Windows": (moved(lambda p: p.replace("/", "\\")), "one of Windows"),
@@ -271,6 +281,10 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         added("FOLDER = '/home/anna/weights'", "model.py"), "a path of one machine"
     ),
     "a key": (added("KEY = 'AKIA" + "ABCDEFGHIJKLMNOP'", "model.py"), "an AWS key"),
+    "a password in a table": (
+        replaced("settings.json", '{"password": "correct-horse"}'), "a password"
+    ),
+    "a key in a file of its own": (replaced(".env", "K=AKIA" + "ABCDEFGHIJKLMNOP"), "an AWS key"),
     "a password": (added("password = 'correct-horse'", "model.py"), "a password"),
     "no map": (without(MAP), "convrnn_timedecay_shallow.json is missing"),
     "a map that is no JSON": (replaced(MAP, "{"), "is no JSON"),
@@ -301,6 +315,13 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "an environment of another name": (
         replaced("environment.yml", "name: mine\ndependencies: []\n"), "would make another"
+    ),
+    "an environment with numpy 2": (
+        replaced("environment.yml", "dependencies: [{pip: [numpy>=2]}]\n"), "needs numpy < 2"
+    ),
+    "Brain-Score from its repository": (
+        replaced("requirements.txt", "git+https://github.com/brain-score/vision\n"),
+        "the server's own",
     ),
     "an environment of another Python": (
         replaced("environment.yml", "dependencies: [python=3.9]\n"), "has Python 3.11"
@@ -464,6 +485,7 @@ def test_no_such_file_is_a_mistake_of_the_call(tmp_path: Path, capsys) -> None:
 def test_an_environment_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("mine")
+    (tmp_path / "mine" / "pyvenv.cfg").write_text("home = /usr/bin")  # a virtual environment
     path = zipped(built(), tmp_path / "s.zip")
     with pytest.raises(ConvRNNError, match="no environment of ours"):
         check(path, environment=tmp_path / "mine")

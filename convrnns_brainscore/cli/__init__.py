@@ -32,19 +32,20 @@ for command in (
 app.add_typer(submission.app)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     """Run the command line; what the user can mend is one line and exit code 2.
 
     Parameters
     ----------
     arguments : None: those of the process.
+    program : what its help calls it.
     """
     # As a cluster's scheduler ends a job: it stops as an exception does, which tidies up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(given or ["--help"], standalone_mode=False)
+        code = app(given or ["--help"], prog_name=program, standalone_mode=False)
     except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
         message = str(error)
         if isinstance(error, FileExistsError):

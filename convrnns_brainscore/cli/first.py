@@ -28,15 +28,15 @@ def doctor() -> None:
     ):
         console.print(f"[bold]{title}[/]")
         try:
-            found = lines()
+            for line in lines():
+                told = f"  {line.name}: {escape(line.found)}"
+                if line.cure:
+                    wrong += 1
+                    told += f"\n    [bold red]mend:[/] {escape(line.cure)}"
+                console.print(told, soft_wrap=True, highlight=False)
         except Exception as error:  # whatever it is that is broken, the rest is told
-            found = [look.Line(title, "–", f"{type(error).__name__}: {error}")]
-        for line in found:
-            told = f"  {line.name}: {escape(line.found)}"
-            if line.cure:
-                wrong += 1
-                told += f"\n    [bold red]mend:[/] {escape(line.cure)}"
-            console.print(told, soft_wrap=True, highlight=False)
+            wrong += 1
+            console.print(f"  {type(error).__name__}: {escape(str(error))}", highlight=False)
     if wrong:
         typer.echo(f"convrnns: {wrong} things to mend.", err=True)
         raise typer.Exit(1)

@@ -238,6 +238,8 @@ def geometry(
     """Compare the geometry of layers over time with a recording's (RSA)."""
     from itertools import product
 
+    start_quietly()
+
     from convrnns_brainscore.errors import unknown
     from convrnns_brainscore.fits.prepare import match_stimuli, presentation_until
     from convrnns_brainscore.fits.representation import open_reference, reference_of
@@ -268,7 +270,6 @@ def geometry(
     for note in notes:
         typer.echo(note, err=True)
     networks = with_lesions(names, lesion, lesion_layers, lesion_from, weights, seed, checkpoints)
-    start_quietly()
 
     from convrnns_brainscore.fits.representation import compare_networks
     from convrnns_brainscore.report.geometry import geometry_table, write_geometry

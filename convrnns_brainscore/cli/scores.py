@@ -208,6 +208,8 @@ def describe(
     """Tell all that made a stored number: model, weights, presentation, versions."""
     from convrnns_brainscore.provenance import read_provenance
 
+    if (file / "results.nc").is_file():
+        file = file / "results.nc"
     for name, value in read_provenance(file).items():
         typer.echo(f"{name}: {value}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convrnns_brainscore.cli.options import All, BackendName, Models
-from convrnns_brainscore.cli.requests import model_names, quiet_brain_score
+from convrnns_brainscore.cli.requests import model_names, quiet_brain_score, start_quietly
 from convrnns_brainscore.errors import ConvRNNError
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ def build(
         typer.Option("--backend", help="Of Keras. With torch, Kar2019-ost cannot be scored."),
     ] = BackendName.tensorflow,
     region_layer_map: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--region-layer-map",
-            help="JSON file of `convrnns fit`. [default: one layer a region]",
+            help="JSON file of `convrnns fit` for models of one depth, or 'paper'. [default: one "
+            "layer a region]",
             show_default=False,
         ),
     ] = None,
@@ -76,6 +77,8 @@ def build(
 
     names = model_names(models, all_models)
     quiet_brain_score()
+    if metadata:
+        start_quietly()  # to count parameters
     identifiers = write(
         names,
         out,
@@ -118,6 +121,8 @@ def check(
     """Check a submission in a fresh environment; exit code 1 where something is to be mended."""
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise ConvRNNError(f"--json {report}: there is no folder {report.absolute().parent}.")
     quiet_brain_score()
 
     from rich.console import Console
@@ -150,10 +155,13 @@ def _weights(names: list[str], url: str | None, digests: list[str]) -> dict[str,
         raise ConvRNNError(
             f"--weights-url {url}: one file for several models; put {{model}} in it."
         )
-    if len(names) == 1 and len(digests) == 1 and "=" not in digests[0]:
-        given = {names[0]: digests[0]}
+    if len(names) == 1 and all("=" not in each for each in digests):
+        pairs = [(names[0], each) for each in digests]
     else:
-        given = dict(each.partition("=")[::2] for each in digests)
+        pairs = [(name, digest) for name, _, digest in (each.partition("=") for each in digests)]
+    given = dict(pairs)
+    if len(pairs) > len(given):
+        raise ConvRNNError("--sha256 of one model is given twice.")
     missing = [name for name in names if name not in given]
     if missing:
         raise ConvRNNError(

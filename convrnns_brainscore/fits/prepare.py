@@ -221,17 +221,18 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     """
     wanted = recorded["stimulus_id"]
     known = files.set_index("stimulus_id")
-    if not wanted.isin(known.index).any():  # ids that are whole file names
-        by_name = files.assign(stimulus_id=[path.rpartition("/")[2] for path in files["filename"]])
-        unique = not by_name["stimulus_id"].duplicated().any()
-        if unique and wanted.isin(by_name["stimulus_id"]).all():
-            known = by_name.set_index("stimulus_id")
+    # Ids may be whole file names: what more of them fit is meant.
+    by_name = files.assign(stimulus_id=[path.rpartition("/")[2] for path in files["filename"]])
+    fitting = wanted.isin(by_name["stimulus_id"]).sum()
+    if fitting > wanted.isin(known.index).sum() and not by_name["stimulus_id"].duplicated().any():
+        known = by_name.set_index("stimulus_id")
     missing = wanted[~wanted.isin(known.index)]
     spare = known.index[~known.index.isin(wanted)]
     if len(missing):
         raise ConvRNNError(
             f"{len(missing)} of {len(wanted)} stimuli of the recording have no image: "
-            f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}."
+            f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}. An id is "
+            "a file's name, with or without its suffix, or as --stimuli TABLE.csv says."
         )
     if len(spare):
         notes.append(f"{len(spare)} images were not among the stimuli, and are not used")

@@ -187,7 +187,8 @@ class Predictivity:
     normalised : sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where
         the ceiling is below `MIN_CEILING`.
     noise_corrected : the noise-corrected r, median over neurons more reliable than
-        `MIN_RELIABILITY`.
+        `MIN_RELIABILITY`; NaN where the ceiling is below `MIN_CEILING`, and a neuron that is
+        more reliable is so by chance.
     neurons, reliable : how many have an r; and of these how many are as reliable.
     undefined : why there is no value, or empty.
     """
@@ -225,7 +226,8 @@ def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) 
     with np.errstate(invalid="ignore", divide="ignore"):
         normalised = np.where(ceilings >= MIN_CEILING, np.sign(raw) * raw**2 / ceilings, np.nan)
     reliable = spearman_brown(mean(halves)) >= MIN_RELIABILITY
-    corrected = np.where(reliable, noise_corrected(fit, here), np.nan)
+    known = reliable & (ceilings >= MIN_CEILING)
+    corrected = np.where(known, noise_corrected(fit, here), np.nan)
     counted = np.isfinite(mean(r))
     reasons = []
     for index, reason in enumerate(fit["undefined"].values.tolist()):

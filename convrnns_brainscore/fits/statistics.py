@@ -36,6 +36,9 @@ from convrnns_brainscore.fits.results import (
 
 FLIPS = 10_000
 SEED = 0
+SAME = 1e-5
+"""Scores that differ by less are the same predictions: fits agree to so much on another machine."""
+
 FEWEST_NEURONS = 6
 """Of fewer, all signs alike is no rarer than 1 in 16 (two-sided)."""
 
@@ -139,7 +142,7 @@ def compare(
     first, second : of either its r [neuron, bin], of the same neurons and NaN where it is
         undefined, and its resampled means over neurons [resample, bin], drawn alike.
     """
-    d = first[0] - second[0]
+    d = _apart(first[0], second[0])
     overall = mean(d, axis=1)
     neurons = int(np.isfinite(overall).sum())
     untested = ""
@@ -224,8 +227,10 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
         raise ConvRNNError(f"{first} and {second} have no layer in common that {region} has.")
     d = np.concatenate(
         [
-            _r(results, results.fits[first, layer], region)
-            - _r(results, results.fits[second, layer], region)
+            _apart(
+                _r(results, results.fits[first, layer], region),
+                _r(results, results.fits[second, layer], region),
+            )
             for layer in layers
         ],
         axis=1,
@@ -234,6 +239,12 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
     return ByLayer(
         region, first, second, layers, mean(d).reshape(shape), paired_test(d).reshape(shape)
     )
+
+
+def _apart(first: Array, second: Array) -> Array:
+    """The difference; 0 where it is rounding, as of a lesion that changes nothing."""
+    d = first - second
+    return np.where(abs(d) < SAME, 0.0, d)
 
 
 def _r(results: Results, fit: xr.Dataset, region: str) -> Array:

@@ -60,6 +60,8 @@ def write_plot(results: Results, kind: str, path: Path, region: str | None = Non
     ]
     if not drawn:
         raise ConvRNNError(f"nothing to draw: no bin of {', '.join(regions)} has a score.")
+    if kind == "neurons" and not np.isfinite(results.root["half_correlation"].values).any():
+        raise ConvRNNError("nothing to draw: without repetitions, no neuron has a reliability.")
     figure = KINDS[kind](results, drawn)
     with written_whole(path) as partial:
         # No date, so that the same results give the same bytes.

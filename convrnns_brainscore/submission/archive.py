@@ -22,7 +22,7 @@ MOST_COMPRESSED = 200
 LONGEST, DEEPEST = 240, 20
 """Characters of a path, and its folders."""
 
-_NAME = re.compile(r"[A-Za-z0-9_.+=@ -]*[A-Za-z0-9_+=@-]")
+_NAME = re.compile(r"[A-Za-z0-9_.+=@-]*[A-Za-z0-9_+=@-]")  # the server parts names at blanks
 
 UNTIDY = {
     "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__", ".git", ".gitignore",

@@ -35,6 +35,7 @@ CODE = "code"
 """The folder in the plugin where this package's code lies."""
 
 _PACKAGE = "convrnns_brainscore"
+_ROOT = Path(__file__).parents[1]
 
 _ENTRIES = ("__init__", "brain_model", "checkpoints", "download")
 """Modules that the plugin imports."""
@@ -52,7 +53,7 @@ class Weights:
 
     Attributes
     ----------
-    url : ``https://…`` of a ``.safetensors`` of `convrnns convert`.
+    url : ``https://…``, where a ``.safetensors`` of `convrnns convert` is, whatever its name.
     sha256 : 64 hexadecimal digits.
 
     Raises
@@ -64,9 +65,10 @@ class Weights:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"https?://[^/\s]+/\S*\.safetensors", self.url):
+        if not re.fullmatch(r"https?://[^/\s@]+/\S+", self.url):
             raise ConvRNNError(
-                f"weights at {self.url!r}: expected https://…/….safetensors (`convrnns convert`)."
+                f"weights at {self.url!r}: expected https://…, without a password, of a "
+                ".safetensors that `convrnns convert` wrote."
             )
         if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             raise ConvRNNError(
@@ -159,6 +161,7 @@ def submission_files(
         SETTINGS: json.dumps(settings, indent=1) + "\n",
         "requirements.txt": _requirements([*_NEEDED, *(["tensorflow"] if tensorflow else [])]),
         **{f"{CODE}/{name}": text for name, text in needed_code().items()},
+        f"{CODE}/LICENSE": (_ROOT / "LICENSE").read_text(encoding="utf-8"),
     }
     if metadata:
         plugin["metadata.yml"] = _metadata(settings["models"], _folder(suffix))
@@ -180,11 +183,10 @@ def needed_code() -> dict[str, str]:
 
     Those that its modules import, and those that these import, inside functions as well.
     """
-    root = Path(__file__).parents[1]
     waiting, found = [_PACKAGE, *(f"{_PACKAGE}.{entry}" for entry in _ENTRIES[1:])], {}
     while waiting:
         module = waiting.pop()
-        path = _file_of(root, module)
+        path = _file_of(module)
         if path is None or path in found:
             continue
         found[path] = path.read_text(encoding="utf-8")
@@ -194,12 +196,14 @@ def needed_code() -> dict[str, str]:
                 waiting += [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
             elif isinstance(node, ast.Import):
                 waiting += [a.name for a in node.names if a.name.startswith(_PACKAGE)]
-    return {f"{_PACKAGE}/{path.relative_to(root).as_posix()}": text for path, text in found.items()}
+    return {
+        f"{_PACKAGE}/{path.relative_to(_ROOT).as_posix()}": text for path, text in found.items()
+    }
 
 
-def _file_of(root: Path, module: str) -> Path | None:
+def _file_of(module: str) -> Path | None:
     """A module's file; None: it is none of this package's."""
-    path = root.joinpath(*module.split(".")[1:]) if module else root / "none"
+    path = _ROOT.joinpath(*module.split(".")[1:]) if module else _ROOT / "none"
     candidates = [path / "__init__.py", path.with_suffix(".py")]
     return next((each for each in candidates if each.is_file()), None)
 

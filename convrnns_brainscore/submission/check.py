@@ -95,8 +95,8 @@ def _in_brain_score(environment: Environment, plugin: Plugin) -> Iterator[Path]:
     """The plugin among the environment's model plugins."""
     folder = environment.brain_score / "models" / plugin.name
     shutil.rmtree(folder, ignore_errors=True)
-    unpack(dict(plugin.files), folder)
     try:
+        unpack(dict(plugin.files), folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

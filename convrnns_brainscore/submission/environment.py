@@ -15,8 +15,11 @@ from PIL import Image
 
 from convrnns_brainscore.errors import ConvRNNError
 
-PACKAGES = "packages.txt"
-"""In an environment that was made to its end: what it held then, as ``pip freeze`` says it."""
+MARK = ".convrnns_submission"
+"""In an environment that is ours: we may remove it."""
+
+PACKAGES = ".convrnns_packages"
+"""In one that was made to its end: what it held then, as ``pip freeze`` says it."""
 
 MINUTES = 60
 """After which a step is given up."""
@@ -117,12 +120,15 @@ def make_environment(folder: Path) -> Environment:
     ConvRNNError : it cannot be made, or ``folder`` holds something else.
     """
     environment = Environment(folder.absolute())
-    if (folder / PACKAGES).exists():
+    ours = (folder / MARK).exists()
+    if ours and (folder / PACKAGES).exists():
         environment.restore()
         return environment
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
-        raise ConvRNNError(f"--environment {folder} is not empty, and no environment of ours.")
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConvRNNError(f"--environment {folder} is there, and no environment of ours.")
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
     made = subprocess.run(
         [sys.executable, "-m", "venv", folder], capture_output=True, text=True, check=False
     )

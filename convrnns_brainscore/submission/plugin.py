@@ -33,7 +33,7 @@ RECORDED = ("V1", "V2", "V4", "IT")
 """Regions that Brain-Score's benchmarks record from."""
 
 WEIGHTS = (
-    ".safetensors", ".ckpt", ".index", ".data-00000-of-00001", ".h5", ".hdf5", ".keras", ".pb",
+    ".safetensors", ".ckpt", ".index", ".h5", ".hdf5", ".keras", ".pb",
     ".pt", ".pth", ".bin", ".npz", ".npy", ".pkl", ".pickle", ".onnx", ".tflite",
 )  # fmt: skip
 
@@ -85,7 +85,7 @@ class Plugin:
 
     def text(self, path: str) -> str | None:
         """A file's text; None: there is none."""
-        return self.files[path].decode("utf-8", "replace") if path in self.files else None
+        return self.files[path].decode("utf-8-sig", "replace") if path in self.files else None
 
     @property
     def settings(self) -> dict[str, Any] | None:
@@ -311,7 +311,7 @@ def _packed(plugin: Plugin, _: Path, findings: Findings) -> str:
     """No weights, no programs, no absolute paths; text that a reviewer can read."""
     for path, content in plugin.files.items():
         where, name = f"models/{plugin.name}/{path}", path.lower()
-        if name.endswith(WEIGHTS):
+        if name.endswith(WEIGHTS) or re.search(r"\.data-\d+-of-\d+$", name):
             findings.fail("files", f"{where}: weights are fetched when it is loaded, not packed.")
         elif name.endswith(PROGRAMS) or re.search(r"\.so(\.\d+)+$", name):
             findings.fail("files", f"{where}: programs and archives are not read by a reviewer.")
@@ -359,13 +359,33 @@ def _requirements(plugin: Plugin, _: Path, findings: Findings) -> str:
             "requirements", f"{where} (or setup.py) is missing: the server installs by it."
         )
         return ""
+    given = _parsed(where, _lines(text or ""), findings)
+    if {"tensorflow", "tensorflow-cpu"} & set(given) and "numpy" not in given:
+        findings.fail(
+            "requirements",
+            f"{where}: TensorFlow's own requirements lift numpy to 2, and Brain-Score needs "
+            "numpy < 2: name numpy<2 beside it.",
+        )
+    environment = plugin.text("environment.yml")
+    if environment is not None:
+        _environment(f"models/{plugin.name}/environment.yml", environment, findings)
+    return ", ".join(map(str, given.values())) or "setup.py"
+
+
+def _parsed(where: str, lines: Sequence[str], findings: Findings) -> dict[str, Requirement]:
+    """Requirements by their names; those that cannot be are findings."""
     given: dict[str, Requirement] = {}
-    for line in _lines(text or ""):
+    for line in lines:
         if re.match(r"(-e|--editable|file:|\.{0,2}/|[A-Za-z]:\\)", line) or "file:" in line:
             findings.fail("requirements", f"{where}: {line} is on one machine only.")
         elif line.startswith("-"):
             findings.fail("requirements", f"{where}: {line}: the server installs from PyPI.")
-        elif re.match(r"(git\+)?https?://", line):
+        elif "brain-score/" in line:
+            findings.fail(
+                "requirements",
+                f"{where}: {line} would replace the server's own Brain-Score: omit it.",
+            )
+        elif re.match(r"(git\+)?https?://", line) or "@" in line:
             findings.note("requirements", f"{where}: {line}: see that the server can fetch it.")
         else:
             try:
@@ -388,16 +408,7 @@ def _requirements(plugin: Plugin, _: Path, findings: Findings) -> str:
             )
         elif name == "numpy" and requirement.specifier.contains("2.0"):
             findings.fail("requirements", f"{where}: {requirement}: Brain-Score needs numpy < 2.")
-    if {"tensorflow", "tensorflow-cpu"} & set(given) and "numpy" not in given:
-        findings.fail(
-            "requirements",
-            f"{where}: TensorFlow's own requirements lift numpy to 2, and Brain-Score needs "
-            "numpy < 2: name numpy<2 beside it.",
-        )
-    environment = plugin.text("environment.yml")
-    if environment is not None:
-        _environment(f"models/{plugin.name}/environment.yml", environment, findings)
-    return ", ".join(map(str, given.values())) or "setup.py"
+    return given
 
 
 def _lines(text: str) -> list[str]:
@@ -420,6 +431,8 @@ def _environment(where: str, text: str, findings: Findings) -> None:
     if "name" in given:
         findings.fail("requirements", f"{where}: 'name:' would make another environment: omit it.")
     for line in given.get("dependencies") or ():
+        if isinstance(line, dict):
+            _parsed(where, _lines("\n".join(map(str, line.get("pip") or ()))), findings)
         pinned = re.match(r"python\s*([=<>~!].*)", line) if isinstance(line, str) else None
         if pinned and not re.match(r"={1,2}\s*3\.11", pinned.group(1)):
             findings.fail("requirements", f"{where}: {line}: the server has Python 3.11.")
