@@ -62,6 +62,8 @@ def _attributes(path: Path) -> dict[str, Any]:
 
     with netCDF4.Dataset(path) as opened:
         found = {name: opened.getncattr(name) for name in opened.ncattrs()}
+        # Of a score, Brain-Score's own arrays stand beside as text.
+        found = {name: each for name, each in found.items() if "<xarray" not in str(each)}
         for model in str(found.get("models", "")).split(", "):  # fits: each model's own
             for layer in list(opened[model].groups.values())[:1] if model in opened.groups else ():
                 found |= {f"{model}: {name}": layer.getncattr(name) for name in layer.ncattrs()}

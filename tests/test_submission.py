@@ -31,6 +31,7 @@ from convrnns_brainscore.recordings import as_recording, load_objects92
 from convrnns_brainscore.submission.archive import LARGEST, MOST_FILES, read_archive
 from convrnns_brainscore.submission.build import Weights, build, needed_code, submission_files
 from convrnns_brainscore.submission.check import ANNOUNCEMENT, check
+from convrnns_brainscore.submission.environment import Environment, Told, make_environment
 from convrnns_brainscore.submission.findings import Findings
 from convrnns_brainscore.submission.plugin import check_plugin, find_plugins
 
@@ -586,3 +587,27 @@ def test_scores_on_torch_and_on_tensorflow_agree(tmp_path: Path) -> None:
         raw[backend] = json.loads(record.read_text())["raw"]
     assert raw["torch"] == pytest.approx(raw["tensorflow"], abs=1e-3)
     assert abs(raw["torch"]) > 0.05
+
+
+def test_an_environment_that_was_not_made_to_its_end_is_made_anew(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """What is installed stands in for Brain-Score: the folder and its marks are real."""
+    asked = []
+
+    def install(self: Environment, *arguments: str) -> Told:
+        asked.append(arguments[-1])
+        return Told(len(asked) != 2, "no network")
+
+    monkeypatch.setattr(Environment, "install", install)
+    monkeypatch.setattr(Environment, "brain_score", tmp_path / "brain_score")
+    (tmp_path / "brain_score" / "model_helpers").mkdir(parents=True)
+    folder = tmp_path / "environment"
+    with pytest.raises(ConvRNNError, match=r"cannot install brainscore-vision.*: no network"):
+        make_environment(folder)
+    made = make_environment(folder)  # anew
+    assert [name.split("[")[0] for name in asked] == ["setuptools", "brainscore-vision"] * 2
+    assert made.run("-c", "print(1)").last_line == "1"
+    (folder / "kept").touch()
+    assert make_environment(folder).packages() == made.packages()
+    assert (folder / "kept").exists()
