@@ -101,12 +101,12 @@ def test_a_network_is_sent_as_its_weights(network: ConvRNN) -> None:
     assert sent.label == network.label
 
 
-@pytest.mark.parametrize("runs", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_extraction_gives_the_same_bytes(
-    two_workers: Cluster, photographs: list[Path], tmp_path: Path, runs: int
+    two_workers: Cluster, photographs: list[Path], tmp_path: Path
 ) -> None:
-    """21 images in batches of 8: by two workers, and here with as many threads."""
-    images = photographs[:21]
+    """21 images in batches of 8, 20 times: by two workers, and here with as many threads."""
+    images, runs = photographs[:21], 20
     network = load_network("timedecay_shallow", weights="random")
     with workers(two_workers.address) as who:
         for run in range(runs):

@@ -190,6 +190,7 @@ def test_accuracy_near_chance_is_suspect() -> None:
     assert not Accuracy(MODEL, "", 20, 0.0, 0.0).suspect  # too few to say
 
 
+@pytest.mark.slow
 def test_the_command_prints_both_figures(folders: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "convrnns_brainscore.cli", "imagenet", str(folders), MODEL]
     told = subprocess.run(
