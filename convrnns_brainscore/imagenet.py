@@ -28,7 +28,7 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process, written_whole
 from convrnns_brainscore.images import load_cropped
 from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.stimuli import SUFFIXES
 
 CLASSES = 1000
@@ -236,14 +236,7 @@ def _begun(table: Path, made_by: Mapping[str, Any]) -> int:
     settings = table.with_suffix(".json")
     if table.exists() and settings.exists():
         held = json.loads(settings.read_text(encoding="utf-8"))["made_by"]
-        for name, value in made_by.items():
-            if held.get(name) != value:
-                other = f"{name} {held.get(name)}, not {value}"
-                if name in ("images", "weights_sha256"):
-                    other = f"other {name.removesuffix('_sha256')}"
-                raise ConvRNNError(
-                    f"{table} was begun with {other}. Give another --out, or remove it first."
-                )
+        check_made_alike(held, made_by, table)
         return table.read_text(encoding="utf-8").count("\n") - 1
     with written_whole(settings) as partial:
         partial.write_text(json.dumps({"made_by": made_by}, indent=1), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,34 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
         "backend": version(),
         "convrnns_brainscore": convrnns_brainscore.__version__,
     }
+
+
+_DIGESTS = {
+    "recording": "responses",
+    "images": "images",
+    "degrees": "sizes of the images",
+    "splits": "splits",
+    "weights_sha256": "weights",
+}
+"""What is kept as a digest alone, and what it is of."""
+
+
+def check_made_alike(held: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
+    """Raise unless ``where``, which ``held`` made, is made by all of ``wanted``.
+
+    Raises
+    ------
+    ConvRNNError : it names the first thing that differs.
+    """
+    for name, value in wanted.items():
+        if held.get(name) == value:
+            continue
+        other = f"{name} {held.get(name)!r}, not {value!r}"
+        if name in _DIGESTS:
+            other = f"other {_DIGESTS[name]}"
+        raise ConvRNNError(
+            f"{where} was begun with {other}. Give another --out, or remove it first."
+        )
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

@@ -70,7 +70,7 @@ from convrnns_brainscore.fits.scratch import (
     layer_bins,
     room,
 )
-from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
 
@@ -178,11 +178,11 @@ class _Fitting:
         """
         if (self.out / RESULTS).exists():
             kept = read_results(self.out / RESULTS)
-            _check_same(json.loads(kept.root.attrs["settings"]), settings, self.out / RESULTS)
+            check_made_alike(json.loads(kept.root.attrs["settings"]), settings, self.out / RESULTS)
             return kept
         begun = self.work / "settings.json"
         if begun.exists():
-            _check_same(json.loads(begun.read_text(encoding="utf-8")), settings, self.work)
+            check_made_alike(json.loads(begun.read_text(encoding="utf-8")), settings, self.work)
         else:
             self.work.mkdir(exist_ok=True)
             with written_whole(begun) as partial:
@@ -261,7 +261,7 @@ class _Fitting:
                 held = opened.attrs
         else:
             return False
-        _check_same(held, made_by, self.out)
+        check_made_alike(held, made_by, self.out)
         return True
 
     def _save(self, data: xr.Dataset, model: str, layer: str) -> None:
@@ -558,25 +558,3 @@ def _settings(
 
 def _digest(values: Any) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
-
-
-_DIGESTS = {
-    "recording": "responses",
-    "images": "images",
-    "degrees": "sizes of the images",
-    "splits": "splits",
-    "weights_sha256": "weights",
-}
-"""Settings of which only a digest is kept, and what it is of."""
-
-
-def _check_same(held: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
-    for name, value in wanted.items():
-        if held.get(name) == value:
-            continue
-        other = f"{name} {held.get(name)!r}, not {value!r}"
-        if name in _DIGESTS:
-            other = f"other {_DIGESTS[name]}"
-        raise ConvRNNError(
-            f"{where} was begun with {other}. Give another --out, or remove it first."
-        )
