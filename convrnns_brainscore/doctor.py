@@ -13,14 +13,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.requirements import installed_version, misfits
 from convrnns_brainscore.zoo import list_models
 
 PACKAGES = (
@@ -28,9 +26,6 @@ PACKAGES = (
     "numpy", "pandas", "xarray", "scikit-learn", "zarr", "netCDF4", "rsatoolbox", "distributed",
     "pynwb",
 )  # fmt: skip
-
-OURS = ("convrnns-brainscore", "brainscore-vision", "brainscore-core")
-"""Whose bounds have to hold."""
 
 SECONDS = 180
 """For an import to end."""
@@ -47,66 +42,6 @@ _PROBES = {
     "Keras": "import keras; print(keras.__version__, 'on', keras.config.backend())",
     "Brain-Score": "import brainscore_vision; print('imports')",
 }
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """A package that is missing, or out of somebody's bounds.
-
-    Attributes
-    ----------
-    package, installed : its name and version; None: it is missing.
-    wanted : what versions all that need it can have.
-    by : who needs it.
-    """
-
-    package: str
-    installed: str | None
-    wanted: SpecifierSet
-    by: tuple[str, ...]
-
-    @property
-    def cure(self) -> str:
-        """The line that mends it."""
-        return f'pip install "{self.package}{self.wanted}"'
-
-    def __str__(self) -> str:
-        what = "is missing" if self.installed is None else f"{self.installed} is out of bounds"
-        return f"{self.package} {what}: {', '.join(self.by)} needs {self.wanted}. {self.cure}"
-
-
-def misfits() -> list[Misfit]:
-    """Packages that do not fit this one or Brain-Score."""
-    wanted: dict[str, SpecifierSet] = {}
-    by: dict[str, list[str]] = {}
-    for owner in OURS:
-        for requirement in _requirements(owner):
-            name = str(canonicalize_name(requirement.name))
-            wanted[name] = wanted.get(name, SpecifierSet()) & requirement.specifier
-            by.setdefault(name, []).append(owner)
-    found = []
-    for name, specifier in sorted(wanted.items()):
-        installed = installed_version(name)
-        if installed is None or not specifier.contains(installed, prereleases=True):
-            found.append(Misfit(name, installed, specifier, tuple(by[name])))
-    return found
-
-
-def installed_version(package: str) -> str | None:
-    """A package's version; None: it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _requirements(owner: str) -> Iterator[Requirement]:
-    if installed_version(owner) is None:
-        return
-    for line in requires(owner) or ():
-        requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield requirement
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from convrnns_brainscore.benchmarks import brain_score_folder
-from convrnns_brainscore.checkpoints import sha256_of
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.features import image_digests
 from convrnns_brainscore.files import only_process, written_whole
-from convrnns_brainscore.images import load_cropped
+from convrnns_brainscore.images import VISUAL_DEGREES, load_cropped
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.stimuli import SUFFIXES
@@ -81,7 +81,9 @@ def wordnet_ids() -> list[str]:
     return found
 
 
-def read_labelled(source: Path, first_label: int | None = None) -> pd.DataFrame:
+def read_labelled(
+    source: Path, first_label: int | None = None, progress: Progress | None = None
+) -> pd.DataFrame:
     """Images with their classes.
 
     Parameters
@@ -90,14 +92,16 @@ def read_labelled(source: Path, first_label: int | None = None) -> pd.DataFrame:
         with columns ``filename`` (relative to the table's folder) and ``label``, a WordNet id or a
         number.
     first_label : from where numbers count, 0 or 1; None: from 0, if a 0 is among them.
+    progress : where a bar is shown while the files are checked.
 
     Returns
     -------
-    ``filename``, ``label`` (0 … 999).
+    ``filename``, ``label`` (0 … 999), ``image_sha256``.
 
     Raises
     ------
-    ConvRNNError : no images, no such class, or labels of which it is not plain what they mean.
+    ConvRNNError : no images, one that cannot be read, no such class, or labels of which it is not
+        plain what they mean.
     """
     classes = {name: index for index, name in enumerate(wordnet_ids())}
     if source.is_dir():
@@ -127,7 +131,20 @@ def read_labelled(source: Path, first_label: int | None = None) -> pd.DataFrame:
     absent = [name for name in table["filename"] if not Path(name).is_file()]
     if absent:
         raise ConvRNNError(f"{source}: {len(absent)} files are not there, {absent[0]} first.")
-    return table[["filename", "label"]].reset_index(drop=True)
+    return _checked(table[["filename", "label"]].reset_index(drop=True), progress)
+
+
+def _checked(images: pd.DataFrame, progress: Progress | None) -> pd.DataFrame:
+    """With each file's SHA-256: a broken one is found now, and not in the night."""
+    bar = progress or Progress(disable=True)
+    sizes = np.full(len(images), float(VISUAL_DEGREES))
+    digests = image_digests(images["filename"], sizes)
+    found = []
+    for digest in bar.track(digests, len(images), description="checking images"):
+        if isinstance(digest, ConvRNNError):
+            raise digest
+        found.append(digest)
+    return images.assign(image_sha256=found)
 
 
 def _table(source: Path) -> pd.DataFrame:
@@ -183,7 +200,7 @@ def measure(
 
     Parameters
     ----------
-    images : ``filename``, ``label`` (`read_labelled`).
+    images : ``filename``, ``label``, ``image_sha256`` (`read_labelled`).
     out : a folder, which is made: what is predicted for each image goes to ``<model>.csv`` there.
     progress : where a bar is shown.
 
@@ -221,10 +238,7 @@ def measure(
 
 def _digest(images: pd.DataFrame) -> str:
     """Of the files' contents, in their order, and of their labels."""
-    try:
-        rows = [*map(sha256_of, map(Path, images["filename"])), *images["label"].map(str)]
-    except OSError as error:
-        raise ConvRNNError(f"cannot read {error.filename}: {error.strerror}.") from error
+    rows = [*images["image_sha256"], *images["label"].map(str)]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 

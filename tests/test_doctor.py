@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from convrnns_brainscore import doctor
+from convrnns_brainscore import doctor, requirements
 from convrnns_brainscore.checkpoints import write_safetensors
 
 CLI = [sys.executable, "-m", "convrnns_brainscore.cli"]
@@ -32,16 +32,16 @@ def run(arguments: list[str], environment: dict[str, str]) -> subprocess.Complet
 
 
 def test_this_installation_fits() -> None:
-    assert doctor.misfits() == []
+    assert requirements.misfits() == []
     assert all(not line.cure for line in doctor.versions())
 
 
 def test_a_package_out_of_bounds_comes_with_the_line_that_mends_it(monkeypatch) -> None:
     version = metadata.version
     monkeypatch.setattr(
-        doctor, "version", lambda name: "2.4.6" if name == "numpy" else version(name)
+        requirements, "version", lambda name: "2.4.6" if name == "numpy" else version(name)
     )
-    (misfit,) = doctor.misfits()
+    (misfit,) = requirements.misfits()
     assert misfit.package == "numpy"
     assert "numpy 2.4.6 is out of bounds" in str(misfit)
     assert misfit.cure.startswith('pip install "numpy')
@@ -56,8 +56,8 @@ def test_a_missing_package_is_a_misfit(monkeypatch) -> None:
             raise metadata.PackageNotFoundError(name)
         return metadata.version(name)
 
-    monkeypatch.setattr(doctor, "version", version)
-    (misfit,) = doctor.misfits()
+    monkeypatch.setattr(requirements, "version", version)
+    (misfit,) = requirements.misfits()
     assert str(misfit).startswith("pooch is missing: convrnns-brainscore needs >=1.8.")
 
 

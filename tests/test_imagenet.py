@@ -60,7 +60,7 @@ def test_a_table_names_classes_or_counts_them(
     tmp_path: Path, labels: list[str], first: int | None, found: list[int]
 ) -> None:
     for name in labels:
-        (tmp_path / f"{name}.png").touch()
+        photograph(tmp_path / f"{name}.png", 0)
     pd.DataFrame({"filename": [f"{n}.png" for n in labels], "label": labels}).to_csv(
         tmp_path / "t.csv", index=False
     )
@@ -171,17 +171,18 @@ def test_other_images_or_weights_do_not_go_on(
     kept = Path(table["filename"][0]).read_bytes()
     photograph(Path(table["filename"][0]), 99)  # of the same name
     with pytest.raises(ConvRNNError, match="was begun with other images"):
-        measure(network, table, tmp_path)
+        measure(network, read_labelled(folders), tmp_path)
     Path(table["filename"][0]).write_bytes(kept)
     with pytest.raises(ConvRNNError, match="was begun with weights"):
         measure(load_network(MODEL, weights="random", seed=1), table, tmp_path)
 
 
-def test_a_broken_image_is_named(folders: Path, network: ConvRNN, tmp_path: Path) -> None:
-    (tmp_path / "n01440764").mkdir()
-    (tmp_path / "n01440764" / "a.png").write_bytes(b"no image")
-    with pytest.raises(ConvRNNError, match=r"a\.png"):
-        measure(network, read_labelled(tmp_path), tmp_path / "out")
+def test_a_broken_image_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    photograph(tmp_path / "n01440764" / "a.png", 0)
+    whole = (tmp_path / "n01440764" / "a.png").read_bytes()
+    (tmp_path / "n01440764" / "b.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConvRNNError, match=r"cannot read image .*b\.png"):
+        read_labelled(tmp_path)
 
 
 def test_accuracy_near_chance_is_suspect() -> None:

@@ -12,6 +12,7 @@ import convrnns_brainscore
 ORDER = [
     "errors",
     "files",
+    "requirements",
     "zoo",
     "images",
     "timing",

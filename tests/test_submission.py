@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,9 +42,9 @@ DIGEST = "0" * 64
 Files = dict[str, bytes]
 
 
-def built(**options) -> Files:
+def built(models: Sequence[str] = (MODEL,), **options) -> Files:
     defaults = {"backend": "tensorflow", "suffix": "", "region_layer_map": None, "weights": {}}
-    files = submission_files([MODEL], **{**defaults, "metadata": False, **options})
+    files = submission_files(models, **{**defaults, "metadata": False, **options})
     return {name: text.encode() for name, text in files.items()}
 
 
@@ -88,6 +88,8 @@ def test_its_code_comes_with_its_licence() -> None:
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.zip", "b.zip"):
         assert build([MODEL], tmp_path / name) == [IDENTIFIER]
+    several = built([MODEL, "rgc_shallow"])
+    assert several == built(["rgc_shallow", MODEL, MODEL])  # in whatever order they are named
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     assert looked_at(tmp_path / "a.zip").failed is False
 
@@ -279,7 +281,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         "cannot be scored",
     ),
     "a path of one machine": (
-        added("FOLDER = '/home/anna/weights'", "model.py"), "a path of one machine"
+        added("FOLDER = '/home/anna/weights'", "model.py"), "/home/anna/weights is a path of one"
     ),
     "a key": (added("KEY = 'AKIA" + "ABCDEFGHIJKLMNOP'", "model.py"), "an AWS key"),
     "a password in a table": (
@@ -454,6 +456,18 @@ def test_what_is_only_untidy_passes_with_a_note(tmp_path: Path) -> None:
     notes = said(findings, "note")
     assert any("4 files that nobody needs" in each for each in notes)
     assert any("README.md lies outside" in each for each in notes)
+
+
+def test_paths_in_comments_and_in_sentences_are_no_paths_of_one_machine(tmp_path: Path) -> None:
+    """Only strings that are such a path are."""
+    code = b"""
+# Made with '/home/anna/fit.py'.
+WHY = "what lay in '/data/it' was moved"
+"""
+    files = built()
+    files[f"{PLUGIN}/model.py"] += code
+    findings = looked_at(zipped(files, tmp_path / "s.zip"))
+    assert not findings.failed, said(findings, "fail")
 
 
 def test_the_command_says_it_line_by_line_and_as_json(tmp_path: Path) -> None:

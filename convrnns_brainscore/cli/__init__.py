@@ -70,7 +70,7 @@ def _misfits(error: Exception) -> str:
     ------
     Exception : ``error`` itself, where all packages fit.
     """
-    from convrnns_brainscore.doctor import misfits
+    from convrnns_brainscore.requirements import misfits
 
     found = misfits()
     if not found:

@@ -230,15 +230,16 @@ def imagenet(
     from convrnns_brainscore.imagenet import measure, read_labelled
 
     names = model_names(models, all_models)
-    labelled = read_labelled(images, first_label)
     networks = with_lesions(names, None, None, None, weights, seed, checkpoints)
-    start_quietly()
 
     from rich.console import Console
 
     from convrnns_brainscore.features import bar_of
     from convrnns_brainscore.report.tables import imagenet_table, wide_console
 
+    with bar_of(Console(stderr=True), transient=True) as progress:
+        labelled = read_labelled(images, first_label, progress)
+    start_quietly()
     with bar_of(Console(stderr=True)) as progress:
         found = [measure(load(), labelled, out, progress) for load in networks.values()]
     wide_console().print(imagenet_table(found))

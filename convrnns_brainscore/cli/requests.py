@@ -67,14 +67,15 @@ def split_names(names: str) -> list[str]:
 
 
 def model_names(models: list[str] | None, all_models: bool) -> list[str]:
-    """The models asked for, each once."""
+    """The models asked for, each once; names may be separated by commas as well."""
     from convrnns_brainscore.zoo import find_model, list_models
 
     if bool(models) == all_models:
         raise ConvRNNError("name one or more models, or give --all.")
-    return (
-        list_models() if all_models else [find_model(n).name for n in dict.fromkeys(models or ())]
-    )
+    if all_models:
+        return list_models()
+    asked = [name for names in models or () for name in split_names(names)]
+    return [find_model(name).name for name in dict.fromkeys(asked)]
 
 
 def checkpoints_in(checkpoints: Path | None) -> Path:

@@ -12,7 +12,6 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import requires
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -24,7 +23,8 @@ import convrnns_brainscore
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.registry import PLUGIN, PREFIX, plugin_files
-from convrnns_brainscore.zoo import find_model
+from convrnns_brainscore.requirements import requirements
+from convrnns_brainscore.zoo import find_model, list_models
 
 BACKENDS = ("tensorflow", "torch")
 
@@ -91,7 +91,7 @@ def build(
 
     Parameters
     ----------
-    models : names of the zoo.
+    models : names of the zoo, in any order.
     out : ``….zip``.
     backend : Keras' ``"tensorflow"`` or ``"torch"``.
     suffix : of the identifiers and of the plugin's name; Brain-Score takes each name once.
@@ -137,7 +137,8 @@ def submission_files(
         raise ConvRNNError(f"backend {backend!r}: expected {' or '.join(BACKENDS)}.")
     if not re.fullmatch(r"(_\w+)?", suffix, re.ASCII):
         raise ConvRNNError(f"suffix {suffix!r}: expected '_' and letters, digits or '_'.")
-    names = [find_model(name).name for name in dict.fromkeys(models)]
+    asked = {find_model(name).name for name in models}
+    names = [name for name in list_models() if name in asked]
     if not names:
         raise ConvRNNError("name one or more models, or give --all.")
     strangers = sorted(set(weights) - set(names))
@@ -214,11 +215,8 @@ def _folder(suffix: str) -> str:
 
 def _requirements(names: Sequence[str]) -> str:
     """Lines of ``requirements.txt``, with this package's own bounds."""
-    bounds = {}
-    for line in requires("convrnns-brainscore") or ():
-        if "extra ==" not in line:
-            bounds[re.split(r"[<>=!~;\[ ]", line)[0].lower()] = line.partition(";")[0].strip()
-    return "".join(f"{bounds[name]}\n" for name in sorted(names))
+    needed = requirements()
+    return "".join(f"{name}{needed[name].specifier}\n" for name in sorted(names))
 
 
 def _metadata(models: Mapping[str, Any], folder: str) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import requires
 from pathlib import Path
 
 from PIL import Image
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.requirements import requirements
 
 MARK = ".convrnns_submission"
 """In an environment that is ours: we may remove it."""
@@ -134,24 +133,18 @@ def make_environment(folder: Path) -> Environment:
     )
     if made.returncode:
         raise ConvRNNError(f"cannot make an environment in {folder}: {made.stderr.strip()}")
-    for requirements in (["--upgrade", "pip", "setuptools"], [brain_score_requirement()]):
-        told = environment.install(*requirements)
+    for packages in (["--upgrade", "pip", "setuptools"], [brain_score_requirement()]):
+        told = environment.install(*packages)
         if not told.ok:
-            raise ConvRNNError(f"cannot install {requirements[-1]} in {folder}: {told.last_line}")
+            raise ConvRNNError(f"cannot install {packages[-1]} in {folder}: {told.last_line}")
     _add_generic_images(environment.brain_score)
-    packages = "\n".join(environment.packages())
-    (folder / PACKAGES).write_text(packages, encoding="utf-8")
+    (folder / PACKAGES).write_text("\n".join(environment.packages()), encoding="utf-8")
     return environment
 
 
 def brain_score_requirement() -> str:
     """Brain-Score with its tests, as the server installs it, in the bounds of this package."""
-    (bounds,) = (
-        re.sub(r"^brainscore[-_]vision", "", line)
-        for line in requires("convrnns-brainscore") or ()
-        if re.match(r"brainscore[-_]vision\b", line)
-    )
-    return f"brainscore-vision[test]{bounds}"
+    return f"brainscore-vision[test]{requirements()['brainscore-vision'].specifier}"
 
 
 def _add_generic_images(brain_score: Path) -> None:

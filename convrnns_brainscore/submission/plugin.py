@@ -64,8 +64,8 @@ _ROOTS = (
     "home|Users|Volumes|root|mnt|media|data|work|scratch|tmp|var|opt|usr|srv|gpfs|nfs|lustre|afs|net|"
     "project|projects|storage|cluster"
 )
-ABSOLUTE = rf"""['"](/(?:{_ROOTS})/[^'"]*|~/[^'"]*|[A-Za-z]:\\[^'"]*|\\\\[^'"]*)['"]"""
-"""Paths in quotes that no other machine has."""
+ABSOLUTE = rf"/(?:{_ROOTS})/.*|~/.*|[A-Za-z]:\\.*|\\\\.*"
+"""Paths that no other machine has."""
 
 
 @dataclass(frozen=True)
@@ -319,13 +319,28 @@ def _packed(plugin: Plugin, _: Path, findings: Findings) -> str:
             findings.note("files", f"{where}: a picture; is it needed?")
         elif not _is_text(content):
             findings.fail("files", f"{where} is no text (UTF-8), which a reviewer could read.")
-        elif name.endswith(".py") or PurePosixPath(path).name in ("requirements.txt", SETTINGS):
-            for found in re.finditer(ABSOLUTE, content.decode("utf-8")):
-                findings.fail(
-                    "files",
-                    f"{where}: {found.group(1)} is a path of one machine: the server has none.",
-                )
+        else:
+            for text in _strings(path, content.decode("utf-8")):
+                if re.fullmatch(ABSOLUTE, text):
+                    findings.fail(
+                        "files", f"{where}: {text} is a path of one machine: the server has none."
+                    )
     return "no weights, programs or paths of one machine"
+
+
+def _strings(path: str, text: str) -> Iterator[str]:
+    """What code and settings say in quotes, comments left aside."""
+    if path.endswith(".py"):
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return  # said already
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+    elif PurePosixPath(path).name in ("requirements.txt", SETTINGS):
+        for found in re.finditer(r"""['"]([^'"]*)['"]""", text):
+            yield found.group(1)
 
 
 def _is_text(content: bytes) -> bool:
