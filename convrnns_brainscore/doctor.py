@@ -124,7 +124,7 @@ def _size(folder: Path) -> str:
 
 
 def checkpoints() -> list[Line]:
-    """Each model's checkpoint: none, there, or as it was when it was downloaded."""
+    """Each model's checkpoint: there, or as it was when it was downloaded; and who has none."""
     from convrnns_brainscore.checkpoints import (
         check_record,
         checkpoint_folder,
@@ -132,11 +132,11 @@ def checkpoints() -> list[Line]:
         read_record,
     )
 
-    folder, found = checkpoint_folder(), []
+    folder, found, without = checkpoint_folder(), [], []
     for model in list_models():
         place = find_checkpoint(folder, model)
         if place is None:
-            found.append(Line(model, "none"))
+            without.append(model)
             continue
         try:
             recorded = place.suffix != ".safetensors" and bool(read_record(place))
@@ -146,4 +146,6 @@ def checkpoints() -> list[Line]:
             continue
         verified = "as it was downloaded" if recorded else "checked when it is loaded"
         found.append(Line(model, f"{place}: {verified}"))
-    return found
+    if len(without) == len(list_models()):
+        return [Line("none yet", "`convrnns download MODEL` fetches one")]
+    return found + [Line("not there", ", ".join(without))] * bool(without)

@@ -1,20 +1,28 @@
-"""What the site makes of the code: the commands' page, and docstrings for the reference."""
+"""What the site makes of the code and of other folders: whole pages, and docstrings."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from griffe import Extension, Object
+
+_ROOT = Path(__file__).parents[1]
+
+_ELSEWHERE = re.compile(r"This page is \[(.+)\]\(")
+"""In a page that says where its text lies, for those who read it in the repository."""
 
 _SECTION = re.compile(r"^(Parameters|Attributes|Returns|Raises)\n-+\n", re.MULTILINE)
 _ENTRY = re.compile(r"^(\S[^\n:]*?) : (.*(?:\n[ ]+\S.*)*)", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The commands in typer's own words."""
+    """The commands in typer's own words, and the pages that lie elsewhere."""
+    if elsewhere := _ELSEWHERE.search(markdown):
+        return (_ROOT / elsewhere[1]).read_text(encoding="utf-8")
     if page.file.src_uri != "commands.md":
         return markdown
     command = [sys.executable, "-m", "typer", "convrnns_brainscore.cli", "utils", "docs"]
