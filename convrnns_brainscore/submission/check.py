@@ -156,7 +156,7 @@ def _run(
         )  # fmt: skip
         say(f"{plugin.name}: its own tests")
         _tests("plugin's tests", environment, findings, variables, str(folder / "test.py"))
-        say(f"{plugin.name}: {len(plugin.identifiers)} models over time, and loaded again")
+        say(f"{plugin.name}: each model over time, and loaded again")
         told = environment.run(Path(probe.__file__), plugin.name, *plugin.identifiers, **variables)
         lines = [line for line in told.text.splitlines() if line.startswith('{"check"')]
         findings.found += [Finding(**json.loads(line)) for line in lines]

@@ -150,8 +150,8 @@ def check_plugin(plugin: Plugin, brain_score: Path, findings: Findings) -> None:
     ----------
     brain_score : the folder of Brain-Score's own model plugins.
     """
-    for check in (_names, _code, _packed, _secrets, _requirements, _weights, _maps, _metadata):
-        own, done, name = Findings(), "", check.__name__.strip("_")
+    for check in (_names, _code, _files, _secrets, _requirements, _weights, _region_map, _metadata):
+        own, done, name = Findings(), "", check.__name__.strip("_").replace("_", " ")
         try:
             done = check(plugin, brain_score, own)
         except Exception as error:  # whatever strange things a file holds
@@ -245,7 +245,7 @@ def _names(plugin: Plugin, brain_score: Path, findings: Findings) -> str:
         findings.fail(
             "names", f"Brain-Score has a plugin {plugin.name} already: name the folder otherwise."
         )
-    return f"{len(plugin.identifiers)} identifiers, none of them taken"
+    return f"identifiers that no other model has: {len(plugin.identifiers)}"
 
 
 def _code(plugin: Plugin, _: Path, findings: Findings) -> str:
@@ -307,7 +307,7 @@ def _imported(plugin: Plugin) -> set[str]:
     }
 
 
-def _packed(plugin: Plugin, _: Path, findings: Findings) -> str:
+def _files(plugin: Plugin, _: Path, findings: Findings) -> str:
     """No weights, no programs, no absolute paths; text that a reviewer can read."""
     for path, content in plugin.files.items():
         where, name = f"models/{plugin.name}/{path}", path.lower()
@@ -531,7 +531,7 @@ def _is_near(url: str) -> bool:
         return host == "localhost" or "." not in host
 
 
-def _maps(plugin: Plugin, _: Path, findings: Findings) -> str:
+def _region_map(plugin: Plugin, _: Path, findings: Findings) -> str:
     """Region maps that are whole, with layers that exist."""
     folder = f"models/{plugin.name}/region_layer_map"
     for identifier in plugin.identifiers:
@@ -568,7 +568,7 @@ def _maps(plugin: Plugin, _: Path, findings: Findings) -> str:
             findings.fail(
                 "region map", f"models/{plugin.name}/{path} is of no model that is registered."
             )
-    return f"{len(plugin.identifiers)} maps with {', '.join(RECORDED)}, of layers that exist"
+    return f"{', '.join(RECORDED)}, of layers that exist; maps: {len(plugin.identifiers)}"
 
 
 def _metadata(plugin: Plugin, _: Path, findings: Findings) -> str:
