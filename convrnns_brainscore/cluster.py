@@ -141,9 +141,7 @@ def workers(address: str | None) -> Iterator[Workers]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ConvRNNError(
-            "--scheduler needs distributed: pip install 'convrnns-brainscore[dask]'."
-        ) from error
+        raise ConvRNNError("--scheduler needs distributed: pip install distributed.") from error
     try:
         client = Client(address, timeout=ANSWER_WITHIN, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

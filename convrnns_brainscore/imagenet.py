@@ -110,7 +110,9 @@ def read_labelled(
         table = _table(source)
         missing = {"filename", "label"} - set(table)
         if missing:
-            raise ConvRNNError(f"table {source} has no column {sorted(missing)[0]}.")
+            raise ConvRNNError(
+                f"table {source} has no column {sorted(missing)[0]}; it has {', '.join(table)}."
+            )
         table["filename"] = [str(source.absolute().parent / name) for name in table["filename"]]
     else:
         raise ConvRNNError(f"{source}: expected a folder of class folders, or a .csv.")
@@ -118,6 +120,8 @@ def read_labelled(
         raise ConvRNNError(f"no images in {source}.")
     labels = table["label"].str.strip()
     if labels.isin(classes).all():
+        if first_label is not None:
+            raise ConvRNNError(f"--first-label is of numbers; {source} has WordNet ids: omit it.")
         table["label"] = labels.map(classes)
     elif labels.str.fullmatch(r"\d+").all():
         table["label"] = _counted(labels.map(int), first_label, source)
@@ -221,6 +225,7 @@ def measure(
         done = _begun(table, made_by)
         done -= done % batch_size  # the same batches as without a stop
         _keep_rows(table, done)
+        _check_rows(table, images.iloc[:done])
         progress = progress or Progress(disable=True)
         task = progress.add_task(network.name, total=len(images), completed=done)
         for start in range(done, len(images), batch_size):
@@ -249,9 +254,12 @@ def _begun(table: Path, made_by: Mapping[str, Any]) -> int:
     """How many images are done; begins the table if there is none."""
     settings = table.with_suffix(".json")
     if table.exists() and settings.exists():
-        held = json.loads(settings.read_text(encoding="utf-8"))["made_by"]
+        try:
+            held = json.loads(settings.read_text(encoding="utf-8"))["made_by"]
+        except (ValueError, LookupError, TypeError):
+            raise ConvRNNError(f"{settings} is damaged: remove it, to begin again.") from None
         check_made_alike(held, made_by, table)
-        return table.read_text(encoding="utf-8").count("\n") - 1
+        return max(0, table.read_text(encoding="utf-8").count("\n") - 1)
     with written_whole(settings) as partial:
         partial.write_text(json.dumps({"made_by": made_by}, indent=1), encoding="utf-8")
     with written_whole(table) as partial:
@@ -265,6 +273,17 @@ def _keep_rows(table: Path, rows: int) -> None:
         for _ in range(rows + 1):
             opened.readline()
         opened.truncate()
+
+
+def _check_rows(table: Path, images: pd.DataFrame) -> None:
+    """Raise unless the table's rows are of these images."""
+    try:
+        found = pd.read_csv(table, dtype={"filename": str}, keep_default_na=False)
+        alike = all(found[name].tolist() == images[name].tolist() for name in ("filename", "label"))
+    except (ValueError, KeyError):
+        alike = False
+    if not alike:
+        raise ConvRNNError(f"{table} holds other rows than were written: remove it.")
 
 
 def _append(table: Path, batch: pd.DataFrame, ranked: NDArray[np.intp]) -> None:

@@ -80,9 +80,7 @@ def read_nwb(
     try:
         from pynwb import NWBHDF5IO
     except ImportError as error:
-        raise ConvRNNError(
-            "reading NWB needs pynwb: pip install 'convrnns-brainscore[nwb]'."
-        ) from error
+        raise ConvRNNError("reading NWB needs pynwb: pip install pynwb.") from error
     path = Path(path)
     if not path.is_file():
         raise ConvRNNError(f"there is no recording {path}.")

@@ -74,8 +74,11 @@ def region_layers(
         layers = list(layers)
         if not layers or len(set(layers)) != len(layers):
             raise ConvRNNError(f"{where}: {region} needs one or more different layers.")
-        for layer in layers:
-            first_step(model, layer)
+        try:
+            for layer in layers:
+                first_step(model, layer)
+        except ConvRNNError as error:
+            raise ConvRNNError(f"{where}: {region}: {error}") from None
         found[region] = layers
     return found
 
@@ -122,10 +125,19 @@ def _names(model: Model) -> str:
     return ", ".join(layer_names(model))
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON's object, with no name twice."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is in it {names.count(name)} times")
+    return dict(pairs)
+
+
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+    except (OSError, ValueError, RecursionError) as error:
         raise ConvRNNError(
             f"cannot read the region map {path}: {error}. The map of the paper is called 'paper'."
         ) from error

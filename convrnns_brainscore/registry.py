@@ -2,7 +2,8 @@
 
 Brain-Score looks for models only in its own folder ``models``, and there for one literal line a
 model. So a plugin folder is written there (`register`) and taken away again (`unregister`).
-``model_registry/convrnns`` of this project holds the same files, as the leaderboard wants them.
+``model_registry/convrnns`` of this project holds the same files. They need this package installed;
+what goes to the leaderboard is `submission.build`'s.
 """
 
 from __future__ import annotations

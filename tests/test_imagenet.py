@@ -185,6 +185,26 @@ def test_a_broken_image_is_named_before_anything_is_computed(tmp_path: Path) -> 
         read_labelled(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("json", "", "is damaged"),
+        ("json", "{}", "is damaged"),
+        ("csv", "", "other rows"),
+        ("csv", "twice", "other rows"),
+    ],
+)
+def test_what_was_begun_and_damaged_is_refused(
+    folders: Path, network: ConvRNN, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    table = read_labelled(folders)
+    measure(network, table, tmp_path)
+    begun = tmp_path / f"{MODEL}.{name}"
+    begun.write_text(begun.read_text() * 2 if content == "twice" else content)
+    with pytest.raises(ConvRNNError, match=message):
+        measure(network, table, tmp_path)
+
+
 def test_accuracy_near_chance_is_suspect() -> None:
     assert Accuracy(MODEL, "", 50_000, 0.001, 0.005).suspect
     assert not Accuracy(MODEL, "", 50_000, 0.5, 0.7).suspect

@@ -129,6 +129,25 @@ def test_a_refitted_region_map_is_taken(tmp_path: Path) -> None:
     assert not looked_at(path).failed, said(looked_at(path), "fail")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"IT": "conv4", "IT": "conv5"}', "IT is in it 2 times"),
+        ('{"IT": "conv99"}', r"map\.json: IT: unknown layer"),
+        ("[" * 100_000, "cannot read the region map"),
+    ],
+)
+def test_a_map_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "map.json").write_text(text)
+    with pytest.raises(ConvRNNError, match=message):
+        built(region_layer_map=tmp_path / "map.json")
+
+
+def test_a_map_of_an_editor_that_marks_its_files_is_read(tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text('{"IT": "conv4"}', encoding="utf-8-sig")
+    assert built(region_layer_map=tmp_path / "map.json")
+
+
 def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) -> None:
     assert f"{PLUGIN}/metadata.yml" not in built()
     files = built(metadata=True)
@@ -158,7 +177,17 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
          "put {model} in it"),
         ([MODEL, "--out", "s.zip", "--region-layer-map", "none.json"], "none.json"),
         (["--out", "s.zip"], "name one or more models"),
-        ([MODEL, "--out", "missing/s.zip"], "missing/s.zip"),
+        ([MODEL, "--out", "missing/s.zip"], "cannot write missing/s.zip"),
+        (["rgc_intermediate", "--out", "s.zip", "--suffix", "_dthresh"], "another model"),
+        ([MODEL, "--out", "s.zip", "--suffix", "_" + "x" * 60], "at most 60"),
+        ([MODEL, "--all", "--out", "s.zip"], "not both"),
+        ([",", "--out", "s.zip"], "name one or more models"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/{modle}", "--sha256", DIGEST],
+         "expected https"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w?X-Amz-Signature=" + DIGEST,
+          "--sha256", DIGEST], "a signed address"),
+        ([f"{MODEL},rgc_shallow", "--out", "s.zip", "--weights-url", "https://a.b/{model}",
+          "--sha256", f"{MODEL}={DIGEST}", "--sha256", f"rgc_shallow={DIGEST}"], "its own file"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_leaves_nothing(
@@ -283,6 +312,16 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a path of one machine": (
         added("FOLDER = '/home/anna/weights'", "model.py"), "/home/anna/weights is a path of one"
     ),
+    "a path of Windows in code": (added("W = 'C:/Users/me/w.txt'", "model.py"), "a path of one"),
+    "a path as an address": (added("W = 'file:///home/me/w'", "model.py"), "a path of one"),
+    "a path out of the folder": (added("W = '../../../home/me/w'", "model.py"), "a path of one"),
+    "a path of Colab": (added("W = '/content/drive/MyDrive/w'", "model.py"), "a path of one"),
+    "a path in bytes": (added("W = b'/scratch/me/w.h5'", "model.py"), "a path of one"),
+    "a path in settings": (replaced("c.yml", "weights: /home/me/w\n"), "a path of one"),
+    "a password in settings": (replaced("c.yml", "password: hunter2hunter2\n"), "a password"),
+    "a key in an environment's file": (
+        replaced(".env", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG\n"), "a password"
+    ),
     "a key": (added("KEY = 'AKIA" + "ABCDEFGHIJKLMNOP'", "model.py"), "an AWS key"),
     "a password in a table": (
         replaced("settings.json", '{"password": "correct-horse"}'), "a password"
@@ -313,6 +352,18 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("requirements.txt", "brainscore-vision==2.3\n"), "the server's own Brain-Score"
     ),
     "numpy 2": (replaced("requirements.txt", "numpy>=2.0\n"), "needs numpy < 2"),
+    "numpy 2.1": (replaced("requirements.txt", "numpy==2.1.0\n"), "Brain-Score needs numpy"),
+    "a later xarray": (replaced("requirements.txt", "xarray>=2024\n"), "Brain-Score needs xarray"),
+    "numpy 2 in setup.py": (
+        replaced("setup.py", "setup(install_requires=['numpy>=2.1'])\n"), "Brain-Score needs numpy"
+    ),
+    "requirements of another encoding": (
+        replaced("requirements.txt", "keras\n".encode("utf-16")), "is no UTF-8"
+    ),
+    "another file of requirements": (
+        replaced("requirements.txt", "-r other.txt\n"), "name packages of PyPI here"
+    ),
+    "a module of its own that is missing": (without("model.py"), "model.py is missing"),
     "this package from an index": (
         replaced("requirements.txt", "convrnns-brainscore\n"), "on no package index"
     ),
@@ -364,7 +415,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("metadata.yml", "models:\n  alexnet:\n    runnable: true\n"), "no model of this"
     ),
     "an environment of a strange kind": (
-        replaced("environment.yml", "dependencies: 3\n"), "cannot be read"
+        replaced("environment.yml", "dependencies: 3\n"), "expected 'dependencies:' and a list"
     ),
     "metadata that is no YAML": (replaced("metadata.yml", "a: [\n"), "YAML parsing error"),
 }  # fmt: skip
@@ -459,15 +510,22 @@ def test_what_is_only_untidy_passes_with_a_note(tmp_path: Path) -> None:
 
 
 def test_paths_in_comments_and_in_sentences_are_no_paths_of_one_machine(tmp_path: Path) -> None:
-    """Only strings that are such a path are."""
+    """Nor are what a tokenizer takes, and patterns; names in a file are asked about."""
     code = b"""
 # Made with '/home/anna/fit.py'.
 WHY = "what lay in '/data/it' was moved"
+MORE = "/home/ is where it lay"
+tokenizer = "openai/clip-vit-base-patch32"
+pad_token = "<|endoftext|>"
+PATTERN = r"t:\\d+"
+GROUP = "/data/responses"
 """
     files = built()
     files[f"{PLUGIN}/model.py"] += code
     findings = looked_at(zipped(files, tmp_path / "s.zip"))
     assert not findings.failed, said(findings, "fail")
+    (asked,) = said(findings, "note")
+    assert "/data/responses" in asked
 
 
 def test_the_command_says_it_line_by_line_and_as_json(tmp_path: Path) -> None:

@@ -231,6 +231,7 @@ def imagenet(
 
     names = model_names(models, all_models)
     networks = with_lesions(names, None, None, None, weights, seed, checkpoints)
+    start_quietly()
 
     from rich.console import Console
 
@@ -239,7 +240,6 @@ def imagenet(
 
     with bar_of(Console(stderr=True), transient=True) as progress:
         labelled = read_labelled(images, first_label, progress)
-    start_quietly()
     with bar_of(Console(stderr=True)) as progress:
         found = [measure(load(), labelled, out, progress) for load in networks.values()]
     wide_console().print(imagenet_table(found))

@@ -70,11 +70,13 @@ def model_names(models: list[str] | None, all_models: bool) -> list[str]:
     """The models asked for, each once; names may be separated by commas as well."""
     from convrnns_brainscore.zoo import find_model, list_models
 
-    if bool(models) == all_models:
-        raise ConvRNNError("name one or more models, or give --all.")
+    asked = [name for names in models or () for name in split_names(names)]
+    if asked and all_models:
+        raise ConvRNNError("name models or give --all, not both.")
     if all_models:
         return list_models()
-    asked = [name for names in models or () for name in split_names(names)]
+    if not asked:
+        raise ConvRNNError("name one or more models, or give --all.")
     return [find_model(name).name for name in dict.fromkeys(asked)]
 
 

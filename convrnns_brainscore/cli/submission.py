@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,8 +122,12 @@ def check(
     """Check a submission in a fresh environment; exit code 1 where something is to be mended."""
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
-    if report is not None and not report.absolute().parent.is_dir():
-        raise ConvRNNError(f"--json {report}: there is no folder {report.absolute().parent}.")
+    if report is not None:
+        folder = report.absolute().parent
+        if not folder.is_dir():
+            raise ConvRNNError(f"--json {report}: there is no folder {folder}.")
+        if report.is_dir() or not os.access(folder, os.W_OK):
+            raise ConvRNNError(f"--json {report} cannot be written: name a file.")
     quiet_brain_score()
 
     from rich.console import Console

@@ -26,6 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.+=@-]*[A-Za-z0-9_+=@-]")  # the server parts na
 
 UNTIDY = {
     "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__", ".git", ".gitignore",
+    ".gitattributes", ".venv", "venv",
     ".ipynb_checkpoints", ".idea", ".vscode", ".pytest_cache", ".mypy_cache", ".ruff_cache",
 }  # fmt: skip
 """Names of files and folders that a machine leaves behind."""

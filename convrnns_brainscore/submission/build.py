@@ -44,6 +44,11 @@ _NEEDED = ("dask", "filelock", "keras", "numpy", "pooch", "rich", "safetensors",
 """What their code needs beside Brain-Score's own requirements, and TensorFlow. NumPy, since the
 server's pip would lift it to 2 for TensorFlow's sake, with which Brain-Score cannot be imported."""
 
+SIGNED = r"(?i)[?&](X-Amz-Signature|Signature|sig)=[A-Za-z0-9%+/=_-]{16,}"
+"""An address that lets in whoever has it."""
+
+LONGEST_SUFFIX = 60
+
 _LINK = "https://github.com/brain-score/vision/tree/master/brainscore_vision/models"
 
 
@@ -65,10 +70,15 @@ class Weights:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"https?://[^/\s@]+/\S+", self.url):
+        if not re.fullmatch(r"https?://[^/\s@{}]+/[^\s{}]+", self.url):
             raise ConvRNNError(
                 f"weights at {self.url!r}: expected https://…, without a password, of a "
                 ".safetensors that `convrnns convert` wrote."
+            )
+        if re.search(SIGNED, self.url):
+            raise ConvRNNError(
+                f"weights at {self.url!r}: a signed address is a secret, and ends some day. Put "
+                "them where anybody can fetch them."
             )
         if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             raise ConvRNNError(
@@ -105,8 +115,8 @@ def build(
 
     Raises
     ------
-    ConvRNNError : unknown models or layers, or settings that do not go together.
-    OSError : ``out`` cannot be written.
+    ConvRNNError : unknown models or layers, settings that do not go together, or ``out`` cannot be
+        written.
     """
     if out.suffix != ".zip":
         raise ConvRNNError(f"--out {out}: expected a name that ends in .zip.")
@@ -118,8 +128,11 @@ def build(
         weights=weights or {},
         metadata=metadata,
     )
-    with written_whole(out) as partial:
-        write_zip(files, partial)
+    try:
+        with written_whole(out) as partial:
+            write_zip(files, partial)
+    except OSError as error:
+        raise ConvRNNError(f"cannot write {out}: {error.strerror}.") from error
     return list(json.loads(files[f"{_folder(suffix)}/{SETTINGS}"])["models"])
 
 
@@ -135,12 +148,20 @@ def submission_files(
     """Path in the zip → text; parameters as of `build`."""
     if backend not in BACKENDS:
         raise ConvRNNError(f"backend {backend!r}: expected {' or '.join(BACKENDS)}.")
-    if not re.fullmatch(r"(_\w+)?", suffix, re.ASCII):
-        raise ConvRNNError(f"suffix {suffix!r}: expected '_' and letters, digits or '_'.")
+    if not re.fullmatch(r"(_\w+)?", suffix, re.ASCII) or len(suffix) > LONGEST_SUFFIX:
+        raise ConvRNNError(
+            f"suffix {suffix!r}: expected '_' and letters, digits or '_', at most {LONGEST_SUFFIX}."
+        )
     asked = {find_model(name).name for name in models}
     names = [name for name in list_models() if name in asked]
     if not names:
         raise ConvRNNError("name one or more models, or give --all.")
+    others = [f"{name}{suffix}" for name in names if f"{name}{suffix}" in list_models() and suffix]
+    if others:
+        raise ConvRNNError(f"suffix {suffix!r} makes the name of {others[0]}, another model.")
+    digests = [each.sha256 for each in weights.values()]
+    if len(set(digests)) < len(digests):
+        raise ConvRNNError("two models have weights of one SHA-256: each has its own file.")
     strangers = sorted(set(weights) - set(names))
     if strangers:
         raise ConvRNNError(f"weights of {', '.join(strangers)}, which is not submitted.")

@@ -66,6 +66,8 @@ def check(
     ------
     ConvRNNError : there is no such file, or no environment can be made.
     """
+    if path.is_dir():
+        raise ConvRNNError(f"{path} is a folder: pack it, or name the zip.")
     if not path.is_file():
         raise ConvRNNError(f"there is no file {path}.")
     findings = Findings()
@@ -178,7 +180,7 @@ def _tests(
         "-q",
         "-m",
         "not slow",
-        "-rf",
+        "-rfE",
         "-p",
         "no:cacheprovider",
         *arguments,
@@ -187,9 +189,11 @@ def _tests(
     if told.ok:
         findings.passed(check, told.last_line.strip("= "))
         return
-    failed = re.findall(r"^(?:FAILED|ERROR) \S*?([^/\s]+\.py\S* .*)$", told.text, re.MULTILINE)
+    failed = re.findall(r"^(?:FAILED|ERROR) (?:\S*/)?(\S+\.py.*)$", told.text, re.MULTILINE)
+    reasons = re.findall(r"^E +(\S.*)$", told.text, re.MULTILINE)
     for line in failed or [told.last_line]:
-        findings.fail(check, line)
+        reason = f" - {reasons[-1]}" if reasons and " - " not in line else ""
+        findings.fail(check, line + reason)
 
 
 @contextmanager

@@ -62,10 +62,12 @@ class Environment:
 
     def run(self, *arguments: str | Path, **variables: str) -> Told:
         """Run its Python from the root folder, with more environment variables."""
-        # Nothing of the caller's environment: no PYTHONPATH, and its programs last.
+        # Nothing of the caller's environment: no PYTHONPATH, and its programs last. And nothing
+        # that `restore` would not know of: pytest's own .pyc would outlive a package.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
         }
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "1000"}
         environment.pop("KERAS_BACKEND", None)
         environment["PATH"] = f"{self.folder / 'bin'}:{os.environ.get('PATH', '')}"
         try:

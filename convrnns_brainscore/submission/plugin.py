@@ -22,7 +22,15 @@ import convrnns_brainscore
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.registry import PREFIX, REGISTRATION, registered_models
-from convrnns_brainscore.submission.build import BACKENDS, CODE, SETTINGS, Weights, needed_code
+from convrnns_brainscore.requirements import installed_version, requirements
+from convrnns_brainscore.submission.build import (
+    BACKENDS,
+    CODE,
+    SETTINGS,
+    SIGNED,
+    Weights,
+    needed_code,
+)
 from convrnns_brainscore.submission.findings import Findings
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -53,19 +61,25 @@ SECRETS = {
     "a password in an address": r"\b[a-z]+://[^/\s:@'\"]+:[^/\s:@'\"]+@",
     "a Slack token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
     "a Google key": r"\bAIza[0-9A-Za-z_-]{35}",
-    "a signed address": r"(?i)[?&](X-Amz-Signature|Signature|sig)=[A-Za-z0-9%+/=_-]{16,}",
-    "a password": (
-        r"(?i)\b\w*(password|passwd|secret|api_?key|token)\w*['\"]?\s*[:=]\s*"
-        r"['\"][^'\"\s]{8,}['\"]"
-    ),
+    "a signed address": SIGNED,
 }
 
+_SECRET = r"(?im)\b\w*(password|passwd|secret|api_?key|(access|auth|api|bearer)_?token)\w*"
+IN_CODE = _SECRET + r"""['"]?\s*[:=]\s*['"][^'"\s]{8,}['"]"""
+IN_SETTINGS = _SECRET + r"""['"]?\s*[:=]\s*['"]?[^'"\s$<{][^'"\s]{7,}"""
+"""A password, where code or settings name one."""
+
+SETTINGS_FILES = (".json", ".yml", ".yaml", ".toml", ".cfg", ".ini", ".env")
+
 _ROOTS = (
-    "home|Users|Volumes|root|mnt|media|data|work|scratch|tmp|var|opt|usr|srv|gpfs|nfs|lustre|afs|net|"
-    "project|projects|storage|cluster"
+    "home|Users|Volumes|root|mnt|media|work|scratch|tmp|private|gpfs|nfs|lustre|afs|oak|om2?|"
+    "content/drive|braintree"
 )
-ABSOLUTE = rf"/(?:{_ROOTS})/.*|~/.*|[A-Za-z]:\\.*|\\\\.*"
+ABSOLUTE = rf"((file://)?/|(\.\./)+)({_ROOTS})/\S.*|file:///.*|~/\S.*|[A-Z]:[\\/]\w.*|\\\\\w.*"
 """Paths that no other machine has."""
+
+PERHAPS_ABSOLUTE = r"/[\w.-]+(/[\w.-]+)+"
+"""Or names in a file, such as of HDF5's groups."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,7 @@ class Plugin:
 def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]:
     """The plugins of models, if the layout is as the server needs it."""
     folders: dict[str, dict[str, bytes]] = {}
+    outside: list[str] = []
     problems = len([each for each in findings.found if each.status == "fail"])
     for path, content in files.items():
         parts = PurePosixPath(path).parts
@@ -123,10 +138,13 @@ def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]
             )
             break
         else:
-            findings.fail(
-                "layout",
-                f"{path} lies outside models/<plugin>/: with it, nothing is merged by itself.",
-            )
+            outside.append(path)
+    if outside:
+        more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
+        findings.fail(
+            "layout",
+            f"{outside[0]}{more} outside models/<plugin>/: nothing is merged by itself then.",
+        )
     plugins = []
     for folder, inside in folders.items():
         kind, name = folder.split("/")
@@ -239,11 +257,16 @@ def _names(plugin: Plugin, brain_score: Path, findings: Findings) -> str:
         if not re.fullmatch(r"[\w.:=-]+", identifier, re.ASCII):
             findings.fail("names", f"{identifier!r}: a name without blanks, slashes or quotes.")
     theirs = brain_score / plugin.name / "__init__.py"
-    if theirs.is_file() and not set(REGISTRATION.findall(theirs.read_text(encoding="utf-8"))) & set(
-        plugin.identifiers
-    ):
+    text = theirs.read_text(encoding="utf-8") if theirs.is_file() else ""
+    if text and not set(REGISTRATION.findall(text)) & set(plugin.identifiers):
         findings.fail(
             "names", f"Brain-Score has a plugin {plugin.name} already: name the folder otherwise."
+        )
+    elif text and "convrnns_brainscore" not in text:  # which `convrnns register` put there
+        findings.note(
+            "names",
+            f"Brain-Score has a plugin {plugin.name} with these models already: this one would "
+            "replace it, which only its author may.",
         )
     return f"identifiers that no other model has: {len(plugin.identifiers)}"
 
@@ -269,6 +292,8 @@ def _code(plugin: Plugin, _: Path, findings: Findings) -> str:
                         f"{path}:{node.lineno}: a ModelCommitment without activations_model cannot "
                         "be scored.",
                     )
+    for missing in _missing_modules(plugin):
+        findings.fail("code", f"models/{plugin.name}/{missing} is missing, which is imported.")
     if plugin.text("__init__.py") is not None and "model_registry" not in _imported(plugin):
         findings.fail(
             "code",
@@ -291,6 +316,26 @@ def _trees(plugin: Plugin, findings: Findings) -> Iterator[tuple[str, ast.Module
                 findings.fail("code", f"models/{plugin.name}/{path} is no Python 3.11: {what}.")
             else:
                 yield path, tree
+
+
+def _missing_modules(plugin: Plugin) -> list[str]:
+    """Files of its own that modules in the plugin's folder import, and that are not there."""
+    own, needed = f"brainscore_vision.models.{plugin.name}.", set()
+    for path, tree in _trees(plugin, Findings()):
+        for node in ast.walk(tree):
+            if "/" in path or not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            if node.level == 1:
+                needed.add(node.module)
+            elif node.module.startswith(own):
+                needed.add(node.module.removeprefix(own))
+    paths = {name: name.replace(".", "/") for name in needed}
+    return sorted(
+        f"{path}.py"
+        for path in paths.values()
+        if f"{path}.py" not in plugin.files
+        and not any(each.startswith(f"{path}/") for each in plugin.files)
+    )
 
 
 def _imported(plugin: Plugin) -> set[str]:
@@ -325,22 +370,24 @@ def _files(plugin: Plugin, _: Path, findings: Findings) -> str:
                     findings.fail(
                         "files", f"{where}: {text} is a path of one machine: the server has none."
                     )
+                elif re.fullmatch(PERHAPS_ABSOLUTE, text):
+                    findings.note("files", f"{where}: is {text} a path? The server has none such.")
     return "no weights, programs or paths of one machine"
 
 
 def _strings(path: str, text: str) -> Iterator[str]:
-    """What code and settings say in quotes, comments left aside."""
+    """Code's strings, and settings' words."""
     if path.endswith(".py"):
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return  # said already
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
-    elif PurePosixPath(path).name in ("requirements.txt", SETTINGS):
-        for found in re.finditer(r"""['"]([^'"]*)['"]""", text):
-            yield found.group(1)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+                value = node.value
+                yield value if isinstance(value, str) else value.decode("utf-8", "replace")
+    elif path.endswith(SETTINGS_FILES):
+        yield from re.findall(r"""[^\s'",;=]+""", text)
 
 
 def _is_text(content: bytes) -> bool:
@@ -353,7 +400,8 @@ def _is_text(content: bytes) -> bool:
 def _secrets(plugin: Plugin, _: Path, findings: Findings) -> str:
     for path, content in plugin.files.items():
         text = content.decode("utf-8", "replace")
-        for what, pattern in SECRETS.items():
+        named = IN_SETTINGS if path.endswith(SETTINGS_FILES) else IN_CODE
+        for what, pattern in {**SECRETS, "a password": named}.items():
             found = re.search(pattern, text)
             if found:
                 line = text.count("\n", 0, found.start()) + 1
@@ -374,7 +422,11 @@ def _requirements(plugin: Plugin, _: Path, findings: Findings) -> str:
             "requirements", f"{where} (or setup.py) is missing: the server installs by it."
         )
         return ""
+    if "\0" in (text or "") or "\ufffd" in (text or ""):
+        findings.fail("requirements", f"{where} is no UTF-8: save it as such.")
+        return ""
     given = _parsed(where, _lines(text or ""), findings)
+    given |= _parsed(f"models/{plugin.name}/setup.py", _of_setup(plugin), findings)
     if {"tensorflow", "tensorflow-cpu"} & set(given) and "numpy" not in given:
         findings.fail(
             "requirements",
@@ -394,8 +446,10 @@ def _parsed(where: str, lines: Sequence[str], findings: Findings) -> dict[str, R
         if re.match(r"(-e|--editable|file:|\.{0,2}/|[A-Za-z]:\\)", line) or "file:" in line:
             findings.fail("requirements", f"{where}: {line} is on one machine only.")
         elif line.startswith("-"):
-            findings.fail("requirements", f"{where}: {line}: the server installs from PyPI.")
-        elif "brain-score/" in line:
+            findings.fail(
+                "requirements", f"{where}: {line}: name packages of PyPI here, and nothing else."
+            )
+        elif "brain-score/" in line.lower():
             findings.fail(
                 "requirements",
                 f"{where}: {line} would replace the server's own Brain-Score: omit it.",
@@ -423,7 +477,27 @@ def _parsed(where: str, lines: Sequence[str], findings: Findings) -> dict[str, R
             )
         elif name == "numpy" and requirement.specifier.contains("2.0"):
             findings.fail("requirements", f"{where}: {requirement}: Brain-Score needs numpy < 2.")
+        elif needed := _contradicted(name, requirement):
+            findings.fail("requirements", f"{where}: {requirement}: Brain-Score needs {needed}.")
     return given
+
+
+def _contradicted(name: str, requirement: Requirement) -> str:
+    """What Brain-Score needs instead; empty: nothing else.
+
+    Of the versions that bounds name, and the installed one, some have to be within all bounds.
+    """
+    for owner in ("brainscore-vision", "brainscore-core"):
+        needed = requirements(owner).get(name)
+        if needed is None:
+            continue
+        bounds = [*needed.specifier, *requirement.specifier]
+        versions = {each.version.removesuffix(".*") for each in bounds}
+        versions |= {installed_version(name) or "0"}
+        both = needed.specifier & requirement.specifier
+        if not any(both.contains(each, prereleases=True) for each in versions):
+            return f"{name}{needed.specifier}"
+    return ""
 
 
 def _lines(text: str) -> list[str]:
@@ -431,6 +505,21 @@ def _lines(text: str) -> list[str]:
     joined = text.lstrip("\ufeff").replace("\\\n", " ")
     lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines()]
     return [line for line in lines if line]
+
+
+def _of_setup(plugin: Plugin) -> list[str]:
+    """What ``setup.py`` requires in so many words."""
+    try:
+        tree = ast.parse(plugin.files.get("setup.py", b""))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []  # said already
+    return [
+        each.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "install_requires"
+        for each in ast.walk(node.value)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    ]
 
 
 def _environment(where: str, text: str, findings: Findings) -> None:
@@ -445,7 +534,11 @@ def _environment(where: str, text: str, findings: Findings) -> None:
         return
     if "name" in given:
         findings.fail("requirements", f"{where}: 'name:' would make another environment: omit it.")
-    for line in given.get("dependencies") or ():
+    listed = given.get("dependencies") or ()
+    if not isinstance(listed, list | tuple):
+        findings.fail("requirements", f"{where}: expected 'dependencies:' and a list.")
+        return
+    for line in listed:
         if isinstance(line, dict):
             _parsed(where, _lines("\n".join(map(str, line.get("pip") or ()))), findings)
         pinned = re.match(r"python\s*([=<>~!].*)", line) if isinstance(line, str) else None
@@ -538,7 +631,8 @@ def _region_map(plugin: Plugin, _: Path, findings: Findings) -> str:
         path = f"region_layer_map/{identifier}.json"
         text = plugin.text(path)
         if text is None:
-            findings.fail("region map", f"{folder}/{identifier}.json is missing.")
+            tell = findings.note if plugin.model_of(identifier) is None else findings.fail
+            tell("region map", f"{folder}/{identifier}.json is missing.")
             continue
         try:
             given = json.loads(text)
@@ -568,6 +662,8 @@ def _region_map(plugin: Plugin, _: Path, findings: Findings) -> str:
             findings.fail(
                 "region map", f"models/{plugin.name}/{path} is of no model that is registered."
             )
+    if findings.found:
+        return ""
     return f"{', '.join(RECORDED)}, of layers that exist; maps: {len(plugin.identifiers)}"
 
 
