@@ -208,6 +208,8 @@ def quiet_brain_score() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes that its metrics start
     warnings.filterwarnings("ignore", category=FutureWarning)
+    # Of its ridge, for each split and bin: conditions of 1e8 leave half of the digits.
+    warnings.filterwarnings("ignore", message="An ill-conditioned matrix")
 
 
 def start_quietly() -> None:
