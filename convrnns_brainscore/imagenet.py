@@ -228,11 +228,19 @@ def measure(
         _check_rows(table, images.iloc[:done])
         progress = progress or Progress(disable=True)
         task = progress.add_task(network.name, total=len(images), completed=done)
-        for start in range(done, len(images), batch_size):
-            batch = images.iloc[start : start + batch_size]
-            logits = network.logits(np.stack([load_cropped(name) for name in batch["filename"]]))
-            _append(table, batch, np.argsort(-logits, axis=1, kind="stable")[:, :5])
-            progress.advance(task, len(batch))
+        try:
+            for start in range(done, len(images), batch_size):
+                batch = images.iloc[start : start + batch_size]
+                shown = np.stack([load_cropped(name) for name in batch["filename"]])
+                ranked = np.argsort(-network.logits(shown), axis=1, kind="stable")
+                _append(table, batch, ranked[:, :5])
+                progress.advance(task, len(batch))
+        except (KeyboardInterrupt, SystemExit):
+            progress.console.print(
+                f"Stopped; what is done is kept in {table}: the same command goes on there.",
+                soft_wrap=True,
+            )
+            raise
     found = pd.read_csv(table)
     ranked = found[[f"rank{rank}" for rank in range(1, 6)]].to_numpy()
     right = ranked == found["label"].to_numpy()[:, None]
