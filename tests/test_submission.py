@@ -618,7 +618,8 @@ def test_a_submission_on_tensorflow_brings_it_itself(tmp_path: Path, environment
     for model in models:
         assert any(f"convrnn_{model}_lab: V1, V2, V4, IT recorded" in each for each in passed)
 
-    lifted = built()
+    # What its files do not show: a requirement of a requirement.
+    lifted = built(backend="torch", weights={MODEL: Weights("https://a.b/w", DIGEST)})
     lifted[f"{PLUGIN}/requirements.txt"] = b"ml-dtypes>=0.6\nsafetensors\n"
     findings = check(zipped(lifted, tmp_path / "lifted.zip"), environment=environment)
     assert any("numpy" in each for each in said(findings, "fail"))
