@@ -221,11 +221,18 @@ def _identifiers(name: str, files: Mapping[str, bytes], findings: Findings) -> t
     return tuple(dict.fromkeys(found))
 
 
+def _tree(code: str | bytes) -> ast.Module | None:
+    """A module's syntax tree; None: it is no Python, which `_trees` says."""
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def _assigned(code: bytes) -> set[str] | None:
     """Names that a module assigns in ``model_registry`` at its top level; None: it is no Python."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = _tree(code)
+    if tree is None:
         return None  # said elsewhere
     return {
         target.slice.value
@@ -321,9 +328,10 @@ def _trees(plugin: Plugin, findings: Findings) -> Iterator[tuple[str, ast.Module
 def _missing_modules(plugin: Plugin) -> list[str]:
     """Files of its own that modules in the plugin's folder import, and that are not there."""
     own, needed = f"brainscore_vision.models.{plugin.name}.", set()
-    for path, tree in _trees(plugin, Findings()):
+    at_top = [path for path in plugin.files if path.endswith(".py") and "/" not in path]
+    for tree in filter(None, (_tree(plugin.files[path]) for path in at_top)):
         for node in ast.walk(tree):
-            if "/" in path or not isinstance(node, ast.ImportFrom) or not node.module:
+            if not isinstance(node, ast.ImportFrom) or not node.module:
                 continue
             if node.level == 1:
                 needed.add(node.module)
@@ -340,9 +348,8 @@ def _missing_modules(plugin: Plugin) -> list[str]:
 
 def _imported(plugin: Plugin) -> set[str]:
     """Names that ``__init__.py`` imports from Brain-Score."""
-    try:
-        tree = ast.parse(plugin.files["__init__.py"])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = _tree(plugin.files["__init__.py"])
+    if tree is None:
         return {"model_registry"}  # said already
     return {
         alias.name
@@ -378,11 +385,8 @@ def _files(plugin: Plugin, _: Path, findings: Findings) -> str:
 def _strings(path: str, text: str) -> Iterator[str]:
     """Code's strings, and settings' words."""
     if path.endswith(".py"):
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return  # said already
-        for node in ast.walk(tree):
+        tree = _tree(text)
+        for node in ast.walk(tree) if tree else ():
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
                 value = node.value
                 yield value if isinstance(value, str) else value.decode("utf-8", "replace")
@@ -509,13 +513,10 @@ def _lines(text: str) -> list[str]:
 
 def _of_setup(plugin: Plugin) -> list[str]:
     """What ``setup.py`` requires in so many words."""
-    try:
-        tree = ast.parse(plugin.files.get("setup.py", b""))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []  # said already
+    tree = _tree(plugin.files.get("setup.py", b""))
     return [
         each.value
-        for node in ast.walk(tree)
+        for node in (ast.walk(tree) if tree else ())
         if isinstance(node, ast.keyword) and node.arg == "install_requires"
         for each in ast.walk(node.value)
         if isinstance(each, ast.Constant) and isinstance(each.value, str)
