@@ -22,8 +22,8 @@ import zarr
 
 from convrnns_brainscore.fits.gram import gram_matrix
 from convrnns_brainscore.fits.heldout import Method, held_out, predictor, streaming_predictor
-from convrnns_brainscore.fits.pls import bin_after_bin
 from convrnns_brainscore.fits.splits import make_splits
+from convrnns_brainscore.fits.streamed_pls import bin_after_bin
 
 PARTS = ("brain-score", "per-bin", "shared")
 

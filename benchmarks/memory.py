@@ -16,7 +16,7 @@ import numpy as np
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from convrnns_brainscore import load_brain_model
-from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.objects92 import load_objects92
 
 BINS = [(start, start + 10) for start in range(70, 250, 10)]
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from convrnns_brainscore import Presentation, load_network
-from convrnns_brainscore.activations import ActivationsExtractor, in_region
+from convrnns_brainscore.brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.brainscore.assemblies import in_region
+from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
 from convrnns_brainscore.fits.gram import gram_matrix
 from convrnns_brainscore.fits.heldout import Method, predictor
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.selection import choose, inner_splits, validate
 from convrnns_brainscore.fits.splits import make_splits
-from convrnns_brainscore.simulate import compose_stimuli, simulate_recording
 
 NETWORKS = {"simplernn_shallow, weights 0": 0, "simplernn_shallow, weights 1": 1}
 """A network whose features change over time by more than a factor, with two sets of weights. PLS

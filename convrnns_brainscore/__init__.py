@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convrnns_brainscore._version import __version__
+
 if TYPE_CHECKING:
-    from convrnns_brainscore.brain_model import load_brain_model
+    from convrnns_brainscore.brainscore.brain_model import load_brain_model
+    from convrnns_brainscore.brainscore.scoring import score
+    from convrnns_brainscore.brainscore.simulate import simulate_recording
     from convrnns_brainscore.convrnn import ConvRNN, load_network
     from convrnns_brainscore.errors import ConvRNNError
+    from convrnns_brainscore.features import extract
+    from convrnns_brainscore.fits.fit import fit_recording
     from convrnns_brainscore.networks.lesions import Lesion
     from convrnns_brainscore.presentation import Presentation
+    from convrnns_brainscore.recording_files import read_recording
     from convrnns_brainscore.zoo import list_models
 
-__version__ = "0.1.0"
 __all__ = [
     "ConvRNN",
     "ConvRNNError",
     "Lesion",
     "Presentation",
+    "__version__",
+    "extract",
+    "fit_recording",
     "list_models",
     "load_brain_model",
     "load_network",
+    "read_recording",
+    "score",
+    "simulate_recording",
 ]
 
 _HOMES = {
@@ -29,10 +42,18 @@ _HOMES = {
     "ConvRNNError": "errors",
     "Lesion": "networks.lesions",
     "Presentation": "presentation",
+    "extract": "features",
+    "fit_recording": "fits.fit",
     "list_models": "zoo",
-    "load_brain_model": "brain_model",
+    "load_brain_model": "brainscore.brain_model",
     "load_network": "convrnn",
+    "read_recording": "recording_files",
+    "score": "brainscore.scoring",
+    "simulate_recording": "brainscore.simulate",
 }
+
+# Silent unless a program asks for our messages, as libraries are.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

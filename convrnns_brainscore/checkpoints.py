@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.files import sha256_of, written_whole
 
 DATA = ".data-00000-of-00001"
 RECORD = "downloaded.json"
@@ -169,12 +169,6 @@ def read_record(prefix: Path) -> dict[Path, dict[str, int | str]]:
         raise ConvRNNError(
             f"{path} is damaged. Remove it to trust the files beside it as they are."
         ) from error
-
-
-def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file's content."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def values_sha256(values: Mapping[str, NDArray[np.float32]]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-import convrnns_brainscore
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
 
 Block = TypeVar("Block")
@@ -99,7 +99,7 @@ class Cluster:
             except KilledWorker as error:
                 raise ConvRNNError(
                     "workers died one after another at the same block: have they enough memory "
-                    f"(dask worker --memory-limit)? ({error.task})"
+                    f"(the memory limit of dask worker)? ({error.task})"
                 ) from error
             except (OSError, TimeoutError) as error:
                 if isinstance(error, OSError) and error.errno is not None:  # of a block's own
@@ -141,13 +141,15 @@ def workers(address: str | None) -> Iterator[Workers]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ConvRNNError("--scheduler needs distributed: pip install distributed.") from error
+        raise ConvRNNError(
+            "a Dask scheduler needs distributed: pip install distributed."
+        ) from error
     try:
         client = Client(address, timeout=ANSWER_WITHIN, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise ConvRNNError(
             f"no Dask scheduler answers at {address}: start one with `dask scheduler`, or omit "
-            "--scheduler."
+            "`address=…`."
         ) from error
     with client:
         yield Cluster(client, _checked(client, address))
@@ -164,11 +166,11 @@ def _checked(client: Any, address: str) -> dict[str, Any]:
         ) from None
     found = client.run(_version, on_error="return")
     for worker, told in found.items():
-        if told != convrnns_brainscore.__version__:
+        if told != __version__:
             what = f"has version {told}" if isinstance(told, str) else f"cannot tell its ({told!r})"
             raise ConvRNNError(
                 f"worker {worker} {what} of convrnns_brainscore; this is "
-                f"{convrnns_brainscore.__version__}. Install the same on all machines."
+                f"{__version__}. Install the same on all machines."
             )
     described = client.run(_about)
     first_worker, first = next(iter(described.items()))
@@ -183,7 +185,7 @@ def _checked(client: Any, address: str) -> dict[str, Any]:
 
 
 def _version() -> str:
-    return str(convrnns_brainscore.__version__)
+    return str(__version__)
 
 
 def _about() -> dict[str, Any]:

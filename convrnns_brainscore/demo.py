@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from convrnns_brainscore.activations import identifier_of, in_region, neuroid_assembly
-from convrnns_brainscore.assemblies import stimulus_set
-from convrnns_brainscore.benchmarks import neural_benchmark
+from convrnns_brainscore.brainscore.activations import identifier_of
+from convrnns_brainscore.brainscore.assemblies import in_region, neuroid_assembly, stimulus_set
+from convrnns_brainscore.brainscore.packages import neural_benchmark
+from convrnns_brainscore.brainscore.projection import random_projection
+from convrnns_brainscore.brainscore.scoring import Result, as_record
+from convrnns_brainscore.brainscore.simulate import regions_together, simulate_recording
+from convrnns_brainscore.brainscore.summary import summarise
 from convrnns_brainscore.checkpoints import find_checkpoint
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.fits.fit import fit_recording
@@ -26,15 +30,15 @@ from convrnns_brainscore.fits.prepare import prepare
 from convrnns_brainscore.fits.results import Results
 from convrnns_brainscore.geometry import dissimilarity_movie, noise_ceiling, similarity
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
+from convrnns_brainscore.objects92 import Objects92, load_objects92
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.recordings import Objects92, as_recording, load_objects92
+from convrnns_brainscore.recordings import as_recording
 from convrnns_brainscore.regions import region_layers
-from convrnns_brainscore.report.figures import geometry_figure, score_figure
-from convrnns_brainscore.report.fits import write_report
+from convrnns_brainscore.report.fit_report import write_report
+from convrnns_brainscore.report.geometry_report import draw_movie
+from convrnns_brainscore.report.score_figures import draw_scores
 from convrnns_brainscore.report.tables import fit_table, score_table, wide_console
-from convrnns_brainscore.scoring import Result, as_record, random_projection, summarise
-from convrnns_brainscore.simulate import regions_together, simulate_recording
 from convrnns_brainscore.timing import MS_PER_STEP, step_bins
 
 MODELS = ("rgc_shallow", "rgc_intermediate")
@@ -83,7 +87,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         responses[network.name] = kept
 
     picture = out / "geometry.png"
-    geometry_figure(
+    draw_movie(
         {
             f"{network.name} ({network.label})": similarities[network.name].similarity.sel(
                 reference="macaque IT"
@@ -106,7 +110,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     results, recordings = simulated_scores(networks, responses, objects, seed)
     records = [as_record(result) for result in results]
     score_table(records, out / "scores.csv", wide_console())
-    score_figure(records, out / "scores.png")
+    draw_scores(records, out / "scores.png")
     console.print(
         "Brain-Score's NeuralBenchmark with its spantime_ridge and internal_consistency_temporal. "
         f"The recording is simulated ({NEURONS} Poisson neurons a region, {REPETITIONS} "

@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,20 @@ def _size(folder: Path) -> str:
         return "not there yet"
     total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return f"{total / 1e9:.2f} GB"
+
+
+def matrix_product_rate() -> float:
+    """GFLOP/s of a float32 matrix product on this machine, the better of two."""
+    import numpy as np
+
+    size = 2048
+    values = np.ones((size, size), np.float32)
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        values @ values
+        times.append(time.perf_counter() - began)
+    return 2 * size**3 / min(times) / 1e9
 
 
 def checkpoints() -> list[Line]:

@@ -24,9 +24,9 @@ from convrnns_brainscore.checkpoints import (
     checkpoint_path,
     read_checkpoint,
     read_record,
-    sha256_of,
 )
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.networks.build import variable_shapes
 from convrnns_brainscore.zoo import find_model
 

@@ -1,13 +1,30 @@
-"""What went wrong, in one line that names the thing and the way out."""
+"""What went wrong, in one line that names the thing and the way out.
+
+A message writes a parameter as it is given in Python, in backticks: `` `stratify=None` ``, or
+`` `window=…` `` where the value is open. The command line shows it as its option.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+PARAMETER = re.compile(r"`([a-z_0-9]+)=([^`]*)`")
+"""A parameter in a message, and its value."""
+
 
 class ConvRNNError(ValueError):
-    """A mistake that the user can mend. The command line prints it and exits with code 2."""
+    """A mistake that the user can fix. The command line prints it and exits with code 2."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that the message names, in their order.
+
+        >>> ConvRNNError("too few stimuli: give `components=3`, or `method='ridge'`.").parameters
+        ('components', 'method')
+        """
+        return tuple(name for name, _ in PARAMETER.findall(str(self)))
 
 
 def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> ConvRNNError:
@@ -20,7 +37,7 @@ def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> Co
     known : the names that exist, in the order in which they are listed.
     hint : a sentence put before the list of known names.
     """
-    known = list(known)
+    known = [str(each) for each in known]
     nearest = get_close_matches(str(name), known, n=1, cutoff=0.5)
     suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
     hint = f" {hint}" if hint else ""

@@ -15,7 +15,6 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,28 +24,18 @@ import pandas as pd
 import zarr
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from convrnns_brainscore.checkpoints import sha256_of
 from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
-from convrnns_brainscore.images import VISUAL_DEGREES, load_image, load_images
+from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.networks.backend import threads
 from convrnns_brainscore.presentation import Presentation, as_presentation
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
+from convrnns_brainscore.stimuli import check_stimuli, image_digests, read_stimuli
 from convrnns_brainscore.stores import (
     Bins,
     Journal,
@@ -159,7 +148,7 @@ def write_features(
     check_out(out)
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if not whole or batch_size < 1:
-        raise ConvRNNError(f"batch_size={batch_size!r}: expected a whole number from 1 on.")
+        raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
     request = replace(request, batch_size=int(batch_size))
     if network.lesion and network.lesion.first_step >= presentation.times:
         raise ConvRNNError(
@@ -237,7 +226,7 @@ def _fill(
     batch_size, done = request.batch_size, journal.done()
     waiting = [index for index in range(-(-len(stimuli) // batch_size)) if index not in done]
     try:
-        with bar_of(console) as bar:
+        with progress_bar(console, unit="images") as bar:
             task = bar.add_task(f"{request.network.name}: extracting", total=len(stimuli))
             bar.update(task, completed=min(len(done) * batch_size, len(stimuli)))
             files = [os.path.abspath(name) for name in stimuli["filename"]]
@@ -280,54 +269,12 @@ def _extract_batch(store: Path, request: Request, stimuli: pd.DataFrame, index: 
     return chunks
 
 
-def image_digests(
-    filenames: Iterable[str], degrees: Iterable[float]
-) -> Iterator[str | ConvRNNError]:
-    """For each file in turn: its SHA-256, or why it is no image that can be shown."""
-
-    def check(filename: str, size: float) -> str | ConvRNNError:
-        try:
-            load_image(filename, size)
-        except ConvRNNError as error:
-            return error
-        return sha256_of(Path(filename))
-
-    with ThreadPoolExecutor(threads()) as pool:
-        try:
-            yield from pool.map(check, filenames, degrees)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-class _Speed(ProgressColumn):
-    """Images a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.2f} images/s")
-
-
-def bar_of(console: Console, transient: bool = False) -> Progress:
-    """A progress bar with images a second and the time left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Speed(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=console.quiet,
-        transient=transient,
-        speed_estimate_period=600,
-    )
-
-
 def _checked(
     stimuli: pd.DataFrame, skip_broken: bool, console: Console
 ) -> tuple[pd.DataFrame, list[str]]:
     """The stimuli whose files are images, with their SHA-256; and what is wrong with the others."""
     results, skipped = [], []
-    with bar_of(console, transient=True) as bar:
+    with progress_bar(console, unit="images", transient=True) as bar:
         for result in bar.track(
             image_digests(stimuli["filename"], stimuli["degrees"]),
             len(stimuli),

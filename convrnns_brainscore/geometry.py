@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs, compare
 
@@ -22,6 +20,7 @@ from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.timing import bins_of_steps
 
 METHOD = "spearman"
@@ -86,7 +85,7 @@ def dissimilarity_movie(
     movie = np.full((len(layers), presentation.times, pairs), np.nan)
     kept = {}
     same: dict[str, tuple[list[object], NDArray[np.float64]]] = {}
-    with Progress(disable=not progress, transient=True, console=Console(stderr=True)) as bar:
+    with progress_bar(shown=progress, transient=True) as bar:
         task = bar.add_task(f"{network.name}: unrolling", total=presentation.times)
         for outputs in zip(*side_by_side, strict=True):
             layer, step, _ = outputs[0]

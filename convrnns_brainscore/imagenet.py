@@ -21,15 +21,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from convrnns_brainscore.benchmarks import brain_score_folder
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.features import image_digests
 from convrnns_brainscore.files import only_process, written_whole
 from convrnns_brainscore.images import VISUAL_DEGREES, load_cropped
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
-from convrnns_brainscore.stimuli import SUFFIXES
+from convrnns_brainscore.requirements import brain_score_folder
+from convrnns_brainscore.stimuli import SUFFIXES, image_digests
 
 CLASSES = 1000
 
@@ -121,7 +121,7 @@ def read_labelled(
     labels = table["label"].str.strip()
     if labels.isin(classes).all():
         if first_label is not None:
-            raise ConvRNNError(f"--first-label is of numbers; {source} has WordNet ids: omit it.")
+            raise ConvRNNError(f"`first_label=…` is of numbers; {source} has WordNet ids: omit it.")
         table["label"] = labels.map(classes)
     elif labels.str.fullmatch(r"\d+").all():
         table["label"] = _counted(labels.map(int), first_label, source)
@@ -140,7 +140,7 @@ def read_labelled(
 
 def _checked(images: pd.DataFrame, progress: Progress | None) -> pd.DataFrame:
     """With each file's SHA-256: a broken one is found now, and not in the night."""
-    bar = progress or Progress(disable=True)
+    bar = progress or progress_bar(shown=False)
     sizes = np.full(len(images), float(VISUAL_DEGREES))
     digests = image_digests(images["filename"], sizes)
     found = []
@@ -183,9 +183,9 @@ def _counted(numbers: pd.Series, first: int | None, source: Path) -> pd.Series:
         if low > 0:
             counted = "count from 1" if high == CLASSES else "may count from 0 or from 1"
             raise ConvRNNError(
-                f"{source}: labels {low} to {high} {counted}. Give --first-label 0 or 1 if they "
-                "are in the order of the sorted WordNet ids (ImageNet's devkit has another), or "
-                "name WordNet ids."
+                f"{source}: labels {low} to {high} {counted}. Give `first_label=…` (0 or 1) if "
+                "they are in the order of the sorted WordNet ids (ImageNet's devkit has another), "
+                "or name WordNet ids."
             )
         first = 0
     if low < first or high >= CLASSES + first:
@@ -226,7 +226,7 @@ def measure(
         done -= done % batch_size  # the same batches as without a stop
         _keep_rows(table, done)
         _check_rows(table, images.iloc[:done])
-        progress = progress or Progress(disable=True)
+        progress = progress or progress_bar(shown=False)
         task = progress.add_task(network.name, total=len(images), completed=done)
         try:
             for start in range(done, len(images), batch_size):

@@ -183,8 +183,8 @@ def _presentations(
         if len(suited) != 1:
             what = f"{len(suited)} tables that" if suited else "no table that clearly"
             raise ConvRNNError(
-                f"{path} has {what} could be the presentations; name one with --intervals, and "
-                f"its column of stimuli with --stimulus-column: {_listed(tables)}."
+                f"{path} has {what} could be the presentations; name one by `intervals=…`, "
+                f"and its column of stimuli by `stimulus_column=…`: {_listed(tables)}."
             )
         wanted = suited[0]
     table = tables[wanted]
@@ -192,8 +192,8 @@ def _presentations(
         column = next((name for name in STIMULUS_COLUMNS if name in table.colnames), None)
     if column is None or column not in table.colnames:
         raise ConvRNNError(
-            f"table {wanted} of {path} has no column {column or 'of stimuli'}; name one with "
-            f"--stimulus-column: {', '.join(table.colnames)}."
+            f"table {wanted} of {path} has no column {column or 'of stimuli'}; name one by "
+            f"`stimulus_column=…`: {', '.join(table.colnames)}."
         )
     return table, np.array([_text(each) for each in table[column][:]], object)
 
@@ -264,7 +264,7 @@ def _regions(
         if len(several) > 1 and region_of is None:
             raise ConvRNNError(
                 f"unit {name} of {path} is on electrodes of {' and '.join(several)}; say what "
-                f"becomes of it: --region-of {FIRST}, or --region-of {LEAVE_OUT}."
+                f"becomes of it: `region_of={FIRST!r}`, or `region_of={LEAVE_OUT!r}`."
             )
         found.append(None if len(several) > 1 and region_of == LEAVE_OUT else names[0])
     if not any(found):
@@ -281,7 +281,7 @@ def _region(location: str, locations: Mapping[str, str], path: Path) -> str:
     if len(named) != 1:
         raise ConvRNNError(
             f"{path}: location {location!r} of an electrode is none of {', '.join(REGIONS)}; say "
-            f"which it is: --location '{location}=IT'."
+            f"which it is: `locations={{{location!r}: 'IT'}}`."
         )
     return named[0]
 

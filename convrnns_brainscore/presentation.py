@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore import images
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.timing import MS_PER_STEP
 from convrnns_brainscore.zoo import find_model
+
+ASSUMED_IMAGE_MS = 100
+"""How long images are taken to have been on where neither the user nor the data say it, in ms: as
+in the recordings of Nayebi et al. (2022)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +58,13 @@ class Presentation:
     def __post_init__(self) -> None:
         _check_whole("times", self.times)
         if self.times < 1:
-            raise ConvRNNError(f"times={self.times}: a presentation has at least one step.")
+            raise ConvRNNError(f"`times={self.times}`: a presentation has at least one step.")
         if self.image_off is not None:
             _check_whole("image_off", self.image_off)
             if not 1 <= self.image_off <= self.times:
                 raise ConvRNNError(
-                    f"image_off={self.image_off}: the image is on for 1 step at least and for all "
-                    f"{self.times} steps at most."
+                    f"`image_off={self.image_off}`: the image is on for 1 step at least and for "
+                    f"all {self.times} steps at most."
                 )
         off_frame, off_label = _understand(self.off)
         object.__setattr__(self, "off_frame", off_frame)
@@ -74,7 +79,7 @@ class Presentation:
     @classmethod
     def neural(cls) -> Presentation:
         """As the monkeys of Nayebi et al. (2022) saw it: 260 ms, image off at 100 ms."""
-        return cls("neural", 26, 10)
+        return cls("neural", 26, ASSUMED_IMAGE_MS // MS_PER_STEP)
 
     @classmethod
     def constant(cls, times: int) -> Presentation:

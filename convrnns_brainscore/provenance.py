@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import convrnns_brainscore
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.presentation import Presentation
 
@@ -23,7 +23,7 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
         **network.describe(),
         **presentation.describe(),
         "backend": version(),
-        "convrnns_brainscore": convrnns_brainscore.__version__,
+        "convrnns_brainscore": __version__,
     }
 
 
@@ -33,12 +33,24 @@ _DIGESTS = {
     "degrees": "sizes of the images",
     "splits": "splits",
     "weights_sha256": "weights",
+    "stimulus_id": "images or another order (stimulus_id)",
+    "image_sha256": "images or another order (image_sha256)",
 }
-"""What is kept as a digest alone, and what it is of."""
+"""What is kept as a digest alone or is long, and what it is of."""
+
+_SET_BY = {"threads": " (TF_NUM_INTRAOP_THREADS or OMP_NUM_THREADS set their number)"}
 
 
-def check_made_alike(held: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
+def check_made_alike(
+    held: Mapping[str, Any], wanted: Mapping[str, Any], where: Path, remove: Path | None = None
+) -> None:
     """Raise unless ``where``, which ``held`` made, is made by all of ``wanted``.
+
+    Parameters
+    ----------
+    held, wanted : name → value, of what was made and of what is to be made.
+    where : what the user calls it.
+    remove : what to remove to begin again; None: ``where``.
 
     Raises
     ------
@@ -47,11 +59,12 @@ def check_made_alike(held: Mapping[str, Any], wanted: Mapping[str, Any], where: 
     for name, value in wanted.items():
         if held.get(name) == value:
             continue
-        other = f"{name} {held.get(name)!r}, not {value!r}"
+        other = f"{name} {held.get(name)!r}, not {value!r}{_SET_BY.get(name, '')}"
         if name in _DIGESTS:
             other = f"other {_DIGESTS[name]}"
         raise ConvRNNError(
-            f"{where} was begun with {other}. Give another --out, or remove it first."
+            f"{where} was begun with {other}. Give another `out=…`, or remove {remove or where} "
+            "first."
         )
 
 

@@ -1,4 +1,4 @@
-"""Recordings of neurons: read from a lab's files, checked, and brought into one form.
+"""Recordings of neurons, checked and brought into one form.
 
 A recording is an xarray object with dims presentation × neuroid × time_bin and the coordinates
 
@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,46 +26,14 @@ from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
-OBJECTS92 = Path(__file__).parent / "data" / "objects92"
-"""Folder of the 92 objects of Kriegeskorte et al. (2008); its README says what lies there."""
-
 ALL = "all"
 """What stands for all subjects together."""
 
 LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset."""
 
-_DIMS = ("presentation", "neuroid", "time_bin")
-
-
-@dataclass(frozen=True)
-class Objects92:
-    """The 92 objects and the geometry of IT (Kriegeskorte et al. 2008).
-
-    Attributes
-    ----------
-    stimuli : one row an object: ``stimulus_id``, ``filename`` (a full path), ``object_name`` (one
-        of six categories) and the flags ``human``, ``face``, ``animal``, ``natural``.
-    macaque_it : [4186] dissimilarities (1 − Pearson r, upper triangle row by row) of 674 cells in
-        macaque IT, spikes 71–210 ms after onset.
-    human_it : [4, 4186] of human IT (fMRI), one row a subject, mean of two sessions.
-    """
-
-    stimuli: pd.DataFrame
-    macaque_it: NDArray[np.float64]
-    human_it: NDArray[np.float64]
-
-
-def load_objects92() -> Objects92:
-    """The 92 object photographs and the dissimilarities of macaque and human IT."""
-    stimuli = pd.read_csv(OBJECTS92 / "objects.csv").rename(columns={"category": "object_name"})
-    stimuli["filename"] = [str(OBJECTS92 / name) for name in stimuli["filename"]]
-    with np.load(OBJECTS92 / "rdms.npz") as rdms:
-        return Objects92(
-            stimuli,
-            rdms["macaque_it"].astype(np.float64),
-            rdms["human_it"].mean(axis=1, dtype=np.float64),
-        )
+DIMS = ("presentation", "neuroid", "time_bin")
+"""The dims of a recording."""
 
 
 @dataclass(frozen=True)
@@ -178,40 +144,6 @@ class Recording:
         return self.in_bins([(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in steps])
 
 
-def open_recording(path: str | PathLike[str]) -> xr.DataArray:
-    """The data of a netCDF file or Zarr store, whatever its variable is called.
-
-    Raises
-    ------
-    ConvRNNError : there is no such file, or it holds no recording, or more than one.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise ConvRNNError(f"there is no recording {path}.")
-    try:
-        opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
-        with opened:
-            held = opened.load()
-    except Exception as error:
-        raise ConvRNNError(
-            f"{path} is no recording: neither a netCDF file nor a Zarr store "
-            f"({str(error).splitlines()[0][:100] if str(error) else type(error).__name__})."
-        ) from error
-    found = [name for name, data in held.data_vars.items() if {*_DIMS[:2]} <= {*data.dims}]
-    if len(found) != 1:
-        what = f"several ({', '.join(map(str, found))})" if found else "none"
-        raise ConvRNNError(
-            f"{path} is no recording: of its variables {what} has the dims presentation × neuroid "
-            f"× time_bin; it has {', '.join(f'{n} {d.dims}' for n, d in held.data_vars.items())}."
-        )
-    data = held[found[0]]
-    # Coordinates are often stored as variables beside the data.
-    for name, each in held.data_vars.items():
-        if name != found[0] and len(each.dims) == 1 and each.dims[0] in _DIMS:
-            data = data.assign_coords({name: each})
-    return data
-
-
 def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     """Recordings made apart (of other regions, subjects or days) as one: presentations follow each
     other, and what a neuron was not shown is NaN.
@@ -224,7 +156,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     ------
     ConvRNNError : the bins differ.
     """
-    plain = [_plain(each).transpose(*_DIMS) for each in recordings]
+    plain = [_plain(each).transpose(*DIMS) for each in recordings]
     edges = [
         (each["time_bin_start"].values.tolist(), each["time_bin_end"].values.tolist())
         for each in plain
@@ -240,7 +172,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     coords: dict[str, Any] = {
         name: ("time_bin", plain[0][name].values) for name in ("time_bin_start", "time_bin_end")
     }
-    for dim in _DIMS[:2]:
+    for dim in DIMS[:2]:
         tables = [
             pd.DataFrame(
                 {
@@ -253,7 +185,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         ]
         for name, column in pd.concat(tables, ignore_index=True).items():
             coords[str(name)] = (dim, column.to_numpy())
-    return xr.DataArray(values, coords, list(_DIMS))
+    return xr.DataArray(values, coords, list(DIMS))
 
 
 def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
@@ -275,19 +207,19 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
             f"{type(data).__name__}."
         )
     data = _plain(data)
-    if "time_bin" not in data.dims and {*_DIMS[:2]} <= {*data.dims}:
+    if "time_bin" not in data.dims and {*DIMS[:2]} <= {*data.dims}:
         edges = {
             name: ("time_bin", np.atleast_1d(data[name].values))
             for name in ("time_bin_start", "time_bin_end")
             if name in data.coords
         }
         data = data.drop_vars(edges).expand_dims("time_bin").assign_coords(edges)
-    if set(data.dims) != {*_DIMS}:
+    if set(data.dims) != {*DIMS}:
         raise ConvRNNError(
-            f"a recording has the dims {' × '.join(_DIMS)}; this has {' × '.join(data.dims)}."
+            f"a recording has the dims {' × '.join(DIMS)}; this has {' × '.join(data.dims)}."
         )
-    data = data.transpose(*_DIMS)
-    empty = [name for name in _DIMS if data.sizes[name] == 0]
+    data = data.transpose(*DIMS)
+    empty = [name for name in DIMS if data.sizes[name] == 0]
     if empty:
         raise ConvRNNError(f"the recording has no {empty[0]}.")
     if data.dtype.kind not in "fiub":
@@ -383,8 +315,8 @@ def _neurons(data: xr.DataArray, region: str | None) -> pd.DataFrame:
         given = np.full(len(ids), region)
     else:
         raise ConvRNNError(
-            "the recording has no coordinate region on neuroid; give --regions REGION if all its "
-            "neurons come from one."
+            "the recording has no coordinate region on neuroid; give `region=…` if all its neurons "
+            "come from one."
         )
     by_name = {each.lower(): each for each in REGIONS}
     for name in dict.fromkeys(given):

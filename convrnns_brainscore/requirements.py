@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from convrnns_brainscore.errors import ConvRNNError
 
 PACKAGE = "convrnns-brainscore"
 
@@ -36,6 +40,19 @@ def installed_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def brain_score_folder() -> Path:
+    """Where Brain-Score is installed.
+
+    Raises
+    ------
+    ConvRNNError : it is not.
+    """
+    found = find_spec("brainscore_vision")
+    if found is None or not found.submodule_search_locations:
+        raise ConvRNNError("Brain-Score is not installed: pip install brainscore-vision.")
+    return Path(found.submodule_search_locations[0])
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count  # type: ignore[import-untyped]
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.files import sha256_of
+from convrnns_brainscore.images import VISUAL_DEGREES, load_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """File names that count as images in a folder or pattern (upper or lower case)."""
@@ -110,6 +113,25 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
         both = stimuli["filename"][stimuli["stimulus_id"] == name].iloc[:2]
         raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
     return stimuli
+
+
+def image_digests(
+    filenames: Iterable[str], degrees: Iterable[float]
+) -> Iterator[str | ConvRNNError]:
+    """For each file in turn: its SHA-256, or why it is no image that can be shown."""
+
+    def check(filename: str, size: float) -> str | ConvRNNError:
+        try:
+            load_image(filename, size)
+        except ConvRNNError as error:
+            return error
+        return sha256_of(Path(filename))
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        try:
+            yield from pool.map(check, filenames, degrees)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _find(source: Path) -> tuple[list[Path], list[str]]:

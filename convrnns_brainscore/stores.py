@@ -31,6 +31,9 @@ from numcodecs import blosc
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.netcdf import in_fixed_order, write_group
+from convrnns_brainscore.networks.backbones import neuroid_coordinates
+from convrnns_brainscore.provenance import check_made_alike
 
 FORMATS = (".zarr", ".nc")
 NEUROIDS = 32768
@@ -113,20 +116,8 @@ def check_same(
         raise ConvRNNError(
             f"{name} exists and holds no features. Give another name, or remove it first."
         ) from error
-    difference = None
-    for key, value in attributes.items():
-        if begun_with.get(key) != value:
-            difference = f"{key} {begun_with.get(key)!r}, not {value!r}"
-            if key == "threads":
-                difference += " (TF_NUM_INTRAOP_THREADS or OMP_NUM_THREADS set their number)"
-            break
-    for column in _COMPARED:
-        if difference is None and held[column] != stimuli[column].tolist():
-            difference = f"other images or another order ({column})"
-    if difference:
-        raise ConvRNNError(
-            f"{name} was begun with {difference}. Give another name, or remove it first ({store})."
-        )
+    columns = {column: stimuli[column].tolist() for column in _COMPARED}
+    check_made_alike({**begun_with, **held}, {**attributes, **columns}, name, remove=store)
 
 
 class Journal:
@@ -196,36 +187,14 @@ def compressed_in_order() -> Iterator[None]:
 
 def write_netcdf(store: Path, layers: list[str], path: Path) -> None:
     """The store as one netCDF file with a group a layer, chunk by chunk."""
-    # Nobody else opens this file, and some clusters' file systems have no locks.
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     path.unlink(missing_ok=True)
-    with dask.config.set(scheduler="synchronous"):
+    with dask.config.set(scheduler="synchronous"):  # chunks in one order, for the same bytes
         for group in (None, *layers):
             with xr.open_zarr(store, group=group) as held:
-                # In one order of chunks and of variables, so that the bytes are the same each time.
-                held = held[sorted(held.variables)]
-                for name in held.variables:
-                    if name != "activations":
-                        held[name].load()
-                for name in held.data_vars:
-                    held[name].encoding = {"_FillValue": None}
-                    if held.coords:
-                        held[name].encoding["coordinates"] = " ".join(sorted(held.coords))
+                for name in set(held.variables) - {"activations"}:
+                    held[name].load()
                 mode = "w" if group is None else "a"
-                held.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
-
-
-def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
-    """Where each neuroid of a layer stands, in the order of the flattened output.
-
-    Parameters
-    ----------
-    shape : (height, width, channel) or (channel,) of one step's output.
-    """
-    index = np.indices(shape).reshape(len(shape), -1)
-    if len(shape) == 1:
-        return {"channel": index[0]}
-    return {"channel": index[2], "channel_x": index[1], "channel_y": index[0]}
+                write_group(in_fixed_order(held, held.data_vars), path, group, mode)
 
 
 def _layer_group(

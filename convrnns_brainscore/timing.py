@@ -14,6 +14,11 @@ from convrnns_brainscore.errors import ConvRNNError
 MS_PER_STEP = 10
 """Milliseconds that one step stands for (Nayebi et al. 2022, "biological unrolling")."""
 
+BEFORE_ONSET = "before onset"
+BEFORE_THE_IMAGE = "before the image reaches the layer"
+AFTER_THE_IMAGE = "after the image has left the layer"
+"""Why the features of a time bin say nothing about the image."""
+
 TimeBin = tuple[float, float]
 """Start and end in ms from image onset."""
 

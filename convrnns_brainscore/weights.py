@@ -88,7 +88,7 @@ def load_weights(
                 "A checkpoint's path goes to checkpoint=…"
             )
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ConvRNNError(f"seed={seed!r}: expected a whole number from 0 on.")
+            raise ConvRNNError(f"`seed={seed!r}`: expected a whole number from 0 on.")
         return _weights(random_values(model, shapes, int(seed)), int(seed))
     if not isinstance(weights, Mapping):
         raise ConvRNNError(

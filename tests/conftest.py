@@ -18,7 +18,7 @@ import pytest
 from convrnns_brainscore import load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import normalise
-from convrnns_brainscore.recordings import OBJECTS92
+from convrnns_brainscore.objects92 import OBJECTS92
 
 SHARED = Path(__file__).parents[1] / ".." / "shared"
 

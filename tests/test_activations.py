@@ -16,11 +16,11 @@ from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
-from convrnns_brainscore.activations import ActivationsExtractor
-from convrnns_brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
-from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.objects92 import load_objects92
 
 STIMULI = stimulus_set("five-objects", load_objects92().stimuli[::20])
 BINS = [(60, 80), (100, 120)]
@@ -200,7 +200,7 @@ from pathlib import Path
 import numpy as np
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from convrnns_brainscore import Presentation, load_network
-from convrnns_brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.brainscore.activations import ActivationsExtractor
 
 calls = []
 averages = ActivationsExtractor._averages

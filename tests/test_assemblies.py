@@ -14,8 +14,8 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
 )
 
 from convrnns_brainscore import ConvRNNError, Presentation
-from convrnns_brainscore.assemblies import read_assembly, write_assembly
-from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 
 

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
-from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.networks import backend
 from convrnns_brainscore.zoo import MODELS

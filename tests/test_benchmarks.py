@@ -7,14 +7,14 @@ import pytest
 from brainscore_vision.benchmark_helpers import memory
 
 from convrnns_brainscore import ConvRNNError
-from convrnns_brainscore.benchmarks import (
+from convrnns_brainscore.brainscore.benchmarks import (
     LI2026_TEMPORAL,
     TEMPORAL_BINS,
     find_benchmark,
     image_duration,
     list_benchmarks,
-    needed_memory,
 )
+from convrnns_brainscore.brainscore.memory import needed_memory
 
 
 def test_all_temporal_benchmarks_come_first() -> None:

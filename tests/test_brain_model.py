@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_brain_model
-from convrnns_brainscore.activations import ActivationsExtractor
-from convrnns_brainscore.assemblies import stimulus_set
-from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
-from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.objects92 import load_objects92
 from convrnns_brainscore.timing import bin_weights, parse_time_bins
 
 STIMULI = stimulus_set("five-objects", load_objects92().stimuli[::20])

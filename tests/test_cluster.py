@@ -16,7 +16,6 @@ import pytest
 import xarray as xr
 from distributed import Client
 
-import convrnns_brainscore
 from convrnns_brainscore import ConvRNNError, cluster, load_network
 from convrnns_brainscore.cluster import workers
 from convrnns_brainscore.convrnn import ConvRNN
@@ -247,7 +246,7 @@ def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch) -> None:
 
 
 def test_workers_of_another_version_are_refused(two_workers: Cluster, monkeypatch) -> None:
-    monkeypatch.setattr(convrnns_brainscore, "__version__", "99.0")
+    monkeypatch.setattr(cluster, "__version__", "99.0")
     with (
         pytest.raises(ConvRNNError, match=r"worker tcp://.* has version .*; this is 99\.0"),
         workers(two_workers.address),

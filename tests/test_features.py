@@ -20,8 +20,8 @@ from convrnns_brainscore import ConvRNNError, Lesion, Presentation, features, lo
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.features import extract
 from convrnns_brainscore.images import load_images
+from convrnns_brainscore.networks.backbones import neuroid_coordinates
 from convrnns_brainscore.stimuli import read_stimuli
-from convrnns_brainscore.stores import neuroid_coordinates
 
 SHORT = Presentation.constant(7)
 
@@ -487,14 +487,14 @@ BAD = {
         ["rgc_shallow", "IMAGE", "--checkpoints", "nowhere"],
         "there is no nowhere/rgc_shallow/model.ckpt.index. `convrnns download rgc_shallow`",
     ),
-    "times": (["timedecay_shallow", "IMAGE", "--times", 0, *["--weights", "random"]], "times=0"),
+    "times": (["timedecay_shallow", "IMAGE", "--times", 0, *["--weights", "random"]], "--times 0"),
     "unreached": (
         ["timedecay_shallow", "IMAGE", "--times", 3, "--image-off", 3, *["--weights", "random"]],
         "does not reach conv5",
     ),
     "image off": (
         ["timedecay_shallow", "IMAGE", "--image-off", 99, *["--weights", "random"]],
-        "image_off=99",
+        "--image-off 99",
     ),
     "constant": (["rgc_shallow", "IMAGE", "--presentation", "constant"], "needs --times"),
     "mask": (["rgc_shallow", "IMAGE", "--off", "nothing"], "no such image file: nothing"),

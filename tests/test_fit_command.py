@@ -17,10 +17,11 @@ import pytest
 import xarray as xr
 
 from convrnns_brainscore import cli, load_brain_model, load_network
-from convrnns_brainscore.brain_model import TemporalBrainModel
-from convrnns_brainscore.fits.results import predictivity, read_results, region_choices
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
+from convrnns_brainscore.fits.results import region_choices
+from convrnns_brainscore.fits.results_file import read_results
 from convrnns_brainscore.provenance import read_provenance
-from convrnns_brainscore.simulate import compose_stimuli, simulate_recording
 
 MODEL = "timedecay_shallow"
 BINS = [(-10, 0), (30, 50), (50, 70), (70, 90)]
@@ -124,7 +125,7 @@ def test_the_results_are_whole(fitted: Path) -> None:
     assert results.subjects("V4") == ["all"]
     notes = results.fits[MODEL, "conv3"]["note"].values
     assert notes[0].tolist() == ["", "does not vary", "", ""]
-    found = predictivity(results, MODEL, "conv3", "V4")
+    found = results.predictivity(MODEL, "conv3", "V4")
     assert found.neurons.tolist() == [0, 5, 6, 6]
     assert (found.ceiling[1:] > 0.3).all()
     assert results.fits[MODEL, "conv3"].attrs["label"] == "untrained, seed 0"
@@ -219,7 +220,7 @@ def test_weights_can_be_shared_over_time(method: str, folder: Path, monkeypatch)
     options += ["--latencies", "0", "0", "--out", f"shared-{method}"]
     assert ended_with(["recording.nc", *options], folder, monkeypatch) == 0
     results = read_results(folder / f"shared-{method}" / "results.nc")
-    r = predictivity(results, MODEL, "conv5", "IT").r
+    r = results.predictivity(MODEL, "conv5", "IT").r
     assert np.nanmax(r) > 0.4
     assert results.root.sizes["time_bin"] == (1 if method == "ridge" else 4)
 
@@ -245,7 +246,7 @@ def test_bins_before_onset_alone_are_undefined(folder, monkeypatch, capsys) -> N
         (["--image-ms", "95"], "multiple of that"),
         (["--scratch-limit", "0.0001"], "--scratch-limit"),
         (["--stratify", "species"], "--stratify species"),
-        (["--splits", "1"], "splits=1"),
+        (["--splits", "1"], "--splits 1"),
         (["--window", "500", "600"], "does not cover"),
         (["--latencies", "100", "-50"], "the first is the lower"),
         (["--time", "shared", "--cross-temporal"], "shared over time"),

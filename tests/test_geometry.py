@@ -15,7 +15,7 @@ from convrnns_brainscore.geometry import (
     similarity,
 )
 from convrnns_brainscore.images import load_images
-from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.objects92 import load_objects92
 
 COUNT = 20
 

@@ -72,7 +72,7 @@ def test_a_table_names_classes_or_counts_them(
 @pytest.mark.parametrize(
     ("labels", "first", "message"),
     [
-        (["1", "1000"], None, "count from 1. Give --first-label"),
+        (["1", "1000"], None, "count from 1. Give `first_label=…`"),
         (["1", "1000"], 0, "do not count from 0"),
         (["5", "6"], None, "may count from 0 or from 1"),
         (["0", "1000"], None, "1,001 classes"),

@@ -1,82 +1,57 @@
-"""Data flows one way: no module imports one that stands below it."""
+"""The layout shows the architecture: data flows one way, and each thing has its room."""
 
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import convrnns_brainscore
 
-ORDER = [
-    "errors",
-    "files",
-    "requirements",
-    "zoo",
-    "images",
-    "timing",
-    "stimuli",
-    "presentation",
-    "networks",
-    "checkpoints",
-    "download",
-    "weights",
-    "cluster",
-    "convrnn",
-    "stores",
-    "provenance",
-    "features",
-    "geometry",
-    "regions",
-    "nwb",
-    "recordings",
-    "fits",
-    "assemblies",
-    "activations",
-    "brain_model",
-    "benchmarks",
-    "imagenet",
-    "packages",
-    "exact",
-    "scoring",
-    "registry",
-    "submission",
-    "simulate",
-    "report",
-    "doctor",
-    "demo",
-    "cli",
-]
-NETWORKS = [
-    "backend",
-    "backbones",
-    "cells",
-    "layers",
-    "decoders",
-    "lesions",
-    "build",
-    "unroll",
-]
 FOLDER = Path(convrnns_brainscore.__file__).parent
-BRAIN_SCORE = {
-    "activations",
-    "assemblies",
-    "benchmarks",
-    "brain_model",
-    "demo",
-    "exact",
-    "packages",
-    "plugin",
-    "probe",
-    "scoring",
-    "simulate",
-}
+
+ORDER = {
+    "": [
+        "_version", "errors", "choices", "files", "requirements", "netcdf", "progress", "zoo",
+        "images", "timing", "stimuli", "presentation", "networks", "checkpoints", "download",
+        "weights", "convrnn", "cluster", "provenance", "stores", "features", "geometry", "regions",
+        "objects92", "recordings", "nwb", "recording_files", "fits", "brainscore", "imagenet",
+        "report", "submission", "doctor", "demo", "cli",
+    ],
+    "networks": [
+        "backend", "backbones", "cells", "layers", "decoders", "lesions", "build", "unroll",
+    ],
+    "fits": [
+        "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "reliability",
+        "heldout", "resampling", "selection", "prepare", "scratch", "blocks", "layer_fits",
+        "results", "results_file", "fit", "statistics", "reference", "representation",
+    ],
+    "brainscore": [
+        "internals", "assemblies", "assembly_files", "activations", "projection", "brain_model",
+        "digests", "benchmarks", "experiment", "memory", "packages", "exact_metric", "summary",
+        "scoring", "registry", "simulate",
+    ],
+    "report": [
+        "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",
+        "fit_report", "geometry_report", "score_figures",
+    ],
+    "cli": ["messages", "options", "groups", "first", "fits", "networks", "scores", "submission"],
+}  # fmt: skip
+"""Folder → its modules; a module imports only what stands before it."""
+
+OPTION = re.compile(r"--[a-z]")
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imported(path: Path) -> set[str]:
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
@@ -92,29 +67,55 @@ def names_below(modules: set[str], package: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("package", "order"),
-    [("convrnns_brainscore", ORDER), ("convrnns_brainscore.networks", NETWORKS)],
-)
-def test_no_module_imports_upwards(package: str, order: list[str]) -> None:
-    folder = FOLDER.joinpath(*package.split(".")[1:])
-    found = {path.stem for path in folder.glob("*.py")} | {
-        p.parent.name for p in folder.glob("*/__init__.py")
-    }
-    assert found - {"__init__"} == set(order)
+def below(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_no_module_imports_upwards(folder: str) -> None:
+    order, place = ORDER[folder], FOLDER / folder
+    package = ".".join(filter(None, ["convrnns_brainscore", folder]))
+    found = {path.stem for path in place.glob("*.py")}
+    found |= {path.parent.name for path in place.glob("*/__init__.py")}
+    assert found - {"__init__", "__main__"} == set(order)
     for position, name in enumerate(order):
-        files = (
-            [folder / f"{name}.py"]
-            if (folder / f"{name}.py").exists()
-            else (folder / name).glob("*.py")
-        )
-        for path in files:
+        module = place / f"{name}.py"
+        for path in [module] if module.exists() else below(place / name):
             later = names_below(imported(path), package) & set(order[position + 1 :])
-            assert not later, f"{path.name} imports {later}"
+            assert not later, f"{path.relative_to(FOLDER)} imports {later}"
 
 
-def test_brain_score_is_imported_only_where_it_is_needed() -> None:
-    for path in FOLDER.rglob("*.py"):
+def test_only_its_folder_the_demonstration_and_the_probe_import_brain_score() -> None:
+    allowed = {FOLDER / "demo.py", FOLDER / "submission" / "probe.py"}
+    for path in below(FOLDER):
         uses = {module.split(".")[0] for module in imported(path)}
-        assert not uses & {"brainscore_vision", "brainscore_core"} or path.stem in BRAIN_SCORE
+        if FOLDER / "brainscore" not in path.parents and path not in allowed:
+            assert not uses & {"brainscore_vision", "brainscore_core"}, path
         assert "torch" not in uses or path.stem == "backend"
+
+
+def messages(tree: ast.Module) -> Iterator[str]:
+    """The strings of a module but for its docstrings."""
+    spoken = {
+        id(node.value)
+        for parent in ast.walk(tree)
+        if isinstance(parent, ast.Module | ast.ClassDef | ast.FunctionDef)
+        for node in parent.body
+        if isinstance(node, ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in spoken
+        ):
+            yield node.value
+
+
+def test_the_library_names_parameters_and_the_command_line_names_options() -> None:
+    """Arguments of other programs, which are a string by themselves, are no messages."""
+    for path in below(FOLDER):
+        if FOLDER / "cli" in path.parents:
+            continue
+        for text in messages(tree_of(path)):
+            assert not OPTION.search(text) or re.fullmatch(r"--[a-z_-]+", text), (path, text)

@@ -116,7 +116,7 @@ def test_of_several_tables_the_one_with_stimuli_is_taken_or_one_is_named(written
 
 def test_where_the_table_is_unclear_all_are_listed(written) -> None:
     file = with_units(with_presentations(with_presentations(lab()), "again"), UNITS)
-    with pytest.raises(ConvRNNError, match=r"--intervals.*: again \(.*; stimulus_presentations \("):
+    with pytest.raises(ConvRNNError, match=r"`intervals=….*: again \(.*; stimulus_"):
         read_nwb(written(file))
 
 
@@ -137,7 +137,7 @@ def test_columns_are_read_by_name_beside_ragged_ones(written) -> None:
 def test_a_unit_on_electrodes_of_two_regions(written) -> None:
     both = {"id": 9, "spike_times": [1.0], "electrodes": [1, 0]}
     path = written(with_units(with_presentations(lab()), [*UNITS, both]))
-    with pytest.raises(ConvRNNError, match=r"unit 9 .* of IT and V4; .*--region-of first"):
+    with pytest.raises(ConvRNNError, match=r"unit 9 .* of IT and V4; .*`region_of='first'`"):
         read_nwb(path)
     assert read_nwb(path, region_of="first")["region"].values.tolist() == ["V4", "IT", "IT"]
     assert read_nwb(path, region_of="leave-out")["neuroid_id"].values.tolist() == [7, 3]
@@ -145,7 +145,7 @@ def test_a_unit_on_electrodes_of_two_regions(written) -> None:
 
 def test_other_names_of_areas(written) -> None:
     path = written(with_units(with_presentations(lab(("area V4, left", "TE"))), UNITS))
-    with pytest.raises(ConvRNNError, match=r"location 'TE' .* is none of V1.*--location 'TE=IT'"):
+    with pytest.raises(ConvRNNError, match=r"'TE' .* is none of V1.*`locations={'TE': 'IT'}`"):
         read_nwb(path)
     regions = read_nwb(path, locations={"TE": "IT"})["region"].values.tolist()
     assert regions == ["V4", "IT"]

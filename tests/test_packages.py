@@ -12,10 +12,10 @@ import xarray as xr
 from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, cli, load_network
+from convrnns_brainscore.brainscore.packages import package_benchmark, read_package, write_package
+from convrnns_brainscore.brainscore.scoring import score
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
-from convrnns_brainscore.packages import package_benchmark, read_package, write_package
 from convrnns_brainscore.recordings import as_recording
-from convrnns_brainscore.scoring import score
 
 STIMULI, NEURONS = 40, 6
 
@@ -113,7 +113,7 @@ def test_what_does_not_go_together_is_refused(stimuli, tmp_path: Path) -> None:
     write_package(recording, stimuli, tmp_path / "lab")
     with pytest.raises(ConvRNNError, match=r"lab is there already"):
         write_package(recording, stimuli, tmp_path / "lab")
-    with pytest.raises(ConvRNNError, match=r"pls wants one time bin.* --window 70 170"):
+    with pytest.raises(ConvRNNError, match=r"pls wants one time bin.* `window=\(70, 170\)`"):
         package_benchmark(tmp_path / "lab" / "IT.nc", "pls")
     other = stimuli.assign(degrees=[5.0] * 20 + [8.0] * 20)
     with pytest.raises(ConvRNNError, match="stimuli of 2 sizes"):

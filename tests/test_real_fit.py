@@ -16,8 +16,9 @@ import xarray as xr
 
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.reliability import reliability
-from convrnns_brainscore.fits.results import predictivity, read_results
-from convrnns_brainscore.recordings import open_recording, recorded_apart
+from convrnns_brainscore.fits.results_file import read_results
+from convrnns_brainscore.recording_files import open_recording
+from convrnns_brainscore.recordings import recorded_apart
 
 DOCS = Path(__file__).parents[1] / "docs" / "fits.md"
 MODELS = ("timedecay_shallow", "simplernn_shallow")
@@ -74,12 +75,12 @@ def test_two_models_and_both_regions_in_one_report(lab: Path) -> None:
     v4 = results.neurons("V4")
     assert np.median(known[v4]) == pytest.approx(0.76, abs=0.03)
     assert known[~v4][0] == pytest.approx(2 * 0.74 / 1.74, abs=0.03)  # of 63 repetitions
-    image = predictivity(results, control.NAME, control.LAYER, "V4")
+    image = results.predictivity(control.NAME, control.LAYER, "V4")
     assert image.r[0] == pytest.approx(0.47, abs=0.07)
     for model, layer in results.fits:
         if model != control.NAME:
             region = results.fits[model, layer]["region"].values[0]
-            assert predictivity(results, model, layer, str(region)).r[0] > 0.2
+            assert results.predictivity(model, layer, str(region)).r[0] > 0.2
     text = (lab / "fits" / "report.html").read_text(encoding="utf-8")
     assert "<h2>V4</h2>" in text
     assert "1 neurons are too few" in text  # the one site of IT

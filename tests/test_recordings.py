@@ -11,15 +11,11 @@ import pytest
 import xarray as xr
 
 from convrnns_brainscore import ConvRNNError
-from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.prepare import match_stimuli, prepare
 from convrnns_brainscore.fits.reliability import Trials, half_correlations
-from convrnns_brainscore.recordings import (
-    Recording,
-    as_recording,
-    open_recording,
-    recorded_apart,
-)
+from convrnns_brainscore.recording_files import open_recording
+from convrnns_brainscore.recordings import Recording, as_recording, recorded_apart
 
 
 def plain(
@@ -105,7 +101,7 @@ def test_regions_are_known_however_they_are_spelled() -> None:
 
 BROKEN = {
     "no stimulus_id": (lambda: plain(stimulus_id=None), "no coordinate stimulus_id"),
-    "no region": (lambda: plain(region=None), "--regions REGION"),
+    "no region": (lambda: plain(region=None), "give `region=…`"),
     "unknown region": (lambda: plain(region=("neuroid", ["TEO"] * 6)), "Known: V1, V2, V4"),
     "no times": (lambda: plain(time_bin_start=None), "no coordinate time_bin_start"),
     "seconds": (
@@ -207,9 +203,9 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
     [
         ({"image_ms": 95}, "multiple of that"),
         ({"regions": ["V1"]}, "unknown region of the recording 'V1'"),
-        ({"group": "scene_id"}, "--group scene_id"),
-        ({"stratify": "repetition"}, "--stratify repetition"),
-        ({"needed": 27}, "Give --components"),
+        ({"group": "scene_id"}, "`group='scene_id'`"),
+        ({"stratify": "repetition"}, "`stratify='repetition'`"),
+        ({"needed": 27}, "Give `components="),
         ({"window": (0.0, 70.0)}, "does not cover"),
         ({"window": (100.0, 100.0)}, "ends after it starts"),
         ({"group": "object_name"}, "2 groups cannot be split: 4"),
@@ -224,7 +220,7 @@ def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> Non
 def test_the_presentation_follows_the_recording() -> None:
     prepared = prepare(as_recording(plain()), files(), latencies=[0])
     assert (prepared.presentation.times, prepared.presentation.image_off) == (11, 10)
-    assert "images are taken to have been on for 100 ms (--image-ms)" in prepared.notes
+    assert "images are taken to have been on for 100 ms (`image_ms=…`)" in prepared.notes
     shifted = prepare(as_recording(plain()), files(), image_ms=50)
     assert (shifted.presentation.times, shifted.presentation.image_off) == (16, 5)
     said = plain().assign_coords(image_on_ms=("presentation", [200] * 90))
@@ -301,7 +297,7 @@ def test_real_v4_is_as_reliable_as_its_authors_say(shared: Path) -> None:
     recording = as_recording(data)
     assert (len(recording.stimuli), repetition) == (image, 10)
     halves = half_correlations(trials_of(recording))
-    assert np.median(mean(halves)) == pytest.approx(0.62, abs=0.03)
+    assert np.median(nanmean(halves)) == pytest.approx(0.62, abs=0.03)
 
 
 def spikes_of_faces(path: Path) -> xr.DataArray:
@@ -342,8 +338,8 @@ def test_real_face_cells_agree_with_themselves_over_time(shared, name, expected)
     steps = as_recording(data).no_finer_than_steps()
     assert len(steps.time_bins) == 40
     coarse = steps.in_bins([(start, start + 50) for start in range(0, 400, 50)])
-    halves = mean(half_correlations(trials_of(coarse)))  # [site, bin]
-    np.testing.assert_allclose(mean(halves), expected, atol=0.03)
+    halves = nanmean(half_correlations(trials_of(coarse)))  # [site, bin]
+    np.testing.assert_allclose(nanmean(halves), expected, atol=0.03)
 
 
 def test_real_it_units_agree_with_themselves_over_time(shared: Path) -> None:
@@ -374,8 +370,8 @@ def test_real_it_units_agree_with_themselves_over_time(shared: Path) -> None:
         )
         coarse = as_recording(data).no_finer_than_steps()
         coarse = coarse.in_bins([(start, start + 50) for start in range(100, 500, 50)])
-        found.append(mean(half_correlations(trials_of(coarse)))[0])
-    np.testing.assert_allclose(mean(np.array(found)), expected, atol=0.04)
+        found.append(nanmean(half_correlations(trials_of(coarse)))[0])
+    np.testing.assert_allclose(nanmean(np.array(found)), expected, atol=0.04)
 
 
 def test_the_control_predicts_real_v4(shared: Path, tmp_path: Path) -> None:
@@ -397,7 +393,7 @@ def test_the_control_predicts_real_v4(shared: Path, tmp_path: Path) -> None:
     predict = predictor(Method("ridge"), gram_matrix([features]))
     splits, _ = make_splits(640, 10, table["object"].astype(str).tolist())
     result = held_out(predict, responses, [], splits, 1)
-    assert np.median(mean(result.r)) == pytest.approx(0.47, abs=0.07)
+    assert np.median(nanmean(result.r)) == pytest.approx(0.47, abs=0.07)
     order = np.random.default_rng(0).permutation(640)
     shuffled = held_out(predict, responses[order], [], splits, 1)
-    assert np.median(mean(shuffled.r)) == pytest.approx(0, abs=0.03)
+    assert np.median(nanmean(shuffled.r)) == pytest.approx(0, abs=0.03)

@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from convrnns_brainscore import ConvRNNError, list_models, load_network, registry
-from convrnns_brainscore.benchmarks import brain_score_folder
-from convrnns_brainscore.checkpoints import write_safetensors
-from convrnns_brainscore.registry import (
+from convrnns_brainscore import ConvRNNError, list_models, load_network
+from convrnns_brainscore.brainscore import registry
+from convrnns_brainscore.brainscore.registry import (
     plugin_files,
     register,
     registered_models,
     unregister,
     write_plugin,
 )
+from convrnns_brainscore.checkpoints import write_safetensors
+from convrnns_brainscore.requirements import brain_score_folder
 
 IN_REPOSITORY = Path(__file__).parents[1] / "model_registry" / "convrnns"
 
@@ -39,7 +40,7 @@ def brain_score(tmp_path: Path, monkeypatch) -> Path:
 def test_the_repository_holds_the_plugin_that_is_registered() -> None:
     for name, text in plugin_files().items():
         assert (IN_REPOSITORY / name).read_text(encoding="utf-8") == text, (
-            f"{name}: run `python -m convrnns_brainscore.registry`"
+            f"{name}: run `python -m convrnns_brainscore.brainscore.registry`"
         )
 
 
@@ -212,9 +213,9 @@ BENCHMARK = """
 import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision import benchmark_registry
-from convrnns_brainscore.benchmarks import neural_benchmark
+from convrnns_brainscore.brainscore.packages import neural_benchmark
 from convrnns_brainscore.recordings import load_objects92
-from convrnns_brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
 
 def made_up():
     stimuli = stimulus_set("objects92", load_objects92().stimuli)

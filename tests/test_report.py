@@ -17,11 +17,13 @@ import xarray as xr
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.choices import FigureName
 from convrnns_brainscore.cli import app
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.results import Results, predictivity, read_results, write_results
-from convrnns_brainscore.report.fits import write_report
-from convrnns_brainscore.report.plots import KINDS, write_plot
+from convrnns_brainscore.fits.results import Results
+from convrnns_brainscore.fits.results_file import read_results, write_results
+from convrnns_brainscore.report.fit_figures import write_figure
+from convrnns_brainscore.report.fit_report import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHOLE, LESIONED = "rgc_shallow", "rgc_shallow-without-recurrence"
@@ -223,37 +225,37 @@ def test_many_models_layers_and_neurons_open_in_seconds(page: Page, tmp_path: Pa
     assert "1000 of 2100, drawn at random" in page.inner_text("body")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FigureName)
 @pytest.mark.parametrize("suffix", ["pdf", "svg"])
 def test_figures_for_papers(results: Results, tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"figure.{suffix}"
-    write_plot(results, kind, path)
+    write_figure(results, kind, path)
     if suffix == "pdf":
         assert len(pypdf.PdfReader(path).pages) == 1
     else:
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
     first = path.read_bytes()
-    write_plot(results, kind, path)
+    write_figure(results, kind, path)
     assert (path.read_bytes() == first) or suffix == "svg"  # whose ids are random
 
 
 def test_a_figure_of_another_format_or_region_is_refused(results: Results, tmp_path: Path) -> None:
     with pytest.raises(ConvRNNError, match=r"figure\.doc: expected a name that ends in \.pdf"):
-        write_plot(results, "layers", tmp_path / "figure.doc")
+        write_figure(results, "layers", tmp_path / "figure.doc")
     with pytest.raises(ConvRNNError, match=r"unknown region 'V1'\..* Known: V4, IT"):
-        write_plot(results, "layers", tmp_path / "figure.pdf", "V1")
+        write_figure(results, "layers", tmp_path / "figure.pdf", "V1")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_region_is_found_in_any_case(results: Results, tmp_path: Path) -> None:
-    write_plot(results, "over-time", tmp_path / "figure.svg", "it")
+    write_figure(results, "over-time", tmp_path / "figure.svg", "it")
     assert (tmp_path / "figure.svg").stat().st_size > 10_000
 
 
 def test_results_without_any_score_are_no_figure(tmp_path: Path) -> None:
     undefined = made_results({WHOLE: {"conv3": float("nan")}}, control_score=float("nan"))
     with pytest.raises(ConvRNNError, match="nothing to draw: no bin of V4, IT has a score"):
-        write_plot(undefined, "over-time", tmp_path / "figure.pdf")
+        write_figure(undefined, "over-time", tmp_path / "figure.pdf")
     assert not list(tmp_path.iterdir())
 
 
@@ -264,7 +266,7 @@ def test_fits_on_disk_are_read_one_at_a_time(tmp_path: Path) -> None:
     fit = stored.fits[WHOLE, "conv3"]
     before = fit["r"].values
     assert fit["r"].values is not before, "arrays are kept"
-    assert predictivity(stored, WHOLE, "conv3", "IT").r[1:] == pytest.approx(0.3, abs=0.02)
+    assert stored.predictivity(WHOLE, "conv3", "IT").r[1:] == pytest.approx(0.3, abs=0.02)
     assert not fit["r"]._in_memory
 
 

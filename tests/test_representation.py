@@ -12,13 +12,10 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from convrnns_brainscore import ConvRNNError, cli
-from convrnns_brainscore.fits.representation import (
-    Reference,
-    compare_movies,
-    open_reference,
-    reference_of,
-)
+from convrnns_brainscore.fits.reference import Reference, given_reference, reference_of
+from convrnns_brainscore.fits.representation import compare_movies
 from convrnns_brainscore.geometry import dissimilarities
+from convrnns_brainscore.recording_files import open_data
 from convrnns_brainscore.recordings import Recording
 
 BINS = [(-10.0, 0.0), (70.0, 80.0), (80.0, 90.0)]
@@ -148,25 +145,30 @@ def given(path: Path, values: np.ndarray, stimuli: int) -> Path:
     return path
 
 
+def read(path: Path) -> Reference | None:
+    return given_reference(open_data(path), path)
+
+
 def test_given_dissimilarities_are_a_reference(tmp_path: Path) -> None:
     values = RNG.random((4, 1, 435))
-    reference = open_reference(given(tmp_path / "rdm.nc", values, STIMULI))
+    reference = read(given(tmp_path / "rdm.nc", values, STIMULI))
     assert isinstance(reference, Reference)
     assert reference.regions == ["human IT"]
     np.testing.assert_allclose(reference.dissimilarities(-1)[0], values.mean(axis=0))
-    assert open_reference(tmp_path / "none.nc") is None
     with xr.open_dataset(tmp_path / "rdm.nc") as held:
         held = held.load()
     held.assign(time_bin_start=("time_bin", [0.07]), time_bin_end=("time_bin", [0.08])).to_netcdf(
         tmp_path / "seconds.nc"
     )
     with pytest.raises(ConvRNNError, match="look like seconds"):
-        open_reference(tmp_path / "seconds.nc")
+        read(tmp_path / "seconds.nc")
+    held.drop_vars("dissimilarity").to_netcdf(tmp_path / "none.nc")
+    assert read(tmp_path / "none.nc") is None
     held.isel(time_bin=0).to_netcdf(tmp_path / "one.nc")
     with pytest.raises(ConvRNNError, match="have no dim time_bin"):
-        open_reference(tmp_path / "one.nc")
+        read(tmp_path / "one.nc")
     with pytest.raises(ConvRNNError, match=r"has 435 pairs; its 10 stimuli have 45"):
-        open_reference(given(tmp_path / "wrong.nc", values, 10))
+        read(given(tmp_path / "wrong.nc", values, 10))
 
 
 def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsys) -> None:

@@ -14,10 +14,11 @@ from brainscore_core.metrics import Score
 from rich.console import Console
 
 from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.brainscore.scoring import Result, as_record
+from convrnns_brainscore.brainscore.summary import summarise
 from convrnns_brainscore.provenance import read_provenance
-from convrnns_brainscore.report.figures import score_figure
+from convrnns_brainscore.report.score_figures import draw_scores
 from convrnns_brainscore.report.tables import number, score_table
-from convrnns_brainscore.scoring import Result, as_record, summarise
 
 MADE_BY = {"model": "gru_shallow", "weights": "untrained, seed 1", "lesion": "none"}
 RANDOM = ["score", "rgc_shallow", "Kar2019-ost", "--weights", "random"]
@@ -55,7 +56,7 @@ def test_the_table_shows_signs_and_marks_what_is_above_one(tmp_path: Path) -> No
 
 
 def test_the_figure_is_drawn_with_gaps_where_it_is_undefined(tmp_path: Path) -> None:
-    score_figure(records(), tmp_path / "score.svg")
+    draw_scores(records(), tmp_path / "score.svg")
     drawn = (tmp_path / "score.svg").read_text()
     assert drawn.startswith("<?xml")
 

@@ -28,14 +28,27 @@ from brainscore_vision.benchmark_helpers.neural_common import (
 )
 from brainscore_vision.model_helpers.brain_transformation.temporal import assembly_time_align
 
-from convrnns_brainscore import ConvRNNError, Presentation, load_network, scoring
-from convrnns_brainscore.assemblies import read_assembly, stimulus_set
-from convrnns_brainscore.benchmarks import data_digest, load_benchmark, neural_benchmark
-from convrnns_brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore import ConvRNNError, Presentation, load_network
+from convrnns_brainscore.brainscore import memory, scoring
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.assembly_files import read_assembly
+from convrnns_brainscore.brainscore.benchmarks import image_duration, load_benchmark
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.digests import data_digest
+from convrnns_brainscore.brainscore.experiment import Experiment
+from convrnns_brainscore.brainscore.packages import neural_benchmark
+from convrnns_brainscore.brainscore.scoring import (
+    FAILURES,
+    make_plan,
+    presentation_for,
+    score,
+    score_many,
+)
+from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
+from convrnns_brainscore.brainscore.summary import TOO_LOW_CEILING, summarise
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.provenance import read_provenance
-from convrnns_brainscore.scoring import presentation_for, score, score_many, summarise
-from convrnns_brainscore.simulate import compose_stimuli, simulate_recording
+from convrnns_brainscore.timing import BEFORE_THE_IMAGE
 
 TRUTH, OTHER = "timedecay_shallow", "simplernn_shallow"
 TEMPORAL = [(20, 30), (50, 60), (60, 70), (80, 90)]
@@ -139,7 +152,7 @@ def test_the_network_that_made_the_recording_wins(
     assert best.summary.ceiling > 0.5
     if metric.startswith("spantime"):
         first = best.summary.bins[0]
-        assert first.reason == scoring.BEFORE_THE_IMAGE
+        assert first.reason == BEFORE_THE_IMAGE
         assert np.isnan(first.ceiled)
         assert best.summary.counted == 3
 
@@ -291,7 +304,14 @@ def test_many_models_on_many_benchmarks_go_on_after_a_stop(recordings, tmp_path:
     setting = {"load": held.__getitem__, "max_neuroids": 200}
     first = list(score_many(models, ["static", "absent"], tmp_path, **setting))
     assert [isinstance(outcome, dict) for outcome in first] == [True, False, True] + 3 * [False]
-    assert first[1][:2] == ("broken", "static")
+    failure = first[1]
+    assert (failure.model, failure.benchmark) == ("broken", "static")
+    assert str(failure) == "broken on static: these weights are damaged."
+    assert failure.expected
+    absent = first[-1]
+    assert not absent.expected
+    assert "KeyError: 'absent'" in absent.traceback
+    assert absent.traceback in (tmp_path / FAILURES).read_text()
 
     del models["broken"]
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
@@ -370,17 +390,17 @@ def test_data_are_told_apart_by_all_that_they_hold(recordings) -> None:
 
 
 def test_the_memory_of_a_control_group_is_what_is_left_in_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(scoring, "CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path)
     job = tmp_path / "slurm" / "job7"
     job.mkdir(parents=True)
     (job / "memory.max").write_text("4000000000\n")
     (job / "memory.current").write_text("1500000000\n")
     (job / "memory.stat").write_text("anon 500000000\ninactive_file 1000000000\n")
     (tmp_path / "self").write_text("0::/slurm/job7\n")
-    assert scoring.available_memory(tmp_path / "self") == 3_500_000_000
+    assert memory.available_memory(tmp_path / "self") == 3_500_000_000
     (job / "memory.max").write_text("max\n")
-    assert scoring.available_memory(tmp_path / "self") > 0
-    assert scoring.available_memory(tmp_path / "absent") > 0
+    assert memory.available_memory(tmp_path / "self") > 0
+    assert memory.available_memory(tmp_path / "absent") > 0
 
 
 def test_undefined_bins_are_told_apart_and_not_counted() -> None:
@@ -388,10 +408,10 @@ def test_undefined_bins_are_told_apart_and_not_counted() -> None:
     bins = [(10 * step, 10 * (step + 1)) for step in (3, 5, 6, 7, 8)]
     summary = summarise(score_of(raw, ceiling), bins, first_image_ms=40)
     assert [one.reason for one in summary.bins] == [
-        scoring.BEFORE_THE_IMAGE,
-        scoring.TOO_LOW_CEILING,
+        BEFORE_THE_IMAGE,
+        TOO_LOW_CEILING,
         "no correlation: a prediction or a neuron does not vary",
-        scoring.TOO_LOW_CEILING,
+        TOO_LOW_CEILING,
         "",
     ]
     assert summary.counted == 1
@@ -405,25 +425,30 @@ def test_a_score_that_does_not_fit_in_memory_is_refused_before_inference(
     networks, recordings, monkeypatch
 ) -> None:
     benchmark = neural_benchmark("x", recordings(STATIC, neurons=4, repetitions=2), "ridge")
-    monkeypatch.setattr(scoring, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
     monkeypatch.setattr(ConvRNN, "averages", lambda *arguments: pytest.fail("inference began"))
-    with pytest.raises(ConvRNNError, match=r"needs about .* GiB.*--max-neuroids"):
+    with pytest.raises(ConvRNNError, match=r"needs about .* GiB.*`max_neuroids=…`"):
         score(networks[TRUTH], benchmark)
-    monkeypatch.setattr(scoring, "available_memory", lambda: 1_000_000_000)
-    scoring.check_memory(benchmark, networks[TRUTH], ["conv5"])
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
+    plan = make_plan(networks[TRUTH], "x", benchmark)
+    memory.check_memory(plan.experiment, plan.neuroids)
+
+
+def experiment(name: str, region: str | None) -> Experiment:
+    return Experiment(name, name, region, *image_duration(name), "pls", (), 1, 0)
 
 
 def test_images_are_shown_for_as_long_as_the_subjects_saw_them() -> None:
-    shown, words = presentation_for("Li2026.IT-temporal-pls", "IT")
+    shown, words = presentation_for(experiment("Li2026.IT-temporal-pls", "IT"))
     assert (shown.image_off, words) == (15, "150 ms")
     for name, words in (
         ("MajajHong2015public.IT-pls", "100 ms"),
         ("Cadena2017-pls", "assumed 100 ms"),
     ):
-        assert presentation_for(name, "IT") == (Presentation.neural(), words)
+        assert presentation_for(experiment(name, "IT")) == (Presentation.neural(), words)
     asked = Presentation.constant(20)
-    assert presentation_for("Cadena2017-pls", "V1", asked) == (asked, "always")
-    assert presentation_for("ImageNet-top1", None) == (None, "as in training")
+    assert presentation_for(experiment("Cadena2017-pls", "V1"), asked) == (asked, "always")
+    assert presentation_for(experiment("ImageNet-top1", None)) == (None, "as in training")
 
 
 def test_data_that_cannot_be_fetched_are_named(monkeypatch) -> None:

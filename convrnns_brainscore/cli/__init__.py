@@ -6,14 +6,21 @@ Each command imports what it needs when it runs, so that ``--help`` answers at o
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
 from convrnns_brainscore.cli import first, fits, networks, scores, submission
+from convrnns_brainscore.cli.messages import as_options
 from convrnns_brainscore.errors import ConvRNNError
+
+VERBOSE, DEBUG = "--verbose", "--debug"
+
+_log = logging.getLogger("convrnns_brainscore")
 
 app = typer.Typer(
     name="convrnns",
@@ -32,8 +39,28 @@ for command in (
 app.add_typer(submission.app)
 
 
+@app.callback()
+def switches(
+    verbose: Annotated[
+        bool,
+        typer.Option(VERBOSE, help="Report progress: downloads, caches, resumption, omissions."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="The same, and the traceback of every error.")
+    ] = False,
+) -> None:
+    """Switches of all commands; they may stand anywhere on the command line."""
+    if not (verbose or debug):
+        return
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    _log.setLevel(logging.DEBUG if debug else logging.INFO)
+    _log.addHandler(RichHandler(console=Console(stderr=True), show_path=False))
+
+
 def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
-    """Run the command line; what the user can mend is one line and exit code 2.
+    """Run the command line; what the user can fix is one line and exit code 2.
 
     Parameters
     ----------
@@ -44,10 +71,13 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
     given = sys.argv[1:] if arguments is None else arguments
+    first_ones = [each for each in given if each in (VERBOSE, DEBUG)]
+    given = [*first_ones, *(each for each in given if each not in first_ones)]
     try:
         code = app(given or ["--help"], prog_name=program, standalone_mode=False)
     except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
-        message = str(error)
+        _log.debug("stopped by an error", exc_info=True)
+        message = as_options(str(error)) if isinstance(error, ConvRNNError) else str(error)
         if isinstance(error, FileExistsError):
             message = f"{error.filename} is there already, and is no folder: name another."
         if getattr(error, "errno", None) == errno.ENOSPC:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from convrnns_brainscore.cli.groups import checkpoints_in, start_quietly
 from convrnns_brainscore.cli.options import Checkpoints, Seed
-from convrnns_brainscore.cli.requests import checkpoints_in, quiet_brain_score, start_quietly
 
 
 def doctor() -> None:
@@ -49,7 +49,9 @@ def demo(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Compare two ConvRNNs with real macaque IT on 92 photographs (about 5 minutes)."""
-    quiet_brain_score()
+    from convrnns_brainscore.brainscore.internals import quieten
+
+    quieten()
     start_quietly()
 
     from rich.console import Console

@@ -7,39 +7,24 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.cli.options import (
-    Checkpoints,
-    FigureName,
-    Intervals,
-    LesionFrom,
-    LesionKind,
-    LesionLayers,
-    Locations,
-    MethodName,
-    Off,
-    RegionOf,
-    Regions,
-    Scheduler,
-    Seed,
-    Stimuli,
-    StimulusColumn,
-    StimulusDegrees,
-    TimeName,
-    Weights,
-    Window,
-)
-from convrnns_brainscore.cli.requests import (
-    model_names,
+from convrnns_brainscore.choices import FigureName, MethodName, TimeName
+from convrnns_brainscore.cli.groups import (
+    LesionOptions,
+    RecordingOptions,
+    StimulusOptions,
+    WeightOptions,
+    grouped,
+    models_or_all,
     parse_off,
-    quiet_brain_score,
-    read_recording,
     split_names,
     start_quietly,
-    with_lesions,
 )
+from convrnns_brainscore.cli.messages import as_options
+from convrnns_brainscore.cli.options import ImageMs, Off, Scheduler
 from convrnns_brainscore.errors import ConvRNNError
 
 
+@grouped
 def fit(
     model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
     recording: Annotated[
@@ -49,8 +34,10 @@ def fit(
             "data set of Brain-Score."
         ),
     ],
-    stimuli: Stimuli,
-    regions: Regions = None,
+    stimuli: StimulusOptions,
+    parts: RecordingOptions,
+    weights: WeightOptions,
+    lesion: LesionOptions,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -76,17 +63,10 @@ def fit(
         ),
     ] = None,
     time: Annotated[
-        TimeName, typer.Option("--time", help="Weights of each time bin's own, or shared by all.")
+        TimeName,
+        typer.Option("--time", help="Each time bin has its own weights, or all share them."),
     ] = TimeName.per_bin,
-    window: Window = None,
-    image_ms: Annotated[
-        float | None,
-        typer.Option(
-            "--image-ms",
-            help="How long images were on, in ms. [default: as the recording says, or 100]",
-            show_default=False,
-        ),
-    ] = None,
+    image_ms: ImageMs = None,
     off: Off = None,
     splits: Annotated[int, typer.Option("--splits", help="Splits into training and test.")] = 10,
     stratify: Annotated[
@@ -110,7 +90,6 @@ def fit(
     cross_temporal: Annotated[
         bool, typer.Option("--cross-temporal", help="Every step against every bin as well.")
     ] = False,
-    stimulus_degrees: StimulusDegrees = None,
     scratch_limit: Annotated[
         float | None,
         typer.Option(
@@ -125,42 +104,28 @@ def fit(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for the results; the same command goes on there.")
     ] = Path("fits"),
-    lesion: LesionKind = None,
-    lesion_layers: LesionLayers = None,
-    lesion_from: LesionFrom = None,
-    intervals: Intervals = None,
-    stimulus_column: StimulusColumn = None,
-    region_of: RegionOf = None,
-    locations: Locations = None,
     scheduler: Scheduler = None,
-    weights: Weights = None,
-    seed: Seed = 0,
-    checkpoints: Checkpoints = None,
 ) -> None:
     """Fit layers to a recording, region by region and bin by bin, and write a report."""
-
     from convrnns_brainscore.fits.heldout import Method
     from convrnns_brainscore.fits.pls import COMPONENTS
     from convrnns_brainscore.fits.prepare import prepare
     from convrnns_brainscore.regions import candidate_layers
-    from convrnns_brainscore.stimuli import read_stimuli
-    from convrnns_brainscore.zoo import find_model, list_models
+    from convrnns_brainscore.zoo import find_model
 
-    names = list_models() if model == "all" else model_names(split_names(model), False)
+    names = models_or_all(model)
     how = Method(method.value, COMPONENTS if components is None else components, penalty)
-    if components is not None and how.name != "pls":
+    if components is not None and how.name != MethodName.pls:
         raise ConvRNNError("--components is of PLS: give --method pls, or omit it.")
-    asked = None if regions is None else split_names(regions)
     if latencies[0] > latencies[1]:
         raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: the first is the lower.")
-    data = read_recording(recording, asked, intervals, stimulus_column, region_of, locations)
     prepared = prepare(
-        data,
-        read_stimuli(stimuli, stimulus_degrees)[0],
-        regions=asked,
-        window=window,
+        parts.read(recording),
+        stimuli.read(),
+        regions=parts.asked,
+        window=parts.window,
         image_ms=image_ms,
-        off=0.5 if off is None else parse_off(off),
+        off=parse_off(off),
         splits=splits,
         stratify=stratify,
         group=group,
@@ -171,8 +136,8 @@ def fit(
     for name in names:
         candidate_layers(find_model(name), prepared.recording.regions, wanted)
     for note in prepared.notes:
-        typer.echo(note, err=True)
-    networks = with_lesions(names, lesion, lesion_layers, lesion_from, weights, seed, checkpoints)
+        typer.echo(as_options(note), err=True)
+    networks = lesion.beside_whole(names, weights)
     start_quietly()
 
     from convrnns_brainscore.cluster import workers
@@ -193,7 +158,7 @@ def fit(
             workers=who,
         )
 
-    from convrnns_brainscore.report.fits import write_report
+    from convrnns_brainscore.report.fit_report import write_report
     from convrnns_brainscore.report.tables import fit_table, wide_console
 
     files = write_report(results, out)
@@ -201,6 +166,7 @@ def fit(
     typer.echo("\n".join(map(str, [out / "results.nc", *files])))
 
 
+@grouped
 def geometry(
     model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
     reference: Annotated[
@@ -209,31 +175,26 @@ def geometry(
             help="A recording as for fit, or netCDF with dissimilarities, time_bin × pair."
         ),
     ],
-    stimuli: Stimuli,
+    stimuli: StimulusOptions,
+    parts: RecordingOptions,
+    weights: WeightOptions,
+    lesion: LesionOptions,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for geometry.nc, .csv and .png.")
     ] = Path("geometry"),
-    regions: Regions = None,
     layers: Annotated[
         str | None,
         typer.Option("--layers", help="Separated by commas. [default: all]", show_default=False),
     ] = None,
-    window: Window = None,
     image_ms: Annotated[
-        float, typer.Option("--image-ms", help="How long the images were on, in ms.")
-    ] = 100,
+        float | None,
+        typer.Option(
+            "--image-ms",
+            help="How long the images were on, in ms. [default: 100]",
+            show_default=False,
+        ),
+    ] = None,
     off: Off = None,
-    stimulus_degrees: StimulusDegrees = None,
-    lesion: LesionKind = None,
-    lesion_layers: LesionLayers = None,
-    lesion_from: LesionFrom = None,
-    intervals: Intervals = None,
-    stimulus_column: StimulusColumn = None,
-    region_of: RegionOf = None,
-    locations: Locations = None,
-    weights: Weights = None,
-    seed: Seed = 0,
-    checkpoints: Checkpoints = None,
 ) -> None:
     """Compare the geometry of layers over time with a recording's (RSA)."""
     from itertools import product
@@ -242,37 +203,27 @@ def geometry(
 
     from convrnns_brainscore.errors import unknown
     from convrnns_brainscore.fits.prepare import match_stimuli, presentation_until
-    from convrnns_brainscore.fits.representation import open_reference, reference_of
     from convrnns_brainscore.networks.backbones import layer_names
-    from convrnns_brainscore.stimuli import read_stimuli
-    from convrnns_brainscore.zoo import find_model, list_models
+    from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS
+    from convrnns_brainscore.zoo import find_model
 
-    names = list_models() if model == "all" else model_names(split_names(model), False)
-    given = open_reference(Path(reference))
-    if given is not None and (regions is not None or window is not None):
-        raise ConvRNNError(
-            "--regions and --window are of recordings; given dissimilarities are taken as they are."
-        )
-    if given is None:
-        asked = None if regions is None else split_names(regions)
-        data = read_recording(
-            reference, asked, intervals, stimulus_column, region_of, locations
-        ).selected(asked, window)
-        given = reference_of(data)
+    names = models_or_all(model)
+    given = parts.reference(reference)
     notes = list(given.notes)
-    files = match_stimuli(given.stimuli, read_stimuli(stimuli, stimulus_degrees)[0], notes)
+    files = match_stimuli(given.stimuli, stimuli.read(), notes)
     latest = max(end for _, end in given.time_bins)
-    shown = presentation_until(latest, image_ms, 0.5 if off is None else parse_off(off))
+    on = ASSUMED_IMAGE_MS if image_ms is None else image_ms
+    shown = presentation_until(latest, on, parse_off(off))
     wanted = None if layers is None else split_names(layers)
     for name, layer in product(names, wanted or ()):
         if layer not in layer_names(find_model(name)):
             raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))
     for note in notes:
-        typer.echo(note, err=True)
-    networks = with_lesions(names, lesion, lesion_layers, lesion_from, weights, seed, checkpoints)
+        typer.echo(as_options(note), err=True)
+    networks = lesion.beside_whole(names, weights)
 
     from convrnns_brainscore.fits.representation import compare_networks
-    from convrnns_brainscore.report.geometry import geometry_table, write_geometry
+    from convrnns_brainscore.report.geometry_report import geometry_table, write_geometry
     from convrnns_brainscore.report.tables import wide_console
 
     found, differences = compare_networks(networks, given, files, shown, out, wanted, progress=True)
@@ -281,6 +232,7 @@ def geometry(
     typer.echo("\n".join(map(str, written)))
 
 
+@grouped
 def package(
     recording: Annotated[
         str,
@@ -288,32 +240,23 @@ def package(
             help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), NWB."
         ),
     ],
-    stimuli: Stimuli,
+    stimuli: StimulusOptions,
+    parts: RecordingOptions,
     out: Annotated[Path, typer.Option("--out", help="A new folder for <region>.nc and stimuli.")],
-    regions: Regions = None,
-    window: Window = None,
-    stimulus_degrees: StimulusDegrees = None,
-    intervals: Intervals = None,
-    stimulus_column: StimulusColumn = None,
-    region_of: RegionOf = None,
-    locations: Locations = None,
 ) -> None:
     """Make a recording a local benchmark in Brain-Score's own format."""
+    from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.fits.prepare import match_stimuli
-    from convrnns_brainscore.stimuli import read_stimuli
 
-    asked = None if regions is None else split_names(regions)
-    data = read_recording(
-        recording, asked, intervals, stimulus_column, region_of, locations
-    ).selected(asked, window)
+    data = parts.read(recording).selected(parts.asked, parts.window)
     notes: list[str] = []
-    files = match_stimuli(data.stimuli, read_stimuli(stimuli, stimulus_degrees)[0], notes)
-    quiet_brain_score()
+    files = match_stimuli(data.stimuli, stimuli.read(), notes)
+    quieten()
 
-    from convrnns_brainscore.packages import write_package
+    from convrnns_brainscore.brainscore.packages import write_package
 
     for note in notes + write_package(data, files, out):
-        typer.echo(note, err=True)
+        typer.echo(as_options(note), err=True)
     for region in data.regions:
         typer.echo(out / f"{region}.nc")
 
@@ -336,9 +279,9 @@ def plot(
     ] = None,
 ) -> None:
     """Draw a figure of fits for a paper."""
-    from convrnns_brainscore.fits.results import RESULTS, read_results
-    from convrnns_brainscore.report.plots import write_plot
+    from convrnns_brainscore.fits.results_file import RESULTS, read_results
+    from convrnns_brainscore.report.fit_figures import write_figure
 
     path = results / RESULTS if results.is_dir() else results
-    write_plot(read_results(path), figure.value, out, region)
+    write_figure(read_results(path), figure, out, region)
     typer.echo(out)

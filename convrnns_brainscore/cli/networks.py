@@ -7,32 +7,18 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.cli.options import (
-    All,
-    Checkpoints,
-    ImageOff,
-    LesionFrom,
-    LesionKind,
-    LesionLayers,
-    Models,
-    Off,
-    PresentationName,
-    Scheduler,
-    Seed,
-    StimulusDegrees,
-    Times,
-    Weights,
-)
-from convrnns_brainscore.cli.requests import (
+from convrnns_brainscore.choices import PresentationName
+from convrnns_brainscore.cli.groups import (
+    LesionOptions,
+    TimeOptions,
+    WeightOptions,
     checkpoints_in,
-    lesion_asked,
+    grouped,
     model_names,
-    network_of,
-    presentation_of,
     split_names,
     start_quietly,
-    with_lesions,
 )
+from convrnns_brainscore.cli.options import All, Checkpoints, Models, Scheduler, StimulusDegrees
 from convrnns_brainscore.errors import ConvRNNError
 
 
@@ -112,6 +98,7 @@ def convert(
         typer.echo(f"{converted}: {converted.stat().st_size / 1e6:.0f} MB")
 
 
+@grouped
 def extract(
     model: Annotated[str, typer.Argument(help="A model; `convrnns models` lists them.")],
     images: Annotated[
@@ -128,20 +115,17 @@ def extract(
         ),
     ],
     layers: Annotated[str, typer.Option("--layers", help="Layers, separated by commas.")],
+    differing: TimeOptions,
+    weights: WeightOptions,
+    lesion: LesionOptions,
     presentation: Annotated[
         PresentationName,
         typer.Option("--presentation", help="default: as in training; neural: 100 of 260 ms."),
     ] = PresentationName.default,
-    times: Times = None,
-    image_off: ImageOff = None,
-    off: Off = None,
     all_times: Annotated[
         bool, typer.Option("--all-times", help="Every step from 0, not from the layer's first.")
     ] = False,
     stimulus_degrees: StimulusDegrees = None,
-    lesion: LesionKind = None,
-    lesion_layers: LesionLayers = None,
-    lesion_from: LesionFrom = None,
     skip_broken: Annotated[
         bool,
         typer.Option("--skip-broken", help="Leave out, and list, files that are no images."),
@@ -150,9 +134,6 @@ def extract(
         int | None,
         typer.Option("--batch-size", help="Images at a time. [default: 8]", show_default=False),
     ] = None,
-    weights: Weights = None,
-    seed: Seed = 0,
-    checkpoints: Checkpoints = None,
     scheduler: Scheduler = None,
 ) -> None:
     """Extract time-resolved features of images to a Zarr store or a netCDF file.
@@ -167,20 +148,19 @@ def extract(
     # Most of what can be wrong with a request is found before TensorFlow takes seconds to start.
     check_out(out)
     stimuli, left_out = read_stimuli(images, stimulus_degrees)
-    shown = presentation_of(model, presentation, times, image_off, off)
+    shown = differing.presentation(model, presentation)
     names = split_names(layers)
     reported_steps(find_model(model), names, shown.times, all_times)
-    cut = lesion_asked(model, lesion, lesion_layers, lesion_from)
-    network = network_of(model, weights, seed, checkpoints, cut)
+    network = weights.network(model, lesion.of(model))
 
+    from convrnns_brainscore import features
     from convrnns_brainscore.cluster import workers
     from convrnns_brainscore.convrnn import BATCH_SIZE
-    from convrnns_brainscore.features import extract as write_features
 
     if left_out:
         typer.echo(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
     with workers(scheduler) as who:
-        skipped = write_features(
+        skipped = features.extract(
             network,
             stimuli,
             names,
@@ -198,6 +178,7 @@ def extract(
     typer.echo(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")
 
 
+@grouped
 def imagenet(
     images: Annotated[
         Path,
@@ -206,6 +187,7 @@ def imagenet(
             "id, or a .csv with columns filename and label."
         ),
     ],
+    weights: WeightOptions,
     models: Models = None,
     all_models: All = False,
     first_label: Annotated[
@@ -220,31 +202,26 @@ def imagenet(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Folder for what is predicted; the same command goes on."),
+        typer.Option("--out", help="Folder for the predictions; rerun the command to resume."),
     ] = Path("imagenet"),
-    weights: Weights = None,
-    seed: Seed = 0,
-    checkpoints: Checkpoints = None,
 ) -> None:
     """Measure top-1 and top-5 accuracy, beside the published figures."""
     from convrnns_brainscore.imagenet import measure, read_labelled
 
     names = model_names(models, all_models)
-    networks = with_lesions(names, None, None, None, weights, seed, checkpoints)
+    networks = LesionOptions().beside_whole(names, weights)
     start_quietly()
 
-    from rich.console import Console
-
-    from convrnns_brainscore.features import bar_of
+    from convrnns_brainscore.progress import progress_bar
     from convrnns_brainscore.report.tables import imagenet_table, wide_console
 
-    with bar_of(Console(stderr=True), transient=True) as progress:
+    with progress_bar(unit="images", transient=True) as progress:
         labelled = read_labelled(images, first_label, progress)
-    with bar_of(Console(stderr=True)) as progress:
+    with progress_bar(unit="images") as progress:
         found = [measure(load(), labelled, out, progress) for load in networks.values()]
     wide_console().print(imagenet_table(found))
     for each in found:
-        if each.suspect and weights is None:
+        if each.suspect and weights.weights is None:
             typer.echo(
                 f"{each.model} is right in {100 * each.top1:.2f} %, which is chance: the "
                 "labels are likely in another order than that of the sorted WordNet ids.",

@@ -1,58 +1,11 @@
-"""Arguments and options that several commands have."""
+"""Single arguments and options that several commands have; `groups` puts them together."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-class PresentationName(StrEnum):
-    """How the image is shown over time."""
-
-    default = "default"
-    neural = "neural"
-    constant = "constant"
-
-
-class MethodName(StrEnum):
-    """How responses are predicted from features."""
-
-    pls = "pls"
-    ridge = "ridge"
-
-
-class SolverName(StrEnum):
-    """What carries out the fits of Brain-Score's metrics."""
-
-    brainscore = "brainscore"
-    exact = "exact"
-
-
-class BackendName(StrEnum):
-    """What Keras runs on."""
-
-    tensorflow = "tensorflow"
-    torch = "torch"
-
-
-class FigureName(StrEnum):
-    """Figures of fits for papers."""
-
-    over_time = "over-time"
-    layers = "layers"
-    neurons = "neurons"
-    differences = "differences"
-
-
-class TimeName(StrEnum):
-    """Whose the weights of a fit are."""
-
-    per_bin = "per-bin"
-    shared = "shared"
-
 
 Checkpoints = Annotated[
     Path | None,
@@ -64,15 +17,12 @@ Checkpoints = Annotated[
     ),
 ]
 
-
 Models = Annotated[
     list[str] | None,
     typer.Argument(help="Models; `convrnns models` lists them.", show_default=False),
 ]
 
-
 All = Annotated[bool, typer.Option("--all", help="All 20 models.")]
-
 
 Weights = Annotated[
     str | None,
@@ -81,17 +31,13 @@ Weights = Annotated[
     ),
 ]
 
-
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.")]
 
-
 Times = Annotated[int | None, typer.Option("--times", help="Number of 10 ms steps, instead.")]
-
 
 ImageOff = Annotated[
     int | None, typer.Option("--image-off", help="Step from which the image is off, instead.")
 ]
-
 
 Off = Annotated[
     str | None,
@@ -101,7 +47,6 @@ Off = Annotated[
         "training), R,G,B in 0–255, or an image file.",
     ),
 ]
-
 
 StimulusDegrees = Annotated[
     float | None,
@@ -113,7 +58,6 @@ StimulusDegrees = Annotated[
     ),
 ]
 
-
 LesionKind = Annotated[
     str | None,
     typer.Option(
@@ -122,7 +66,6 @@ LesionKind = Annotated[
         show_default=False,
     ),
 ]
-
 
 LesionLayers = Annotated[
     str | None,
@@ -133,7 +76,6 @@ LesionLayers = Annotated[
     ),
 ]
 
-
 LesionFrom = Annotated[
     int | None,
     typer.Option(
@@ -142,7 +84,6 @@ LesionFrom = Annotated[
         show_default=False,
     ),
 ]
-
 
 Stimuli = Annotated[
     list[str],
@@ -153,6 +94,14 @@ Stimuli = Annotated[
     ),
 ]
 
+ImageMs = Annotated[
+    float | None,
+    typer.Option(
+        "--image-ms",
+        help="How long images were on, in ms. [default: as the recording says, or 100]",
+        show_default=False,
+    ),
+]
 
 Regions = Annotated[
     str | None,
@@ -163,7 +112,6 @@ Regions = Annotated[
     ),
 ]
 
-
 Window = Annotated[
     tuple[float, float] | None,
     typer.Option(
@@ -172,7 +120,6 @@ Window = Annotated[
         show_default=False,
     ),
 ]
-
 
 Scheduler = Annotated[
     str | None,
@@ -183,7 +130,6 @@ Scheduler = Annotated[
     ),
 ]
 
-
 Intervals = Annotated[
     str | None,
     typer.Option(
@@ -192,7 +138,6 @@ Intervals = Annotated[
         show_default=False,
     ),
 ]
-
 
 StimulusColumn = Annotated[
     str | None,
@@ -203,7 +148,6 @@ StimulusColumn = Annotated[
     ),
 ]
 
-
 RegionOf = Annotated[
     str | None,
     typer.Option(
@@ -212,7 +156,6 @@ RegionOf = Annotated[
         show_default=False,
     ),
 ]
-
 
 Locations = Annotated[
     list[str] | None,

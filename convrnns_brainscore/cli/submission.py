@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convrnns_brainscore.cli.options import All, BackendName, Models
-from convrnns_brainscore.cli.requests import model_names, quiet_brain_score, start_quietly
+from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.cli.groups import model_names, start_quietly
+from convrnns_brainscore.cli.messages import as_options
+from convrnns_brainscore.cli.options import All, Models
 from convrnns_brainscore.errors import ConvRNNError
 
 if TYPE_CHECKING:
-    from convrnns_brainscore.submission.build import Weights
+    from convrnns_brainscore.submission.build import WeightsAddress
 
 app = typer.Typer(
     name="submission",
@@ -74,16 +77,17 @@ def build(
     ] = False,
 ) -> None:
     """Build a submission; the same input gives the same bytes."""
+    from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.submission.build import build as write
 
     names = model_names(models, all_models)
-    quiet_brain_score()
+    quieten()
     if metadata:
         start_quietly()  # to count parameters
     identifiers = write(
         names,
         out,
-        backend=backend.value,
+        backend=backend,
         suffix=suffix,
         region_layer_map=region_layer_map,
         weights=_weights(names, weights_url, sha256 or []),
@@ -128,7 +132,9 @@ def check(
             raise ConvRNNError(f"--json {report}: there is no folder {folder}.")
         if report.is_dir() or not os.access(folder, os.W_OK):
             raise ConvRNNError(f"--json {report} cannot be written: name a file.")
-    quiet_brain_score()
+    from convrnns_brainscore.brainscore.internals import quieten
+
+    quieten()
 
     from rich.console import Console
 
@@ -141,6 +147,7 @@ def check(
         environment=environment,
         say=lambda what: typer.echo(f"… {what}", err=True),
     )
+    findings.found = [replace(each, message=as_options(each.message)) for each in findings.found]
     print_findings(findings, Console())
     if report is not None:
         write_findings(findings, report)
@@ -148,9 +155,9 @@ def check(
         raise typer.Exit(1)
 
 
-def _weights(names: list[str], url: str | None, digests: list[str]) -> dict[str, Weights]:
+def _weights(names: list[str], url: str | None, digests: list[str]) -> dict[str, WeightsAddress]:
     """Model → where its weights are and their digest, if an address was given."""
-    from convrnns_brainscore.submission.build import Weights
+    from convrnns_brainscore.submission.build import WeightsAddress
 
     if url is None:
         if digests:
@@ -176,6 +183,6 @@ def _weights(names: list[str], url: str | None, digests: list[str]) -> dict[str,
     if strangers:
         raise ConvRNNError(f"--sha256 of {strangers[0]}, which is not submitted.")
     return {
-        name: Weights(re.sub(r"\{model\}", name, url), given[name].strip().lower())
+        name: WeightsAddress(re.sub(r"\{model\}", name, url), given[name].strip().lower())
         for name in names
     }

@@ -22,11 +22,11 @@ from convrnns_brainscore.fits.heldout import (
     predictor,
     streaming_predictor,
 )
-from convrnns_brainscore.fits.pls import Block as Rows
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import resampled_scores
 from convrnns_brainscore.fits.scratch import FeatureStore
-from convrnns_brainscore.fits.selection import test_medians, validate
+from convrnns_brainscore.fits.selection import held_out_medians, validate
+from convrnns_brainscore.fits.streamed_pls import Block as Rows
 
 Array = NDArray[np.float64]
 
@@ -168,7 +168,7 @@ def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:
     every = range(len(prepared.time_bins))
     for region in block.crossed:
         bins = _bins(prepared, region, every)
-        medians = [test_medians(predict, bins, split) for split in prepared.splits]
+        medians = [held_out_medians(predict, bins, split) for split in prepared.splits]
         done.crossed[region] = np.array(medians)
     for region, pairs in block.chosen.items():
         bins = _bins(prepared, region, [index for _, index in pairs])

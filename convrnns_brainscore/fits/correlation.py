@@ -48,14 +48,14 @@ def spearman_brown(r: ArrayLike) -> NDArray[np.float64]:
         return 2 * r / (1 + r)
 
 
-def median(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+def nanmedian(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """The median of what is defined; NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(np.nanmedian(values, axis=axis), np.float64)
 
 
-def mean(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
+def nanmean(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
     """The mean of what is defined; NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

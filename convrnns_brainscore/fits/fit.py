@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,19 +20,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
-import convrnns_brainscore
+from convrnns_brainscore._version import __version__
+from convrnns_brainscore.choices import TimeName, parse_choice
 from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.features import image_digests
 from convrnns_brainscore.files import only_process, written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.blocks import (
@@ -39,43 +33,38 @@ from convrnns_brainscore.fits.blocks import (
     ConstantFeatures,
     Features,
     LayerFeatures,
-    RegionFit,
     Setting,
     SharedBlock,
     fit_bin,
     fit_shared,
 )
-from convrnns_brainscore.fits.heldout import HeldOut, Method
+from convrnns_brainscore.fits.heldout import Method
+from convrnns_brainscore.fits.layer_fits import Choices, LayerFits
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import (
-    RESAMPLES,
     draw_neurons,
     draw_stimuli,
 )
-from convrnns_brainscore.fits.results import (
+from convrnns_brainscore.fits.results import Results
+from convrnns_brainscore.fits.results_file import (
     RESULTS,
     SCHEMA,
-    STATISTICS,
-    Results,
     StoredFits,
+    layer_dataset,
     read_results,
-    save_dataset,
+    root_dataset,
     write_results,
 )
-from convrnns_brainscore.fits.scratch import (
-    BEFORE_ONSET,
-    FeatureStore,
-    LayerBins,
-    grouped,
-    layer_bins,
-    room,
-)
+from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins, grouped, layer_bins, room
+from convrnns_brainscore.netcdf import in_fixed_order, write_group
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
+from convrnns_brainscore.stimuli import image_digests
+from convrnns_brainscore.timing import BEFORE_ONSET
 
-PER_BIN, SHARED = "per-bin", "shared"
-"""Weights of each time bin's own, or one set of weights for all bins."""
+_log = logging.getLogger(__name__)
 
 
 def fit_recording(
@@ -84,7 +73,7 @@ def fit_recording(
     out: Path,
     *,
     method: Method | None = None,
-    time: str = PER_BIN,
+    time: str = TimeName.per_bin,
     layers: Sequence[str] | None = None,
     cross_temporal: bool = False,
     scratch_limit: int | None = None,
@@ -114,14 +103,12 @@ def fit_recording(
     ConvRNNError : ``out`` holds other results, or another process writes there; the features do
         not fit on the disk; settings that do not go together.
     """
-    method = method or Method()
-    if time not in (PER_BIN, SHARED):
-        raise ConvRNNError(f"time {time!r}: expected {PER_BIN} or {SHARED}.")
-    if cross_temporal and time == SHARED:
+    method, weights = method or Method(), parse_choice("time", time, TimeName)
+    if cross_temporal and weights is TimeName.shared:
         raise ConvRNNError("weights shared over time have no step × bin matrix of their own.")
     out.mkdir(parents=True, exist_ok=True)
     with only_process(out / ".lock", out):
-        settings = _settings(prepared, list(networks), method, time, layers, cross_temporal)
+        settings = _settings(prepared, list(networks), method, weights, layers, cross_temporal)
         console = Console(stderr=True, quiet=not progress)
         setting = Setting(
             prepared,
@@ -130,7 +117,7 @@ def fit_recording(
             {region: _populations(prepared, region) for region in prepared.recording.regions},
         )
         fitting = _Fitting(
-            setting, time, cross_temporal, scratch_limit, keep_features, out, console, workers
+            setting, weights, cross_temporal, scratch_limit, keep_features, out, console, workers
         )
         kept = fitting.begin(settings)
         fitted: list[tuple[str, str]] = []
@@ -143,7 +130,7 @@ def fit_recording(
         fitted.append((control.NAME, control.LAYER))
         if kept is None:
             parts = StoredFits({key: (fitting.path(*key), None) for key in fitted})
-            write_results(Results(_root(prepared, settings), parts), out / RESULTS)
+            write_results(Results(root_dataset(prepared, settings), parts), out / RESULTS)
         shutil.rmtree(fitting.work, ignore_errors=True)
     return read_results(out / RESULTS)
 
@@ -153,7 +140,7 @@ class _Fitting:
     """A fit under way: what is common to all models."""
 
     setting: Setting
-    time: str
+    time: TimeName
     cross_temporal: bool
     scratch_limit: int | None
     keep_features: bool
@@ -195,7 +182,7 @@ class _Fitting:
         """Fit those of a model's layers that are not there already."""
         presentation = self.prepared.presentation
         made_by = {**describe(network, presentation), "label": network.label}
-        missing = [layer for layer in wanted if not self._there(name, layer, made_by, kept)]
+        missing = [layer for layer in wanted if not self._check_fitted(name, layer, made_by, kept)]
         shifted = sorted(
             {
                 (start - latency, end - latency)
@@ -206,7 +193,7 @@ class _Fitting:
         bins = {layer: layer_bins(network.model, layer, shifted, presentation) for layer in missing}
         nothing = ConstantFeatures(np.empty((0, 0), np.float32))
         for layer in [layer for layer in bins if not bins[layer].averages]:
-            none = self._bins(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
+            none = self._fit_layer(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
             self._save(none.assign_attrs(made_by), name, layer)
         if not bins:
             return
@@ -223,7 +210,7 @@ class _Fitting:
                 workers=self.workers,
             )
             for layer in group:
-                data = self._bins(
+                data = self._fit_layer(
                     LayerFeatures(store, layer),
                     group[layer],
                     wanted[layer],
@@ -238,7 +225,7 @@ class _Fitting:
         """Fit the images themselves: the same features at each bin after onset."""
         prepared = self.prepared
         made_by = {"model": control.NAME, "label": "the image itself", "seen": control.FEATURES}
-        if self._there(control.NAME, control.LAYER, made_by, kept):
+        if self._check_fitted(control.NAME, control.LAYER, made_by, kept):
             return
         features = control.image_features(prepared.stimuli["filename"], prepared.stimuli["degrees"])
         bins = LayerBins(
@@ -247,12 +234,20 @@ class _Fitting:
             {each: BEFORE_ONSET for each in prepared.time_bins if each[1] <= 0},
         )
         regions = prepared.recording.regions
-        data = self._bins(ConstantFeatures(features), bins, regions, control.NAME, latencies=())
+        data = self._fit_layer(
+            ConstantFeatures(features), bins, regions, control.NAME, latencies=()
+        )
         self._save(data.assign_attrs(made_by), control.NAME, control.LAYER)
 
-    def _there(
+    def _check_fitted(
         self, model: str, layer: str, made_by: Mapping[str, Any], kept: Results | None
     ) -> bool:
+        """Whether a layer was fitted before.
+
+        Raises
+        ------
+        ConvRNNError : it was, by other settings.
+        """
         path = self.path(model, layer)
         if kept is not None:
             held = kept.fits[model, layer].attrs
@@ -262,16 +257,17 @@ class _Fitting:
         else:
             return False
         check_made_alike(held, made_by, self.out)
+        _log.info("%s %s was fitted before", model, layer)
         return True
 
     def _save(self, data: xr.Dataset, model: str, layer: str) -> None:
         with written_whole(self.path(model, layer)) as partial:
-            save_dataset(data, partial)
+            write_group(in_fixed_order(data), partial)
 
     def path(self, model: str, layer: str) -> Path:
         return self.work / f"{model},{layer}.nc"
 
-    def _bins(
+    def _fit_layer(
         self,
         features: Features,
         bins: LayerBins,
@@ -282,9 +278,9 @@ class _Fitting:
         """All that is fitted to features, block by block."""
         prepared = self.prepared
         count = len(prepared.time_bins)
-        fits = _LayerFits(self.setting, regions)
+        fits = LayerFits(self.setting, regions)
         choosing = {region: prepared.choosing_bins(region) for region in regions}
-        choices = _Choices(regions, latencies, len(prepared.splits), choosing)
+        choices = Choices(regions, latencies, len(prepared.splits), choosing)
         crossed = np.full((len(regions), len(prepared.splits), count, count), np.nan)
         place: dict[int, list[int]] = {}
         for index, each in enumerate(prepared.time_bins):
@@ -292,11 +288,11 @@ class _Fitting:
                 place.setdefault(bins.position[each], []).append(index)
         blocks = self._blocks(bins, place, regions, choosing, latencies)
         shared = []
-        if self.time == SHARED and place:
+        if self.time is TimeName.shared and place:
             defined = tuple(sorted(index for indices in place.values() for index in indices))
             positions = tuple(bins.position[prepared.time_bins[index]] for index in defined)
             shared = [SharedBlock(region, defined, positions) for region in regions]
-        with self._bar() as bar:
+        with progress_bar(self.console) as bar:
             task = bar.add_task(f"{what}: fitting", total=len(blocks) + len(shared))
             common = self.setting, features
             for block, done in self.workers.each_done(fit_bin, common, blocks):
@@ -310,7 +306,7 @@ class _Fitting:
             for _, done in self.workers.each_done(fit_shared, common, shared):
                 fits.put(done.fits[0])
                 bar.advance(task)
-        return self._dataset(fits, bins, choices, crossed)
+        return layer_dataset(fits, bins, choices, crossed if self.cross_temporal else None)
 
     def _blocks(
         self,
@@ -339,143 +335,17 @@ class _Fitting:
         return [
             BinBlock(
                 position,
-                tuple(product(regions, place.get(position, ()) if self.time == PER_BIN else ())),
+                tuple(
+                    product(
+                        regions, place.get(position, ()) if self.time is TimeName.per_bin else ()
+                    )
+                ),
                 tuple(regions) if self.cross_temporal and position in place else (),
                 chosen.get(position, {}),
             )
             for position in sorted({*place, *chosen})
-            if self.time == PER_BIN or self.cross_temporal or position in chosen
+            if self.time is TimeName.per_bin or self.cross_temporal or position in chosen
         ]
-
-    def _dataset(
-        self,
-        fits: _LayerFits,
-        bins: LayerBins,
-        choices: _Choices,
-        crossed: NDArray[np.float64],
-    ) -> xr.Dataset:
-        """The fits with what they are chosen by."""
-        data = fits.dataset(bins)
-        if choices.latencies:
-            axes = ("choosing_region", "latency", "split", "choosing_bin")
-            data = data.assign(
-                validated=(axes, choices.validated),
-                tested=(axes, choices.tested),
-                choosing_bins=(("choosing_region", "choosing_bin"), choices.bins),
-            ).assign_coords(
-                choosing_region=np.array(choices.regions, object),
-                latency=np.array(choices.latencies, float),
-            )
-        if self.cross_temporal:
-            data = data.assign(
-                cross_temporal=(("crossed_region", "split", "feature_bin", "time_bin"), crossed)
-            ).assign_coords(crossed_region=np.array(choices.regions, object))
-        return data
-
-    def _bar(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=self.console.quiet,
-        )
-
-
-class _LayerFits:
-    """The fits of one layer, as they are put together."""
-
-    def __init__(self, setting: Setting, regions: Sequence[str]) -> None:
-        self.setting = setting
-        prepared, populations = setting.prepared, setting.populations
-        bins = len(prepared.time_bins)
-        self.neurons = np.sort(np.concatenate([prepared.neurons(region) for region in regions]))
-        self.result = HeldOut.undefined(len(prepared.splits), len(self.neurons), bins)
-        self.notes = np.full((len(self.neurons), bins), "", object)
-        self.populations = [(r, subject) for r in regions for subject in populations[r]]
-        shape = 2, len(self.populations), RESAMPLES, bins
-        self.resampled = np.full(shape, np.nan, np.float32)
-
-    def put(self, fit: RegionFit) -> None:
-        """Fill in a region's neurons in some bins."""
-        place = np.searchsorted(self.neurons, self.setting.prepared.neurons(fit.region))
-        columns = np.array(fit.bins)
-        self.result.put(fit.held_out, place, fit.bins)
-        self.notes[place[:, None], columns] = fit.held_out.notes[:, None]
-        rows = [row for row, (region, _) in enumerate(self.populations) if region == fit.region]
-        for row, values in zip(rows, np.moveaxis(fit.resampled, 1, 0), strict=True):
-            self.resampled[:, row, :, columns] = np.moveaxis(values, 2, 0)
-
-    def dataset(self, bins: LayerBins) -> xr.Dataset:
-        """What ``results.nc`` holds of the layer."""
-        result, prepared = self.result, self.setting.prepared
-        of_split, of_halving = ("split", "neuroid", "time_bin"), ("halving", "neuroid", "time_bin")
-        variables: dict[str, Any] = {
-            "r": (of_split, result.r),
-            "prediction_halves": (of_halving, result.prediction_halves),
-            "response_halves": (of_halving, result.response_halves),
-            "resampled": (("statistic", "population", "resample", "time_bin"), self.resampled),
-            "note": (("neuroid", "time_bin"), self.notes.astype(object)),
-            "undefined": (
-                "time_bin",
-                np.array([bins.undefined.get(b, "") for b in prepared.time_bins], object),
-            ),
-        }
-        if self.setting.method.name == "ridge":
-            variables["penalty"] = (of_split, result.penalty)
-        regions, subjects = np.array(self.populations, object).T
-        return xr.Dataset(
-            variables,
-            {
-                **_coordinates(prepared, self.neurons),
-                "statistic": np.array(STATISTICS, object),
-                "population_region": ("population", regions),
-                "population_subject": ("population", subjects),
-            },
-        )
-
-
-class _Choices:
-    """What layer and latency of each region are chosen by, as it is filled in.
-
-    Attributes
-    ----------
-    validated, tested : [region, latency, split, choosing bin], as `selection.validate` gives them.
-    bins : [region, choosing bin], positions of time bins; −1 where a region has fewer.
-    """
-
-    def __init__(
-        self,
-        regions: Sequence[str],
-        latencies: Sequence[int],
-        splits: int,
-        bins: Mapping[str, list[int]],
-    ) -> None:
-        self.regions, self.latencies = list(regions), list(latencies)
-        most = max(len(each) for each in bins.values())
-        self.bins = np.full((len(regions), most), -1)
-        for row, region in enumerate(regions):
-            self.bins[row, : len(bins[region])] = bins[region]
-        shape = (len(regions), len(latencies), splits, self.bins.shape[1])
-        self.validated, self.tested = np.full(shape, np.nan), np.full(shape, np.nan)
-
-    def put(
-        self,
-        region: str,
-        pairs: Sequence[tuple[int, int]],
-        validated: NDArray[np.float64],
-        tested: NDArray[np.float64],
-    ) -> None:
-        """Fill in what `selection.validate` gives of latencies and bins, [split, pair] each."""
-        row = self.regions.index(region)
-        for column, (latency, index) in enumerate(pairs):
-            where = row, self.latencies.index(latency), slice(None), self._place(row, index)
-            self.validated[where] = validated[:, column]
-            self.tested[where] = tested[:, column]
-
-    def _place(self, row: int, time_bin: int) -> int:
-        return int(np.flatnonzero(self.bins[row] == time_bin)[0])
 
 
 def _populations(prepared: Prepared, region: str) -> dict[str, NDArray[np.intp]]:
@@ -490,45 +360,11 @@ def _populations(prepared: Prepared, region: str) -> dict[str, NDArray[np.intp]]
     return found
 
 
-def _coordinates(prepared: Prepared, neurons: Any) -> dict[str, Any]:
-    table = prepared.recording.neurons.iloc[neurons]
-    start, end = np.array(prepared.time_bins, float).T
-    return {
-        **{name: ("neuroid", table[name].to_numpy(object)) for name in table},
-        "time_bin_start": ("time_bin", start),
-        "time_bin_end": ("time_bin", end),
-    }
-
-
-def _root(prepared: Prepared, settings: Mapping[str, Any]) -> xr.Dataset:
-    """What belongs to the recording."""
-    test = np.zeros((len(prepared.splits), len(prepared.stimuli)), np.int8)
-    for index, split in enumerate(prepared.splits):
-        test[index, split.test] = 1
-    return xr.Dataset(
-        {
-            "half_correlation": (("halving", "neuroid", "time_bin"), prepared.half_correlations),
-            "test": (("split", "stimulus"), test),
-        },
-        {
-            **_coordinates(prepared, slice(None)),
-            "stimulus_id": ("stimulus", prepared.stimuli["stimulus_id"].to_numpy(object)),
-        },
-        {
-            "schema": SCHEMA,
-            "convrnns_brainscore": convrnns_brainscore.__version__,
-            "models": ", ".join([settings["models"], control.NAME]),
-            "settings": json.dumps(settings),
-            "notes": "\n".join(prepared.notes),
-        },
-    )
-
-
 def _settings(
     prepared: Prepared,
     models: Sequence[str],
     method: Method,
-    time: str,
+    time: TimeName,
     layers: Sequence[str] | None,
     cross_temporal: bool,
 ) -> dict[str, Any]:
@@ -541,10 +377,10 @@ def _settings(
         images.append(digest)
     return {
         "schema": SCHEMA,
-        "convrnns_brainscore": convrnns_brainscore.__version__,
+        "convrnns_brainscore": __version__,
         "models": ", ".join(models),
         "method": method.label,
-        "time": time,
+        "time": str(time),
         "layers": "candidates of each region" if layers is None else ", ".join(layers),
         "cross_temporal": cross_temporal,
         "latencies": ", ".join(f"{each:g}" for each in prepared.latencies),

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from convrnns_brainscore.choices import MethodName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits.correlation import mean, pearson
+from convrnns_brainscore.fits.correlation import nanmean, pearson
 from convrnns_brainscore.fits.gram import coordinates, gram_of, split_gram
-from convrnns_brainscore.fits.pls import COMPONENTS, MOST_ROWS, Blocks, kernel_pls, streamed_pls
+from convrnns_brainscore.fits.pls import COMPONENTS, kernel_pls
 from convrnns_brainscore.fits.reliability import HALVINGS
 from convrnns_brainscore.fits.ridge import ridge
 from convrnns_brainscore.fits.splits import FEWEST, Split
+from convrnns_brainscore.fits.streamed_pls import MOST_ROWS, Blocks, streamed_pls
 
 Array = NDArray[np.float64]
 Halves = Sequence[tuple[Array, Array]]
@@ -60,12 +62,11 @@ class Method:
     penalty: float | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in ("pls", "ridge"):
-            raise ConvRNNError(f"method {self.name!r}: expected pls or ridge.")
+        parse_choice("method", self.name, MethodName)
         if self.name == "pls" and self.components < 1:
-            raise ConvRNNError(f"components={self.components}: expected 1 or more.")
+            raise ConvRNNError(f"`components={self.components}`: expected 1 or more.")
         if self.penalty is not None and not (self.name == "ridge" and 0 < self.penalty < np.inf):
-            raise ConvRNNError(f"penalty={self.penalty}: a positive number, and for ridge alone.")
+            raise ConvRNNError(f"`penalty={self.penalty}`: a positive number, and for ridge alone.")
 
     @property
     def needed(self) -> int:
@@ -160,7 +161,7 @@ def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int
         raise ConvRNNError(
             f"ridge with weights shared over time has {rows} rows (stimuli × bins) of {features} "
             f"features; at most {MOST_ROWS} rows, and {decimal(IN_MEMORY)} of features, can be "
-            "fitted. Give --method pls, --time per-bin, fewer or wider bins."
+            "fitted. Give `method='pls'`, `time='per-bin'`, or fewer or wider bins."
         )
 
     def by_pls(tasks: Sequence[Task]) -> list[Predicted]:
@@ -352,7 +353,7 @@ def filled(responses: Array, split: Split) -> Array:
     missing = ~np.isfinite(responses)
     if not missing.any():
         return responses
-    return np.where(missing, np.nan_to_num(mean(responses[split.train])), responses)
+    return np.where(missing, np.nan_to_num(nanmean(responses[split.train])), responses)
 
 
 def _as_rows(responses: Array) -> Array:

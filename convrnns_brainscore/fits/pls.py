@@ -1,41 +1,31 @@
 """Partial least squares, exactly: what scikit-learn's ``PLSRegression(scale=False)`` converges to.
 
-A component is the direction w of the features, and v of the responses, with the greatest
+A component is the direction w of the features X, and v of the responses Y, with the greatest
 covariance: the first pair of singular vectors of X'Y. Its scores t = Xw are taken out of X and Y
-before the next (SIMPLS aside, the textbook's PLS2; Dayal & MacGregor 1997, J. Chemometrics 11:73).
-scikit-learn finds w by iterating until it changes by less than ``tol`` (1e-6), up to 500 times,
-which stops as much as .14 std early on noisy data; with ``tol=1e-14, max_iter=20000`` it gives
-what is here.
+(deflation) before the next component: the textbook's PLS2 (Dayal & MacGregor 1997, J. Chemometrics
+11:73; Wold et al. 2001). scikit-learn finds w by iterating until it changes by less than ``tol``
+(1e-6), up to 500 times, which stops as much as .14 std early on noisy data; with ``tol=1e-14,
+max_iter=20000`` it gives the results of this module.
 
 Two forms, for two shapes:
 
-* `kernel_pls`, with fewer stimuli than features: all from stimuli × stimuli inner products;
-* `streamed_pls`, where the rows are stimuli × time bins and their inner products would not fit in
-  memory: X'Y once, and then one pass over the features a component, for all splits together.
+* `kernel_pls`, here, with fewer stimuli than features: all from stimuli × stimuli inner products;
+* `streamed_pls.streamed_pls`, where the rows are stimuli × time bins and their inner products would
+  not fit in memory.
 
 With features of a lower rank than there are components, the components end at the rank
-(scikit-learn goes on with rounding noise).
+(scikit-learn continues with rounding noise).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
-from joblib import cpu_count  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, svds
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from scipy.sparse.linalg import ArpackError, eigsh
 
-from convrnns_brainscore.fits.correlation import mean
 from convrnns_brainscore.fits.gram import coordinates
 
 COMPONENTS = 25
@@ -48,47 +38,7 @@ EXHAUSTED = 1e-20
 """Scores of less than this share of the largest component's variance are rounding: the features'
 rank is reached."""
 
-EXHAUSTED_SINGLE = 1e-6
-"""The same for covariances, where features are multiplied in single precision."""
-
-MOST_ROWS = 5000
-"""Up to so many rows, inner products between rows are formed (200 MB)."""
-
-MOST_RESPONSES = 3000
-"""Up to so many responses, inner products between responses are formed (72 MB)."""
-
-BLOCK = 1000
-"""Rows at a time, of features in memory."""
-
 Array = NDArray[np.float64]
-Block = tuple[slice, Callable[[], NDArray[np.float32]]]
-"""Some rows: where they stand among all rows, and what reads their features [row, feature]."""
-
-Blocks = Callable[[], Iterator[Block]]
-"""All rows in their order, some at a time."""
-
-
-def bin_after_bin(features: Any, positions: Sequence[int], at_a_time: int = 128) -> Iterator[Block]:
-    """Rows that are the stimuli of one bin after another, some at a time.
-
-    Parameters
-    ----------
-    features : [stimulus, feature, bin], an array in memory or on disk.
-    positions : bins, in the order of the rows.
-    """
-    stimuli = features.shape[0]
-    for index, position in enumerate(positions):
-        for first in range(0, stimuli, at_a_time):
-            rows = slice(first, min(first + at_a_time, stimuli))
-            start = index * stimuli
-            yield (
-                slice(start + rows.start, start + rows.stop),
-                partial(_read, features, rows, position),
-            )
-
-
-def _read(features: Any, rows: slice, position: int) -> NDArray[np.float32]:
-    return np.asarray(features[rows, :, position], np.float32)
 
 
 @dataclass(frozen=True)
@@ -129,7 +79,8 @@ def kernel_pls(gram: Array, responses: ArrayLike, components: int = COMPONENTS) 
     responses = np.asarray(responses, np.float64)
     mean = responses.mean(axis=0)
     centred = responses - mean
-    # X'Y = X'D with D the responses; w = X'Dv, and all that w is needed for is Kw = KDv.
+    # With K = XX' and D = Y: X'Y = X'D, w = X'Dv, and all that w is needed for is Xw = KDv
+    # (kernel PLS: Rosipal & Trejo 2001, JMLR 2:97).
     dual_cross = centred
     if centred.shape[1] > len(centred):  # the same scores from as few columns as there are rows
         dual_cross = coordinates(centred @ centred.T)
@@ -141,8 +92,10 @@ def kernel_pls(gram: Array, responses: ArrayLike, components: int = COMPONENTS) 
     dual = np.empty_like(scores)
     largest, found = 0.0, 0
     for found in range(components):
+        # The direction of greatest covariance: v is the first eigenvector of (X'Y)'X'Y.
         v = first_eigenvector(covariance)
         direction = gram_cross @ v
+        # Orthogonalisation: scores of the deflated X are those of X less the earlier scores.
         earlier = scores[:, :found].T @ direction
         t = direction - scores[:, :found] @ earlier
         length = float(np.linalg.norm(t))
@@ -152,7 +105,9 @@ def kernel_pls(gram: Array, responses: ArrayLike, components: int = COMPONENTS) 
         t /= length
         t -= scores[:, :found] @ (scores[:, :found].T @ t)  # twice is enough
         scores[:, found] = t
+        # The same for a with t = Ka, from which other stimuli are predicted.
         dual[:, found] = (dual_cross @ v - dual[:, :found] @ earlier) / length
+        # Deflation of the responses, D ← (I − tt')D, and with it of KD and of D'KD.
         loading = t @ dual_cross
         gram_t = gram @ t
         moved = t @ gram_cross
@@ -177,307 +132,3 @@ def first_eigenvector(symmetric: Array) -> Array:
             pass
     _, vectors = eigh(symmetric, subset_by_index=[size - 1, size - 1], check_finite=False)
     return np.asarray(vectors[:, 0])
-
-
-@dataclass(frozen=True)
-class StreamedPLS:
-    """Fitted PLS in terms of features.
-
-    Attributes
-    ----------
-    weights : [feature, component]; the scores of stimuli are (features − feature_mean) @ weights.
-    loadings : [component, neuron]; responses are scores @ loadings + mean.
-    feature_mean, mean : of the training rows, [feature] and [neuron].
-    scores : [row, component] of all rows that were streamed.
-    """
-
-    weights: Array
-    loadings: Array
-    feature_mean: Array
-    mean: Array
-    scores: Array
-
-    def predict(self, features: ArrayLike) -> Array:
-        """Responses [row, neuron] from features [row, feature]."""
-        centred = np.asarray(features, np.float64) - self.feature_mean
-        return centred @ self.weights @ self.loadings + self.mean
-
-    def predict_rows(self, rows: NDArray[np.intp]) -> Array:
-        """Responses to rows among those that were streamed."""
-        return self.scores[rows] @ self.loadings + self.mean
-
-
-def streamed_pls(
-    blocks: Blocks,
-    targets: Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.intp]]],
-    components: int = COMPONENTS,
-) -> list[StreamedPLS]:
-    """PLS on features that are read some rows at a time.
-
-    The features are read 2 + ``components`` times, whatever the number of fits. Memory holds
-    features × neurons for each fit.
-
-    Parameters
-    ----------
-    blocks : the features, the same each time it is called.
-    targets : for each fit the responses [row, neuron] and the training rows.
-    components : how many, at most.
-
-    Returns
-    -------
-    The fits.
-    """
-    rows = len(targets[0][0])
-    member = np.zeros((rows, len(targets)), np.float32)
-    for index, (_, chosen) in enumerate(targets):
-        member[chosen, index] = 1
-    counts = member.sum(axis=0, dtype=np.float64)
-    sums, total = np.zeros(()), np.zeros(())
-    for where, block in _ahead(blocks()):
-        total = total + block.sum(axis=0, dtype=np.float64)
-        sums = sums + (member[where].T @ block).astype(np.float64)
-    centre = (total / rows).astype(np.float32)
-    fits = [
-        _Streamed(responses, chosen, sums[index] / len(chosen) - centre, components)
-        for index, (responses, chosen) in enumerate(targets)
-    ]
-
-    for where, block in _in_greater_blocks(_ahead(blocks())):
-        block -= centre
-        of_all: dict[int, Any] = {}  # for fits to the same responses
-        for index, (fit, (responses, _)) in enumerate(zip(fits, targets, strict=True)):
-            key = id(responses)
-            if key not in of_all:
-                of_all[key] = block.T @ fit.centred(responses[where])
-            left_out = member[where, index] == 0
-            rest = block[left_out].T @ fit.centred(responses[where][left_out])
-            fit.cross += of_all[key] - rest
-    for fit in fits:
-        fit.begin()
-    for _ in range(components):
-        directions = np.stack([fit.direction() for fit in fits], axis=1).astype(np.float32)
-        scores, products = _scores_and_products(blocks(), centre, directions, member)
-        for index, fit in enumerate(fits):
-            fit.take(scores[:, index].astype(np.float64), products[index], counts[index])
-    return [fit.fitted(centre) for fit in fits]
-
-
-def _scores_and_products(
-    blocks: Iterator[Block],
-    centre: NDArray[np.float32],
-    directions: NDArray[np.float32],
-    member: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], Array]:
-    """Xr of all rows, [row, fit], and (Xr)'X over each fit's training rows, [fit, feature].
-
-    A core does all with a block while it is in the core's cache; sums are in the blocks' order, so
-    that they are the same each time.
-    """
-    scores = np.empty(member.shape, np.float32)
-    products = np.zeros(directions.T.shape)
-
-    def work(block: Block) -> NDArray[np.float32]:
-        where, values = block[0], block[1]() - centre
-        scores[where] = values @ directions
-        return np.asarray((scores[where] * member[where]).T @ values)
-
-    under_way: deque[Future[NDArray[np.float32]]] = deque()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
-        for block in blocks:
-            under_way.append(pool.submit(work, block))
-            if len(under_way) > cpu_count():
-                products += under_way.popleft().result()
-        for last in under_way:
-            products += last.result()
-    return scores, products
-
-
-Read = tuple[slice, NDArray[np.float32]]
-
-
-def _ahead(blocks: Iterator[Block]) -> Iterator[Read]:
-    """The next block is read while this one is worked on."""
-    with ThreadPoolExecutor(1) as pool:
-        coming: deque[tuple[slice, Future[NDArray[np.float32]]]] = deque()
-        for where, read in blocks:
-            coming.append((where, pool.submit(read)))
-            if len(coming) > 1:
-                ready, values = coming.popleft()
-                yield ready, values.result()
-        for ready, values in coming:
-            yield ready, values.result()
-
-
-def _in_greater_blocks(blocks: Iterator[Read]) -> Iterator[Read]:
-    """Consecutive blocks put together to `BLOCK` rows, for what costs as much for few rows."""
-    held: list[NDArray[np.float32]] = []
-    start = 0
-    for where, block in blocks:
-        if not held:
-            start = where.start
-        held.append(block)
-        if where.stop - start >= BLOCK:
-            yield slice(start, where.stop), np.concatenate(held)
-            held = []
-    if held:
-        together = np.concatenate(held)
-        yield slice(start, start + len(together)), together
-
-
-class _Streamed:
-    """One fit of `streamed_pls` under way. Its features are centred on all rows' mean;
-    ``offset`` is where the training rows' mean lies from there."""
-
-    def __init__(
-        self,
-        responses: NDArray[np.floating[Any]],
-        chosen: NDArray[np.intp],
-        offset: Array,
-        most: int,
-    ) -> None:
-        self.mean = responses[chosen].mean(axis=0, dtype=np.float64)
-        self.overall = np.nan_to_num(mean(np.asarray(responses, np.float64)))
-        self.chosen, self.offset = chosen, offset
-        self.cross = np.zeros((len(offset), responses.shape[1]))
-        self.weights, self.projections = (np.zeros((len(offset), most)) for _ in range(2))
-        self.loadings = np.zeros((most, responses.shape[1]))
-        self.scores = np.zeros((len(responses), most))
-        self.found, self.largest, self.ended = 0, 0.0, False
-
-    def centred(self, responses: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Less their mean over all rows, which is the same for all fits to the same responses.
-        What is missing is in no training row."""
-        return np.nan_to_num(responses - self.overall).astype(np.float32)
-
-    def begin(self) -> None:
-        """X'Y is whole, but for the means over the training rows."""
-        shift = self.overall - self.mean
-        self.cross += np.outer(len(self.chosen) * self.offset, shift)
-        few = self.cross.shape[1] <= MOST_RESPONSES
-        self.covariance = self.cross.T @ self.cross if few else None
-        self.lengths = np.zeros(len(self.loadings))
-
-    def remaining(self, v: Array) -> Array:
-        """X'Y times v, without the components found so far."""
-        k = self.found
-        return self.cross @ v - self.projections[:, :k] @ (
-            self.lengths[:k] * (self.loadings[:k] @ v)
-        )
-
-    def direction(self) -> Array:
-        """r, of which the next scores are t = Xr; zeros where there are none left."""
-        if self.ended:
-            return np.zeros(len(self.offset))
-        if self.covariance is None:
-            v = self._first_singular_vector()
-        else:
-            v = first_eigenvector(self.covariance)
-        w = self.remaining(v)
-        covariance = float(np.linalg.norm(w))
-        self.largest = max(self.largest, covariance)
-        if not covariance > EXHAUSTED_SINGLE * self.largest:
-            self.ended = True
-            return np.zeros(len(self.offset))
-        w /= covariance
-        k = self.found
-        self._next: Array = w - self.weights[:, :k] @ (self.projections[:, :k].T @ w)
-        return self._next
-
-    def take(self, scores: Array, products: Array, count: float) -> None:
-        """Xr of all rows, and X'Xr over the training rows."""
-        if self.ended:
-            return
-        shift = float(self.offset @ self._next)
-        t = scores - shift
-        p = products - shift * count * self.offset
-        length = float(t[self.chosen] @ t[self.chosen])
-        p /= length
-        k = self.found
-        loading = self._next @ self.cross / length  # r is orthogonal to the earlier p
-        if self.covariance is not None:
-            earlier = self.lengths[:k] * (p @ self.projections[:, :k])
-            moved = length * (p @ self.cross - earlier @ self.loadings[:k])
-            both = np.outer(moved, loading)
-            self.covariance -= both + both.T - length**2 * (p @ p) * np.outer(loading, loading)
-        self.weights[:, k], self.projections[:, k], self.scores[:, k] = self._next, p, t
-        self.loadings[k], self.lengths[k] = loading, length
-        self.found = k + 1
-
-    def _first_singular_vector(self) -> Array:
-        k = self.found
-
-        def transposed(u: Array) -> Array:
-            u = u.ravel()
-            parts = self.lengths[:k] * (self.projections[:, :k].T @ u)
-            return u @ self.cross - parts @ self.loadings[:k]
-
-        operator = LinearOperator(
-            self.cross.shape, matvec=lambda v: self.remaining(v.ravel()), rmatvec=transposed
-        )
-        return np.asarray(svds(operator, k=1, v0=np.ones(min(self.cross.shape)))[2][0])
-
-    def fitted(self, centre: NDArray[np.float32]) -> StreamedPLS:
-        k = self.found
-        return StreamedPLS(
-            self.weights[:, :k],
-            self.loadings[:k],
-            centre + self.offset,
-            self.mean,
-            self.scores[:, :k],
-        )
-
-
-class ExactPLS(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """PLS as a scikit-learn estimator: ``PLSRegression(n_components, scale=False)``, converged.
-
-    Parameters
-    ----------
-    n_components : how many, at most; where the features' rank is lower, the components end there.
-
-    Attributes
-    ----------
-    n_components_ : how many there are.
-    """
-
-    def __init__(self, n_components: int = COMPONENTS) -> None:
-        self.n_components = n_components
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> ExactPLS:  # noqa: N803
-        """Fit to features [row, feature] and responses [row, neuron] or [row]."""
-        features, responses = check_X_y(
-            X, y, multi_output=True, dtype=[np.float64, np.float32], y_numeric=True
-        )
-        self.n_features_in_ = features.shape[1]
-        self._flat = responses.ndim == 1
-        responses = responses.reshape(len(responses), -1)
-        fit = fit_pls(features, responses, self.n_components)
-        self._fit = fit
-        self.n_components_ = fit.weights.shape[1]
-        return self
-
-    def predict(self, X: ArrayLike) -> Array:  # noqa: N803
-        """Responses [row, neuron] or [row]."""
-        check_is_fitted(self)
-        predicted = self._fit.predict(check_array(X, dtype=[np.float64, np.float32]))
-        return predicted[:, 0] if self._flat else predicted
-
-
-def _rows(features: Array, rows: slice) -> NDArray[np.float32]:
-    return features[rows].astype(np.float32)
-
-
-def fit_pls(features: Array, responses: Array, components: int = COMPONENTS) -> StreamedPLS:
-    """PLS of arrays in memory, by whichever of the two forms is the smaller."""
-    rows = len(features)
-    if rows > features.shape[1] or rows > MOST_ROWS:
-
-        def blocks() -> Iterator[Block]:
-            for start in range(0, rows, BLOCK):
-                where = slice(start, start + BLOCK)
-                yield where, partial(_rows, features, where)
-
-        return streamed_pls(blocks, [(responses, np.arange(rows))], components)[0]
-    mean = features.mean(axis=0, dtype=np.float64)
-    centred = features - mean
-    fit = kernel_pls(centred @ centred.T, responses, components)
-    return StreamedPLS(centred.T @ fit.dual, fit.loadings, mean, fit.mean, np.empty((0, 0)))

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits.correlation import median
+from convrnns_brainscore.fits.correlation import nanmedian
 from convrnns_brainscore.fits.heldout import Halves
 from convrnns_brainscore.fits.reliability import (
     Trials,
@@ -23,12 +23,9 @@ from convrnns_brainscore.fits.reliability import (
 )
 from convrnns_brainscore.fits.selection import LATENCIES, bins_to_choose_by, inner_splits
 from convrnns_brainscore.fits.splits import Split, make_splits, rarely_tested
-from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, Presentation
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
-
-IMAGE_MS = 100
-"""How long images are taken to have been on where neither the user nor the recording says it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class Prepared:
         if not np.isfinite(known).any():  # no repetitions: the bins in the middle of the response
             heard = np.isfinite(self.recording.values[:, neurons]).any(axis=0)
             known = np.where(heard, _after_onset(self.time_bins), np.nan)
-        return bins_to_choose_by(median(known, axis=0))
+        return bins_to_choose_by(nanmedian(known, axis=0))
 
 
 def prepare(
@@ -150,18 +147,20 @@ def prepare(
     files = match_stimuli(recording.stimuli, stimuli, notes)
     table = recording.stimuli
     if image_ms is None:
-        image_ms = IMAGE_MS
+        image_ms = ASSUMED_IMAGE_MS
         if "image_on_ms" in table and table["image_on_ms"].nunique() == 1:
             image_ms = float(table["image_on_ms"].iloc[0])
         else:
-            notes.append(f"images are taken to have been on for {IMAGE_MS} ms (--image-ms)")
+            notes.append(
+                f"images are taken to have been on for {ASSUMED_IMAGE_MS} ms (`image_ms=…`)"
+            )
     latest = max(end for _, end in recording.time_bins) - min(0, *latencies, 0)
     shown = presentation_until(latest, image_ms, off)
 
     if stratify is None and "object_name" in table and group is None:
         stratify = "object_name"
-    strata = None if stratify in (None, "none") else _column(table, str(stratify), "--stratify")
-    groups = None if group is None else _column(table, group, "--group")
+    strata = None if stratify in (None, "none") else _column(table, "stratify", str(stratify))
+    groups = None if group is None else _column(table, "group", group)
     made, how = make_splits(len(table), splits, strata, groups, needed=needed)
     notes.append(how + (f", strata: {stratify}" if strata else ""))
     if strata:
@@ -232,7 +231,7 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
         raise ConvRNNError(
             f"{len(missing)} of {len(wanted)} stimuli of the recording have no image: "
             f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}. An id is "
-            "a file's name, with or without its suffix, or as --stimuli TABLE.csv says."
+            "a file's name, with or without its suffix, or as a table (`stimuli='table.csv'`) says."
         )
     if len(spare):
         notes.append(f"{len(spare)} images were not among the stimuli, and are not used")
@@ -242,11 +241,11 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     return matched[["stimulus_id", "filename", "degrees"]]
 
 
-def _column(table: pd.DataFrame, name: str, option: str) -> list[str]:
+def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
     if name not in table:
         raise ConvRNNError(
-            f"{option} {name}: the recording's presentations have no such coordinate that is the "
-            f"same each time a stimulus is shown; they have {', '.join(table.columns)}."
+            f"`{parameter}={name!r}`: the recording's presentations have no such coordinate that "
+            f"is the same each time a stimulus is shown; they have {', '.join(table.columns)}."
         )
     return [str(value) for value in table[name]]
 

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convrnns_brainscore.fits.correlation import mean, median, pearson, spearman_brown
+from convrnns_brainscore.fits.correlation import nanmean, nanmedian, pearson, spearman_brown
 
 HALVINGS = 10
+MIN_CEILING = 0.1
+"""Ceilings below this are too close to zero to divide by: what is divided has no value."""
+
 SEED = 0
 
 Responses = NDArray[np.float64]
@@ -132,9 +135,9 @@ def reliability(halves: NDArray[np.float64]) -> NDArray[np.float64]:
     ----------
     halves : [halving, neuron, bin] of `half_correlations`.
     """
-    return spearman_brown(mean(halves))
+    return spearman_brown(nanmean(halves))
 
 
 def ceiling(halves: NDArray[np.float64]) -> NDArray[np.float64]:
     """The ceiling of each bin in Brain-Score's order: median over neurons, mean over halvings."""
-    return mean(median(spearman_brown(halves), axis=1))
+    return nanmean(nanmedian(spearman_brown(halves), axis=1))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -23,180 +22,32 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from rsatoolbox.rdm import RDMs, compare
 from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits.correlation import mean, pearson, spearman_brown
-from convrnns_brainscore.fits.reliability import Trials
-from convrnns_brainscore.fits.resampling import draw_neurons
+from convrnns_brainscore.fits.correlation import nanmean
+from convrnns_brainscore.fits.reference import (
+    EDGES,
+    FEWEST_STIMULI,
+    RESAMPLES,
+    SEED,
+    Reference,
+    dissimilarities_of,
+)
 from convrnns_brainscore.fits.scratch import FeatureStore, grouped, layer_bins, room
 from convrnns_brainscore.fits.statistics import holm
-from convrnns_brainscore.geometry import METHOD, dissimilarities
+from convrnns_brainscore.geometry import METHOD
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.recordings import Recording, time_bins_of
 from convrnns_brainscore.timing import TimeBin
 
-RESAMPLES = 100
 PERMUTATIONS = 1000
-SEED = 0
-FEWEST_STIMULI = 8
-"""Of fewer, resampled and permuted stimuli give too few other values."""
-
-FEWEST_NEURONS = 3
-"""1 − r between patterns of two neurons is 0 or 2."""
-
-EDGES = ("time_bin_start", "time_bin_end")
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Dissimilarities over time with which layers are compared.
-
-    Attributes
-    ----------
-    stimuli : ``stimulus_id`` in the order of the pairs.
-    time_bins : start and end in ms.
-    regions : names of what is compared.
-    dissimilarities : draw → [region, bin, pair]; draw −1: of all neurons; else of those of a
-        resample. NaN where undefined.
-    reliability : [region, bin]; Spearman's r of the dissimilarities of either half of the
-        repetitions, Spearman–Brown corrected. NaN where there are none.
-    notes : what cannot be said, and why.
-    """
-
-    stimuli: pd.DataFrame
-    time_bins: list[TimeBin]
-    regions: list[str]
-    dissimilarities: Callable[[int], Array]
-    reliability: Array
-    notes: tuple[str, ...] = ()
-
-
-def reference_of(recording: Recording) -> Reference:
-    """Of a recording's responses averaged over repetitions.
-
-    Raises
-    ------
-    ConvRNNError : too few neurons in all regions.
-    """
-    trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
-    responses = trials.average()
-    neurons, draws, notes = {}, {}, []
-    for region in recording.regions:
-        here = np.flatnonzero(recording.neurons["region"] == region)
-        whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
-        if len(whole) < len(here):
-            notes.append(f"{len(here) - len(whole)} neurons of {region} miss stimuli: left out")
-        if len(whole) < FEWEST_NEURONS:
-            notes.append(f"{region} has {len(whole)} neurons: too few for a geometry")
-            continue
-        neurons[region] = whole
-        # The second half of these are drawn.
-        subjects = recording.neurons["subject"].to_numpy()[whole]
-        draws[region] = draw_neurons(subjects, 2 * RESAMPLES)[RESAMPLES:]
-    if not neurons:
-        raise ConvRNNError("; ".join(notes) + f". {FEWEST_NEURONS} are needed.")
-    if len(recording.stimuli) < FEWEST_STIMULI:
-        notes.append(
-            f"{len(recording.stimuli)} stimuli are too few for errors and tests: "
-            f"{FEWEST_STIMULI} are needed"
-        )
-    bins = range(len(recording.time_bins))
-
-    def of(values: Array, draw: int = -1) -> Array:
-        movies = []
-        for region, chosen in neurons.items():
-            if draw >= 0:
-                drawn = draws[region][draw]
-                chosen = chosen[drawn[drawn >= 0]]
-            movies.append([_of_patterns(values[:, chosen, index]) for index in bins])
-        return np.array(movies)
-
-    reliability = np.full((len(neurons), len(bins)), np.nan)
-    if trials.repeated:
-        halves = [
-            [
-                [pearson(_ranks(a), _ranks(b)) for a, b in zip(*each, strict=True)]
-                for each in zip(*map(of, both), strict=True)
-            ]
-            for both in trials.halves()
-        ]
-        reliability = spearman_brown(mean(np.array(halves)))
-    return Reference(
-        recording.stimuli,
-        recording.time_bins,
-        list(neurons),
-        lambda draw: of(responses, draw),
-        reliability,
-        tuple(notes),
-    )
-
-
-def open_reference(path: Path) -> Reference | None:
-    """Of a netCDF file that holds dissimilarities themselves; None where it holds none.
-
-    Its variable has the dims time_bin × pair, with the pairs of stimuli row by row of the upper
-    triangle, or subject × time_bin × pair; ``stimulus_id`` names the stimuli in their order,
-    ``time_bin_start`` and ``time_bin_end`` the bins in ms.
-
-    Raises
-    ------
-    ConvRNNError : a name or a number of pairs is missing.
-    """
-    if path.suffix != ".nc" or not path.is_file():
-        return None
-    try:
-        with xr.open_dataset(path) as opened:
-            held = opened.load()
-    except Exception:
-        return None
-    found = [name for name, data in held.data_vars.items() if "pair" in data.dims]
-    if not found:
-        return None
-    missing = [name for name in ("stimulus_id", *EDGES) if name not in held.variables]
-    if missing:
-        raise ConvRNNError(f"{path} has dissimilarities and no {missing[0]}.")
-    movie = held[found[0]]
-    if "time_bin" not in movie.dims:
-        raise ConvRNNError(f"{path}: its dissimilarities have no dim time_bin, but {movie.dims}.")
-    if "subject" not in movie.dims:
-        movie = movie.expand_dims("subject")
-    values = movie.transpose("subject", "time_bin", "pair").values.astype(np.float64)
-    ids = [str(each) for each in held["stimulus_id"].values]
-    pairs = len(ids) * (len(ids) - 1) // 2
-    if values.shape[2] != pairs:
-        raise ConvRNNError(
-            f"{path} has {values.shape[2]} pairs; its {len(ids)} stimuli have {pairs}."
-        )
-    bins = time_bins_of(
-        movie.assign_coords({name: ("time_bin", held[name].values) for name in EDGES})
-    )
-    if not np.isfinite(values).all(axis=(0, 2)).any():
-        raise ConvRNNError(f"{path} has a missing dissimilarity (NaN) in every time bin.")
-    rng = np.random.default_rng(SEED)
-    subjects = rng.integers(0, len(values), (RESAMPLES, len(values)))
-
-    def of(draw: int) -> Array:
-        # Fewer than three subjects are taken as they are.
-        chosen = values if draw < 0 or len(values) < 3 else values[subjects[draw]]
-        return chosen.mean(axis=0)[None]
-
-    return Reference(
-        pd.DataFrame({"stimulus_id": ids}),
-        bins,
-        [str(held.attrs.get("region", "given"))],
-        of,
-        np.full((1, len(bins)), np.nan),
-        ("no repetitions: the reliability of the given dissimilarities is not known",),
-    )
 
 
 def compare_networks(
@@ -279,7 +130,7 @@ def movie_of(
         store = FeatureStore(network, group, presentation, stimuli, folder, progress)
         for layer, its in group.items():
             patterns = [
-                _of_patterns(np.concatenate(list(store.columns(layer, position)), axis=1))
+                dissimilarities_of(np.concatenate(list(store.columns(layer, position)), axis=1))
                 for position in range(len(its.averages))
             ]
             for index, each in enumerate(time_bins):
@@ -348,7 +199,7 @@ def compare_movies(
     p = np.full(estimate.shape, np.nan)
     if stimuli >= FEWEST_STIMULI:
         rng = np.random.default_rng(SEED)
-        with Progress(disable=not progress, transient=True, console=Console(stderr=True)) as bar:
+        with progress_bar(shown=progress, transient=True) as bar:
             for draw in bar.track(range(RESAMPLES), description="resampling"):
                 chosen = rng.integers(0, stimuli, stimuli)
                 resamples[draw] = similarity(models, reference.dissimilarities(draw), chosen)
@@ -393,7 +244,7 @@ def _differences(
         for model, movie in movies.items():
             layers = movie["layer"].values.tolist()
             values = found["similarity"].sel(model=model, region=region, layer=layers).values
-            of_layers = mean(values, axis=1)
+            of_layers = nanmean(values, axis=1)
             if not np.isfinite(of_layers).any():
                 continue
             at = int(np.nanargmax(of_layers))
@@ -416,7 +267,7 @@ def _differences(
                 untested = "no bin in which both are defined"
             elif stimuli < FEWEST_STIMULI:
                 untested = f"{stimuli} stimuli are too few: {FEWEST_STIMULI} are needed"
-            overall = float(mean(d))
+            overall = float(nanmean(d))
             error = float(drawn.mean(axis=1).std(ddof=1)) if not untested else np.nan
             p = np.full(bins, np.nan)
             if not untested:
@@ -492,20 +343,9 @@ def _same_time_products(
     return result
 
 
-def _ranks(values: Array) -> Array:
-    return np.asarray(rankdata(values, axis=-1), np.float64)
-
-
 def _standardised_ranks(values: Array) -> NDArray[np.float32]:
     """So that Spearman's r of two rows is their product."""
-    ranks = _ranks(values)
+    ranks = rankdata(values, axis=-1).astype(np.float64)
     ranks -= ranks.mean(axis=-1, keepdims=True)
     length = np.sqrt((ranks**2).sum(axis=-1, keepdims=True))
     return (ranks / np.where(length > 0, length, 1)).astype(np.float32)
-
-
-def _of_patterns(patterns: NDArray[np.floating[Any]]) -> Array:
-    """[pair]; NaN where patterns do not differ, or hold what was not observed."""
-    if not np.isfinite(patterns).all():
-        return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)
-    return dissimilarities(patterns)

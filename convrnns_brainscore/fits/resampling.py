@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.splits import FEWEST, Split
 
 RESAMPLES = 500
@@ -90,7 +90,7 @@ def standard_error(resamples: Array) -> Array:
 
 def _variance(values: Array) -> Array:
     known = np.isfinite(values).sum(axis=0)
-    centred = values - mean(values)
+    centred = values - nanmean(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.nansum(centred**2, axis=0) / (known - 1)
     return np.where(2 * known >= len(values), variance, np.nan)

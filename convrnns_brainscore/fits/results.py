@@ -1,46 +1,28 @@
-"""Results of fits: one netCDF file, and what follows from it.
+"""Results of fits, and what follows from them: predictivity, the best layers, the chosen ones.
 
-``results.nc`` holds at its root what belongs to the recording (reliability, splits), and for each
-model and layer a group ``<model>/<layer>`` with r (split, neuroid, time_bin)::
-
-    xarray.open_dataset("results.nc")
-    xarray.open_dataset("results.nc", group="rgc_intermediate/conv10")
+`results_file` reads and writes them.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.fits.correlation import mean, median, spearman_brown
+from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
-from convrnns_brainscore.fits.reliability import ceiling
+from convrnns_brainscore.fits.reliability import MIN_CEILING, ceiling
 from convrnns_brainscore.fits.resampling import standard_error
 from convrnns_brainscore.fits.selection import Choice, choose
 from convrnns_brainscore.recordings import ALL
 
-RESULTS = "results.nc"
-"""The file's name."""
-
-SCHEMA = 2
-"""Version of what ``results.nc`` holds."""
-
 MEDIAN, MEAN = STATISTICS = ("median", "mean")
 """Over neurons."""
-
-MIN_CEILING = 0.1
-"""Where the ceiling is lower, nothing is divided by it."""
 
 MIN_RELIABILITY = 0.3
 """Neurons that agree less with themselves are left out of per-neuron normalised values."""
@@ -48,131 +30,6 @@ MIN_RELIABILITY = 0.3
 NO_RESPONSES = "no responses"
 
 Array = NDArray[np.float64]
-
-
-class StoredFits(Mapping[tuple[str, str], xr.Dataset]):
-    """Fits in netCDF files, whose arrays are read when they are used, and not kept.
-
-    Parameters
-    ----------
-    places : model and layer → the file, and the group in it.
-    """
-
-    def __init__(self, places: Mapping[tuple[str, str], tuple[Path, str | None]]) -> None:
-        self._places = dict(places)
-        self._opened: dict[tuple[str, str], xr.Dataset] = {}
-
-    def __getitem__(self, key: tuple[str, str]) -> xr.Dataset:
-        if key not in self._opened:
-            path, group = self._places[key]
-            self._opened[key] = xr.open_dataset(path, group=group, cache=False)
-        return self._opened[key]
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-
-@dataclass(frozen=True)
-class Results:
-    """What ``results.nc`` holds.
-
-    Attributes
-    ----------
-    root : the recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
-        stimulus), neurons, bins, and in the attributes all that made the fits.
-    fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
-        ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (statistic × population ×
-        resample × time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why
-        a bin has no score, ``note`` (neuroid × time_bin). Its neurons are those of its populations'
-        regions, in the recording's order.
-    """
-
-    root: xr.Dataset
-    fits: Mapping[tuple[str, str], xr.Dataset]
-    _summaries: dict[tuple[str, ...], Predictivity] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    @property
-    def models(self) -> list[str]:
-        """In the order in which they were fitted."""
-        return list(dict.fromkeys(model for model, _ in self.fits))
-
-    @property
-    def regions(self) -> list[str]:
-        """The regions that neurons come from."""
-        return list(dict.fromkeys(self.root["region"].values.tolist()))
-
-    def subjects(self, region: str) -> list[str]:
-        """`ALL` of a region's subjects together, and each of several."""
-        here = self.root["region"].values == region
-        names = list(dict.fromkeys(self.root["subject"].values[here].tolist()))
-        return [ALL, *(names if len(names) > 1 else [])]
-
-    def neurons(self, region: str, subject: str = ALL) -> NDArray[np.bool_]:
-        """Which neurons of the recording are a region's, or a subject's there."""
-        here = self.root["region"].values == region
-        return here if subject == ALL else here & (self.root["subject"].values == subject)
-
-    def neurons_of(self, fit: xr.Dataset, region: str, subject: str = ALL) -> NDArray[np.bool_]:
-        """The same of a fit's neurons."""
-        fitted = np.isin(self.root["region"].values, regions_of(fit))
-        return self.neurons(region, subject)[fitted]
-
-
-def regions_of(fit: xr.Dataset) -> list[str]:
-    """The regions that a fit is of."""
-    return list(dict.fromkeys(fit["population_region"].values.tolist()))
-
-
-def save_dataset(data: xr.Dataset, path: Path, group: str | None = None, mode: str = "w") -> None:
-    """Write one group of a netCDF file, in an order that does not depend on the run."""
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-    data = data[sorted(data.variables)]
-    for name in data.variables:
-        data[name].encoding = {} if data[name].dtype.kind in "OU" else {"_FillValue": None}
-        if name in data.data_vars and data.coords:
-            data[name].encoding["coordinates"] = " ".join(sorted(map(str, data.coords)))
-    data.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
-
-
-def write_results(results: Results, path: Path) -> None:
-    """Write ``results.nc``, which appears when it is whole."""
-    with written_whole(path) as partial:
-        save_dataset(results.root, partial)
-        for (model, layer), fit in results.fits.items():
-            save_dataset(fit, partial, f"{model}/{layer}", "a")
-
-
-def read_results(path: Path) -> Results:
-    """What `write_results` wrote; fits are read when they are used.
-
-    Raises
-    ------
-    ConvRNNError : ``path`` is no such file, or of another schema.
-    """
-    try:
-        with netCDF4.Dataset(path) as opened:
-            places = {
-                (model, layer): (path, f"{model}/{layer}")
-                for model in opened.getncattr("models").split(", ")
-                for layer in opened[model].groups
-            }
-        with xr.open_dataset(path) as opened:
-            root = opened.load()
-    except Exception as error:
-        raise ConvRNNError(
-            f"{path} holds no results of convrnns fit ({error}). Remove it, or give another --out."
-        ) from error
-    if root.attrs.get("schema") != SCHEMA:
-        raise ConvRNNError(
-            f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}. Remove "
-            "it, or give another --out."
-        )
-    return Results(root, StoredFits(places))
 
 
 @dataclass(frozen=True)
@@ -203,32 +60,84 @@ class Predictivity:
     undefined: list[str]
 
 
-def predictivity(
-    results: Results, model: str, layer: str, region: str, subject: str = ALL
-) -> Predictivity:
-    """Summarise the fit of a layer over a region's neurons, of all subjects or of one."""
-    key = (model, layer, region, subject)
-    if key not in results._summaries:  # of all populations, for which the fit is read but once
-        fit = results.fits[model, layer].compute()
-        for each in regions_of(fit):
-            for whose in results.subjects(each):
-                found = _predictivity(results, fit, each, whose)
-                results._summaries[model, layer, each, whose] = found
-    return results._summaries[key]
+@dataclass(frozen=True)
+class Results:
+    """What ``results.nc`` holds.
+
+    Attributes
+    ----------
+    root : the recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
+        stimulus), neurons, bins, and in the attributes all that made the fits.
+    fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
+        ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (statistic × population ×
+        resample × time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why
+        a bin has no score, ``note`` (neuroid × time_bin). Its neurons are those of its populations'
+        regions, in the recording's order.
+    """
+
+    root: xr.Dataset
+    fits: Mapping[tuple[str, str], xr.Dataset]
+    _known: dict[tuple[str, ...], Predictivity] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @property
+    def models(self) -> list[str]:
+        """In the order in which they were fitted."""
+        return list(dict.fromkeys(model for model, _ in self.fits))
+
+    @property
+    def regions(self) -> list[str]:
+        """The regions that neurons come from."""
+        return list(dict.fromkeys(self.root["region"].values.tolist()))
+
+    def subjects(self, region: str) -> list[str]:
+        """`ALL` of a region's subjects together, and each of several."""
+        here = self.root["region"].values == region
+        names = list(dict.fromkeys(self.root["subject"].values[here].tolist()))
+        return [ALL, *(names if len(names) > 1 else [])]
+
+    def neurons(self, region: str, subject: str = ALL) -> NDArray[np.bool_]:
+        """Which neurons of the recording are a region's, or a subject's there."""
+        here = self.root["region"].values == region
+        return here if subject == ALL else here & (self.root["subject"].values == subject)
+
+    def neurons_of(self, fit: xr.Dataset, region: str, subject: str = ALL) -> NDArray[np.bool_]:
+        """The same of a fit's neurons."""
+        fitted = np.isin(self.root["region"].values, regions_of(fit))
+        return self.neurons(region, subject)[fitted]
+
+    def predictivity(self, model: str, layer: str, region: str, subject: str = ALL) -> Predictivity:
+        """How well a layer predicts a region's neurons, of all subjects or of one.
+
+        A fit is read once, for all its regions and subjects, and the answers are kept.
+        """
+        key = (model, layer, region, subject)
+        if key not in self._known:
+            fit = self.fits[model, layer].compute()
+            for each in regions_of(fit):
+                for whose in self.subjects(each):
+                    self._known[model, layer, each, whose] = _predictivity(self, fit, each, whose)
+        return self._known[key]
+
+
+def regions_of(fit: xr.Dataset) -> list[str]:
+    """The regions that a fit is of."""
+    return list(dict.fromkeys(fit["population_region"].values.tolist()))
 
 
 def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) -> Predictivity:
     here = results.neurons_of(fit, region, subject)
     halves = results.root["half_correlation"].values[:, results.neurons(region, subject)]
     r = fit["r"].values[:, here]
-    raw = mean(median(r, axis=1))
+    raw = nanmean(nanmedian(r, axis=1))
     ceilings = ceiling(halves)
     with np.errstate(invalid="ignore", divide="ignore"):
         normalised = np.where(ceilings >= MIN_CEILING, np.sign(raw) * raw**2 / ceilings, np.nan)
-    reliable = spearman_brown(mean(halves)) >= MIN_RELIABILITY
+    reliable = spearman_brown(nanmean(halves)) >= MIN_RELIABILITY
     known = reliable & (ceilings >= MIN_CEILING)
     corrected = np.where(known, noise_corrected(fit, here), np.nan)
-    counted = np.isfinite(mean(r))
+    counted = np.isfinite(nanmean(r))
     reasons = []
     for index, reason in enumerate(fit["undefined"].values.tolist()):
         if not reason and not counted[:, index].any():
@@ -240,7 +149,7 @@ def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) 
         np.where(np.isfinite(raw), standard_error(resampled(fit, region, subject)), np.nan),
         ceilings,
         normalised,
-        median(corrected, axis=0),
+        nanmedian(corrected, axis=0),
         counted.sum(axis=0),
         (counted & reliable).sum(axis=0),
         reasons,
@@ -256,7 +165,7 @@ class Best:
     bin: int | None
 
 
-def layers_of(results: Results, model: str, region: str) -> list[str]:
+def fitted_layers(results: Results, model: str, region: str) -> list[str]:
     """The layers of a model that were fitted to a region."""
     return [
         layer
@@ -268,8 +177,8 @@ def layers_of(results: Results, model: str, region: str) -> list[str]:
 def ranked_layers(results: Results, model: str, region: str) -> list[Best]:
     """A model's layers by their r, meaned over bins (an undefined one counts as 0)."""
     found = []
-    for layer in layers_of(results, model, region):
-        values = predictivity(results, model, layer, region)
+    for layer in fitted_layers(results, model, region):
+        values = results.predictivity(model, layer, region)
         some = bool(np.isfinite(values.r).any())
         found.append(Best(layer, values, int(np.nanargmax(values.r)) if some else None))
     return sorted(found, key=lambda each: -float(np.nan_to_num(each.values.r).mean()))
@@ -289,9 +198,9 @@ def noise_corrected(fit: xr.Dataset, neurons: Any = slice(None)) -> Array:
     averaged over splits and halvings before they meet: the mean of ratios of single, noisy
     correlations would come out too high. NaN where a factor is not positive.
     """
-    r = mean(fit["r"].values[:, neurons])
+    r = nanmean(fit["r"].values[:, neurons])
     factors = [
-        spearman_brown(mean(fit[name].values[:, neurons]))
+        spearman_brown(nanmean(fit[name].values[:, neurons]))
         for name in ("prediction_halves", "response_halves")
     ]
     positive = (factors[0] > 0) & (factors[1] > 0)
@@ -334,7 +243,7 @@ def summary(results: Results) -> pd.DataFrame:
             if region not in regions_of(fit):
                 continue
             for subject in results.subjects(region):
-                found = predictivity(results, model, layer, region, subject)
+                found = results.predictivity(model, layer, region, subject)
                 for index, (start, end) in enumerate(time_bins(results.root)):
                     rows.append(
                         {

@@ -22,16 +22,19 @@ from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.convrnn import Average, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import Request, write_features
-from convrnns_brainscore.fits.pls import Block, bin_after_bin
+from convrnns_brainscore.fits.streamed_pls import Block, bin_after_bin
 from convrnns_brainscore.networks.backbones import first_step, is_feed_forward, output_shape
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.stores import NEUROIDS
-from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, bin_weights
+from convrnns_brainscore.timing import (
+    AFTER_THE_IMAGE,
+    BEFORE_ONSET,
+    BEFORE_THE_IMAGE,
+    MS_PER_STEP,
+    TimeBin,
+    bin_weights,
+)
 from convrnns_brainscore.zoo import Model
-
-BEFORE_ONSET = "before onset"
-BEFORE_THE_IMAGE = "before the image reaches the layer"
-AFTER_THE_IMAGE = "after the image has left the layer"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def grouped(
             raise ConvRNNError(
                 f"{layer} of {model.name} in {len(bins.averages)} time bins for {stimuli} stimuli "
                 f"needs {decimal(need)} of scratch, and {decimal(limit)} are allowed or free. Give "
-                "a greater --scratch-limit, --out on another disk, wider time bins, or --window."
+                "a greater `scratch_limit=…`, `out=…` on another disk, wider time bins, or one "
+                "`window=…`."
             )
         if held + need > limit:
             groups.append({})

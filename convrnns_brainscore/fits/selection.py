@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
-from convrnns_brainscore.fits.correlation import mean, median, pearson
+from convrnns_brainscore.fits.correlation import nanmean, nanmedian, pearson
 from convrnns_brainscore.fits.heldout import Predict, Task, filled
 from convrnns_brainscore.fits.splits import SEED, Split
 
@@ -83,14 +83,14 @@ def validate(
     validated = np.full((len(splits), len(responses)), np.nan)
     tested = validated.copy()
     for index, split in enumerate(splits):
-        tested[index] = test_medians(predict, responses, split)
-        validated[index] = mean(
-            np.array([test_medians(predict, responses, each) for each in inner[index]])
+        tested[index] = held_out_medians(predict, responses, split)
+        validated[index] = nanmean(
+            np.array([held_out_medians(predict, responses, each) for each in inner[index]])
         )
     return validated, tested
 
 
-def test_medians(predict: Predict, responses: Sequence[Array], split: Split) -> list[float]:
+def held_out_medians(predict: Predict, responses: Sequence[Array], split: Split) -> list[float]:
     """The median r over neurons of each of some bins, on a split's test stimuli.
 
     Where a neuron misses training stimuli it is taken to have responded as to the others on the
@@ -98,7 +98,7 @@ def test_medians(predict: Predict, responses: Sequence[Array], split: Split) -> 
     """
     predicted = predict([Task(filled(each, split), split) for each in responses])
     return [
-        float(median(pearson(one.responses, each[split.test])))
+        float(nanmedian(pearson(one.responses, each[split.test])))
         for one, each in zip(predicted, responses, strict=True)
     ]
 

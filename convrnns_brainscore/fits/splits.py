@@ -71,7 +71,7 @@ def make_splits(
     ConvRNNError : too few stimuli, strata or groups.
     """
     if count < 2:
-        raise ConvRNNError(f"splits={count}: expected 2 or more.")
+        raise ConvRNNError(f"`splits={count}`: expected 2 or more.")
     test = int(np.ceil(TEST_SHARE * stimuli))
     if test < FEWEST:
         least = int((FEWEST - 1) / TEST_SHARE) + 1
@@ -101,7 +101,7 @@ def make_splits(
     if fewest <= needed:
         raise ConvRNNError(
             f"{stimuli} stimuli leave {fewest} for training, too few for {needed} components. "
-            f"Give --components {max(1, fewest - 1)} or fewer, or --method ridge."
+            f"Give `components={max(1, fewest - 1)}` or fewer, or `method='ridge'`."
         )
     least_tested = min(len(split.test) for split in splits)
     if least_tested < FEWEST:
@@ -114,7 +114,7 @@ def make_splits(
 
 def _check_strata(strata: pd.Series, stimuli: int, test: int) -> None:
     counts = strata.value_counts()
-    way_out = "Give --stratify none, or more stimuli."
+    way_out = "Give `stratify='none'`, or more stimuli."
     few = counts[counts < 2]
     if len(few):
         raise ConvRNNError(

@@ -23,12 +23,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits.correlation import mean
+from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.resampling import MOST_NEURONS, standard_error
 from convrnns_brainscore.fits.results import (
     MEAN,
     Results,
-    layers_of,
+    fitted_layers,
     ranked_layers,
     region_choice,
     resampled,
@@ -143,7 +143,7 @@ def compare(
         undefined, and its resampled means over neurons [resample, bin], drawn alike.
     """
     d = _apart(first[0], second[0])
-    overall = mean(d, axis=1)
+    overall = nanmean(d, axis=1)
     neurons = int(np.isfinite(overall).sum())
     untested = ""
     if not neurons:
@@ -152,15 +152,15 @@ def compare(
         untested = f"{neurons} neurons are too few: {FEWEST_NEURONS} are needed"
     common = np.isfinite(d).any(axis=0)
     with np.errstate(invalid="ignore"):
-        drawn = mean((first[1] - second[1])[:, common], axis=1)
+        drawn = nanmean((first[1] - second[1])[:, common], axis=1)
     return Comparison(
         region,
         *names,
         neurons,
-        float(mean(overall)),
+        float(nanmean(overall)),
         float(standard_error(drawn[:, None])[0]),
         float(paired_test(overall[:, None])[0]),
-        mean(d),
+        nanmean(d),
         paired_test(d),
         untested,
     )
@@ -188,7 +188,7 @@ def compare_models(results: Results, region: str) -> list[Comparison]:
     chosen = {
         model: _chosen(results, model, region)
         for model in results.models
-        if layers_of(results, model, region)
+        if fitted_layers(results, model, region)
     }
     found = [compare(region, (a, b), chosen[a], chosen[b]) for a, b in combinations(chosen, 2)]
     corrected = holm([each.p for each in found])
@@ -221,8 +221,8 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
     ------
     ConvRNNError : they have no layer in common.
     """
-    theirs = layers_of(results, second, region)
-    layers = [layer for layer in layers_of(results, first, region) if layer in theirs]
+    theirs = fitted_layers(results, second, region)
+    layers = [layer for layer in fitted_layers(results, first, region) if layer in theirs]
     if not layers:
         raise ConvRNNError(f"{first} and {second} have no layer in common that {region} has.")
     d = np.concatenate(
@@ -237,7 +237,7 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
     )
     shape = len(layers), d.shape[1] // len(layers)
     return ByLayer(
-        region, first, second, layers, mean(d).reshape(shape), paired_test(d).reshape(shape)
+        region, first, second, layers, nanmean(d).reshape(shape), paired_test(d).reshape(shape)
     )
 
 
@@ -249,7 +249,7 @@ def _apart(first: Array, second: Array) -> Array:
 
 def _r(results: Results, fit: xr.Dataset, region: str) -> Array:
     """r of each of a region's neurons, [neuron, bin]."""
-    return mean(fit["r"].values[:, results.neurons_of(fit, region)])
+    return nanmean(fit["r"].values[:, results.neurons_of(fit, region)])
 
 
 def _chosen(results: Results, model: str, region: str) -> tuple[Array, Array]:
@@ -264,4 +264,6 @@ def _chosen(results: Results, model: str, region: str) -> tuple[Array, Array]:
         fit["r"][split].values[results.neurons_of(fit, region)] for split, fit in enumerate(fits)
     ]
     most = max(dict.fromkeys(layers), key=layers.count)
-    return mean(np.stack(of_splits)), resampled(results.fits[model, most], region, statistic=MEAN)
+    return nanmean(np.stack(of_splits)), resampled(
+        results.fits[model, most], region, statistic=MEAN
+    )

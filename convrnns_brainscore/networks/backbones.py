@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.zoo import Model
 
@@ -128,6 +131,19 @@ def output_shape(model: Model, layer: str) -> tuple[int, ...]:
     return size, size, depth
 
 
+def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+    """Where each neuroid of a layer stands, in the order of the flattened output.
+
+    Parameters
+    ----------
+    shape : (height, width, channel) or (channel,) of one step's output.
+    """
+    index = np.indices(shape).reshape(len(shape), -1)
+    if len(shape) == 1:
+        return {"channel": index[0]}
+    return {"channel": index[2], "channel_x": index[1], "channel_y": index[0]}
+
+
 def first_step(model: Model, layer: str) -> int:
     """The first step at which ``layer`` depends on the image: 0 for conv1, one more a layer.
 
@@ -176,7 +192,7 @@ def reported_steps(
         needed = first + (1 if all_times else 2)
         if times < needed:
             raise ConvRNNError(
-                f"the image does not reach {layer} of {model.name} within times={times}; give at "
+                f"the image does not reach {layer} of {model.name} within `times={times}`; give at "
                 f"least {needed} steps."
             )
         steps[layer] = range(0 if all_times else first + 1, times)

@@ -1,1 +1,1 @@
-"""Figures and, later, pages."""
+"""Tables, figures and pages made of finished numbers."""

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from convrnns_brainscore.benchmarks import Listed, needed_memory
+from convrnns_brainscore.brainscore.benchmarks import Listed
+from convrnns_brainscore.brainscore.memory import needed_memory
 from convrnns_brainscore.fits.results import Results, best_layer, time_bins
 from convrnns_brainscore.networks.backbones import output_shape
 from convrnns_brainscore.regions import region_layers

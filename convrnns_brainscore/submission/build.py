@@ -10,7 +10,7 @@ import ast
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from os import PathLike
@@ -19,14 +19,13 @@ from typing import Any
 
 import yaml
 
-import convrnns_brainscore
+from convrnns_brainscore._version import __version__
+from convrnns_brainscore.brainscore.registry import PLUGIN, PREFIX, plugin_files
+from convrnns_brainscore.choices import BackendName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.registry import PLUGIN, PREFIX, plugin_files
 from convrnns_brainscore.requirements import requirements
 from convrnns_brainscore.zoo import find_model, list_models
-
-BACKENDS = ("tensorflow", "torch")
 
 SETTINGS = "plugin.json"
 """Beside the plugin's ``__init__.py``: backend, and each model's weights."""
@@ -37,10 +36,10 @@ CODE = "code"
 _PACKAGE = "convrnns_brainscore"
 _ROOT = Path(__file__).parents[1]
 
-_ENTRIES = ("__init__", "brain_model", "checkpoints", "download")
+_ENTRIES = ("__init__", "brainscore.brain_model", "checkpoints", "download")
 """Modules that the plugin imports."""
 
-_NEEDED = ("dask", "filelock", "keras", "numpy", "pooch", "rich", "safetensors", "zarr")
+_NEEDED = ("filelock", "keras", "numpy", "pooch", "rich", "safetensors")
 """What their code needs beside Brain-Score's own requirements, and TensorFlow. NumPy, since the
 server's pip would lift it to 2 for TensorFlow's sake, with which Brain-Score cannot be imported."""
 
@@ -53,7 +52,7 @@ _LINK = "https://github.com/brain-score/vision/tree/master/brainscore_vision/mod
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightsAddress:
     """Weights at an address of the submitter's.
 
     Attributes
@@ -91,10 +90,10 @@ def build(
     models: Sequence[str],
     out: Path,
     *,
-    backend: str = "tensorflow",
+    backend: str = BackendName.tensorflow,
     suffix: str = "",
     region_layer_map: str | PathLike[str] | None = None,
-    weights: Mapping[str, Weights] | None = None,
+    weights: Mapping[str, WeightsAddress] | None = None,
     metadata: bool = False,
 ) -> list[str]:
     """Write a submission; the same input gives the same bytes.
@@ -119,7 +118,7 @@ def build(
         written.
     """
     if out.suffix != ".zip":
-        raise ConvRNNError(f"--out {out}: expected a name that ends in .zip.")
+        raise ConvRNNError(f"{out}: expected a name that ends in .zip.")
     files = submission_files(
         models,
         backend=backend,
@@ -142,12 +141,11 @@ def submission_files(
     backend: str,
     suffix: str,
     region_layer_map: str | PathLike[str] | None,
-    weights: Mapping[str, Weights],
+    weights: Mapping[str, WeightsAddress],
     metadata: bool,
 ) -> dict[str, str]:
     """Path in the zip → text; parameters as of `build`."""
-    if backend not in BACKENDS:
-        raise ConvRNNError(f"backend {backend!r}: expected {' or '.join(BACKENDS)}.")
+    chosen = parse_choice("backend", backend, BackendName)
     if not re.fullmatch(r"(_\w+)?", suffix, re.ASCII) or len(suffix) > LONGEST_SUFFIX:
         raise ConvRNNError(
             f"suffix {suffix!r}: expected '_' and letters, digits or '_', at most {LONGEST_SUFFIX}."
@@ -155,7 +153,7 @@ def submission_files(
     asked = {find_model(name).name for name in models}
     names = [name for name in list_models() if name in asked]
     if not names:
-        raise ConvRNNError("name one or more models, or give --all.")
+        raise ConvRNNError("name one or more models.")
     others = [f"{name}{suffix}" for name in names if f"{name}{suffix}" in list_models() and suffix]
     if others:
         raise ConvRNNError(f"suffix {suffix!r} makes the name of {others[0]}, another model.")
@@ -166,8 +164,8 @@ def submission_files(
     if strangers:
         raise ConvRNNError(f"weights of {', '.join(strangers)}, which is not submitted.")
     settings: dict[str, Any] = {
-        "version": convrnns_brainscore.__version__,
-        "backend": backend,
+        "version": __version__,
+        "backend": str(chosen),
         "models": {
             f"{PREFIX}{name}{suffix}": {
                 "model": name,
@@ -177,7 +175,7 @@ def submission_files(
         },
     }
     # Only the published bundles need TensorFlow to be read.
-    tensorflow = backend == "tensorflow" or set(names) - set(weights)
+    tensorflow = chosen is BackendName.tensorflow or set(names) - set(weights)
     plugin = {
         **plugin_files(names, suffix, region_layer_map),
         SETTINGS: json.dumps(settings, indent=1) + "\n",
@@ -213,7 +211,7 @@ def needed_code() -> dict[str, str]:
             continue
         found[path] = path.read_text(encoding="utf-8")
         waiting.append(module.rpartition(".")[0])  # a module's package is imported with it
-        for node in ast.walk(ast.parse(found[path])):
+        for node in _run(ast.parse(found[path])):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
                 waiting += [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
             elif isinstance(node, ast.Import):
@@ -221,6 +219,15 @@ def needed_code() -> dict[str, str]:
     return {
         f"{_PACKAGE}/{path.relative_to(_ROOT).as_posix()}": text for path, text in found.items()
     }
+
+
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a syntax tree but for those that only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _run(node)
 
 
 def _file_of(module: str) -> Path | None:

@@ -14,14 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
-from convrnns_brainscore.benchmarks import brain_score_folder
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.submission import probe
 from convrnns_brainscore.submission.archive import read_archive, unpack
 from convrnns_brainscore.submission.build import CODE, SETTINGS
+from convrnns_brainscore.submission.checks import check_plugin
+from convrnns_brainscore.submission.checks.layout import find_plugins
 from convrnns_brainscore.submission.environment import Environment, make_environment
 from convrnns_brainscore.submission.findings import Finding, Findings
-from convrnns_brainscore.submission.plugin import Plugin, check_plugin, find_plugins
+from convrnns_brainscore.submission.plugin import Plugin
 
 ANNOUNCEMENT = (
     "Brain-Score removed its TensorFlow and Keras wrappers in 2.1 (github.com/brain-score/vision, "
@@ -121,9 +123,7 @@ def _run(
         )
     for arguments in (
         [str(folder)] if (folder / "setup.py").exists() else [],
-        ["--requirement", str(folder / "requirements.txt")]
-        if (folder / "requirements.txt").exists()
-        else [],
+        ["-r", str(folder / "requirements.txt")] if (folder / "requirements.txt").exists() else [],
     ):
         told = environment.install(*arguments) if arguments else None
         if told and not told.ok:

@@ -89,7 +89,7 @@ class Environment:
 
     def install(self, *arguments: str | Path) -> Told:
         """Install packages by pip, as the server does."""
-        return self.run("-m", "pip", "install", "--quiet", *arguments)
+        return self.run("-m", "pip", "install", "-q", *arguments)
 
     def conflicts(self) -> list[str]:
         """What Brain-Score needs and does not have any more, in pip's words."""
@@ -107,7 +107,7 @@ class Environment:
         names = {line.partition("==")[0] for line in kept}
         extra = [name for line in now if (name := line.partition("==")[0]) not in names]
         if extra:
-            self.run("-m", "pip", "uninstall", "--quiet", "--yes", *extra)
+            self.run("-m", "pip", "uninstall", "-q", "-y", *extra)
         replaced = sorted(set(kept) - set(now))
         if replaced:
             self.install("--no-deps", *replaced)
@@ -126,7 +126,10 @@ def make_environment(folder: Path) -> Environment:
         environment.restore()
         return environment
     if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConvRNNError(f"--environment {folder} is there, and no environment of ours.")
+        raise ConvRNNError(
+            f"{folder} exists and is not an environment that this check made: name another "
+            "`environment=…`."
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / MARK).touch()
@@ -135,7 +138,7 @@ def make_environment(folder: Path) -> Environment:
     )
     if made.returncode:
         raise ConvRNNError(f"cannot make an environment in {folder}: {made.stderr.strip()}")
-    for packages in (["--upgrade", "pip", "setuptools"], [brain_score_requirement()]):
+    for packages in (["-U", "pip", "setuptools"], [brain_score_requirement()]):
         told = environment.install(*packages)
         if not told.ok:
             raise ConvRNNError(f"cannot install {packages[-1]} in {folder}: {told.last_line}")

@@ -56,3 +56,33 @@ class Findings:
         """Plain values, for other programs."""
         verdict = "fail" if self.failed else "pass"
         return {"verdict": verdict, "findings": [asdict(finding) for finding in self.found]}
+
+
+@dataclass(frozen=True)
+class Check:
+    """Findings under the name of one check.
+
+    Attributes
+    ----------
+    name : of the check.
+    findings : where they go.
+    """
+
+    name: str
+    findings: Findings
+
+    def passed(self, message: str) -> None:
+        """It is as it should be."""
+        self.findings.passed(self.name, message)
+
+    def note(self, message: str) -> None:
+        """It does no harm."""
+        self.findings.note(self.name, message)
+
+    def unchecked(self, message: str) -> None:
+        """It could not be checked here."""
+        self.findings.unchecked(self.name, message)
+
+    def fail(self, message: str) -> None:
+        """It has to be fixed."""
+        self.findings.fail(self.name, message)

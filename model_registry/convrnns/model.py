@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 PLUGIN = Path(__file__).parent
 SUBMITTED = PLUGIN / "plugin.json"
@@ -19,7 +20,7 @@ if SETTINGS.get("backend") == "torch":
     os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
-def get_model(identifier):
+def get_model(identifier: str) -> Any:
     """The subject, with its weights, which are downloaded at the first time."""
     import convrnns_brainscore as package
     from convrnns_brainscore.checkpoints import checkpoint_folder, find_checkpoint
@@ -46,7 +47,7 @@ def get_model(identifier):
     )
 
 
-def get_bibtex(identifier):
+def get_bibtex(identifier: str) -> str:
     """The paper to cite."""
     return """@article{nayebi2022recurrent,
     title = {Recurrent Connections in the Primate Ventral Visual Stream Mediate a Trade-Off

@@ -11,12 +11,12 @@ MAPS = sorted((PLUGIN / "region_layer_map").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", MAPS, ids=lambda path: path.stem)
-def test_each_model_has_the_regions_that_brain_score_records(path):
+def test_each_model_has_the_regions_that_brain_score_records(path: Path) -> None:
     regions = json.loads(path.read_text(encoding="utf-8"))
     assert {"V1", "V2", "V4", "IT"} <= set(regions)
 
 
-def test_each_model_is_registered_and_has_a_map():
+def test_each_model_is_registered_and_has_a_map() -> None:
     from brainscore_vision import model_registry
 
     plugin = import_module(f"brainscore_vision.models.{PLUGIN.name}").__name__

@@ -16,10 +16,10 @@ from os import PathLike
 from pathlib import Path
 from textwrap import dedent
 
-import convrnns_brainscore
-from convrnns_brainscore.benchmarks import brain_score_folder
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.zoo import find_model, list_models
 
 PLUGIN = "convrnns"
@@ -34,100 +34,10 @@ REQUIREMENTS = "convrnns-brainscore\n"
 REGISTRATION = re.compile(r"model_registry\[['\"]([^'\"]+)['\"]\]")
 """A literal registration of a model."""
 
+_TEMPLATE = Path(__file__).parent / "plugin"
+"""``model.py`` and ``test.py`` of every plugin."""
+
 _SIGN = "Written by convrnns_brainscore"
-
-_MODEL = '''\
-"""The ConvRNNs of Nayebi et al. (2022), Neural Computation 34:1652, as Brain-Score subjects.
-
-What is submitted to the leaderboard carries convrnns_brainscore (MIT licence) in the folder
-``code``, and says in ``plugin.json`` which weights are meant.
-"""
-
-import json
-import os
-import sys
-from pathlib import Path
-
-PLUGIN = Path(__file__).parent
-SUBMITTED = PLUGIN / "plugin.json"
-SETTINGS = json.loads(SUBMITTED.read_text(encoding="utf-8")) if SUBMITTED.exists() else {}
-
-if SETTINGS:
-    sys.path.insert(0, str(PLUGIN / "code"))
-if SETTINGS.get("backend") == "torch":
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-
-
-def get_model(identifier):
-    """The subject, with its weights, which are downloaded at the first time."""
-    import convrnns_brainscore as package
-    from convrnns_brainscore.checkpoints import checkpoint_folder, find_checkpoint
-    from convrnns_brainscore.download import download, download_weights
-
-    if SETTINGS and package.__version__ != SETTINGS["version"]:
-        raise ImportError(
-            f"convrnns_brainscore {package.__version__} is in use, and {PLUGIN.name} needs its own "
-            f"{SETTINGS['version']}: load it in a process of its own."
-        )
-    meant = SETTINGS.get("models", {}).get(identifier, {})
-    name = meant.get("model", identifier.removeprefix("convrnn_"))
-    folder, weights = checkpoint_folder(), meant.get("weights")
-    checkpoint = None
-    if weights:
-        checkpoint = download_weights(name, folder, weights["url"], weights["sha256"])
-    elif find_checkpoint(folder, name) is None:
-        download(name, folder)
-    return package.load_brain_model(
-        name,
-        checkpoint=checkpoint,
-        region_layer_map=PLUGIN / "region_layer_map" / f"{identifier}.json",
-        identifier=identifier,
-    )
-
-
-def get_bibtex(identifier):
-    """The paper to cite."""
-    return """@article{nayebi2022recurrent,
-    title = {Recurrent Connections in the Primate Ventral Visual Stream Mediate a Trade-Off
-             Between Task Performance and Network Size During Core Object Recognition},
-    author = {Nayebi, Aran and Sagastuy-Brena, Javier and Bear, Daniel M. and Kar, Kohitij and
-              Kubilius, Jonas and Ganguli, Surya and Sussillo, David and DiCarlo, James J. and
-              Yamins, Daniel L. K.},
-    journal = {Neural Computation},
-    volume = {34},
-    number = {8},
-    pages = {1652--1675},
-    year = {2022},
-    doi = {10.1162/neco_a_01506}
-}"""
-'''
-
-_TEST = '''\
-"""What the plugin promises, without weights."""
-
-import json
-from importlib import import_module
-from pathlib import Path
-
-import pytest
-
-PLUGIN = Path(__file__).parent
-MAPS = sorted((PLUGIN / "region_layer_map").glob("*.json"))
-
-
-@pytest.mark.parametrize("path", MAPS, ids=lambda path: path.stem)
-def test_each_model_has_the_regions_that_brain_score_records(path):
-    regions = json.loads(path.read_text(encoding="utf-8"))
-    assert {"V1", "V2", "V4", "IT"} <= set(regions)
-
-
-def test_each_model_is_registered_and_has_a_map():
-    from brainscore_vision import model_registry
-
-    plugin = import_module(f"brainscore_vision.models.{PLUGIN.name}").__name__
-    ours = {name for name, make in model_registry.items() if make.__module__ == plugin}
-    assert ours == {path.stem for path in MAPS}
-'''
 
 
 def plugin_files(
@@ -153,7 +63,7 @@ def plugin_files(
         f"model_registry['{each}'] = lambda: get_model('{each}')" for each in identifiers
     )
     head = dedent(f'''\
-        """{_SIGN} {convrnns_brainscore.__version__}: one literal line a model, as Brain-Score's
+        """{_SIGN} {__version__}: one literal line a model, as Brain-Score's
         search needs it."""
 
         from brainscore_vision import model_registry
@@ -166,7 +76,10 @@ def plugin_files(
         regions = {**region_layers(model), **region_layers(model, region_layer_map)}
         layers = {region: each[0] if len(each) == 1 else each for region, each in regions.items()}
         maps[f"region_layer_map/{identifier}.json"] = json.dumps(layers, indent=2) + "\n"
-    return {"__init__.py": f"{head}{lines}\n", "model.py": _MODEL, "test.py": _TEST, **maps}
+    code = {
+        name: (_TEMPLATE / name).read_text(encoding="utf-8") for name in ("model.py", "test.py")
+    }
+    return {"__init__.py": f"{head}{lines}\n", **code, **maps}
 
 
 def write_plugin(folder: Path, models: Iterable[str] | None = None) -> None:
@@ -243,6 +156,6 @@ def registered_models(models: Path, leave_out: str = "") -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    repository = Path(__file__).parents[1] / "model_registry" / PLUGIN
+    repository = Path(__file__).parents[2] / "model_registry" / PLUGIN
     write_plugin(repository)
     (repository / "requirements.txt").write_text(REQUIREMENTS, encoding="utf-8")

@@ -16,25 +16,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from brainscore_core.supported_data_standards.brainio.assemblies import (
-    NeuroidAssembly,
-    walk_coords,
-)
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.model_helpers.activations.core import ActivationsExtractorHelper, HookHandle
 from brainscore_vision.model_helpers.activations.pca import LayerPCA
 from numpy.typing import NDArray
 from result_caching import store  # type: ignore[import-untyped]
-from rich.console import Console
-from rich.progress import track
 
+from convrnns_brainscore.brainscore import internals
+from convrnns_brainscore.brainscore.assemblies import neuroid_assembly
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.features import image_digests
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.presentation import Presentation, as_presentation
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.stores import neuroid_coordinates
+from convrnns_brainscore.stimuli import image_digests
 from convrnns_brainscore.timing import TimeBin, bin_weights, parse_time_bins, step_bins
 
 LOGITS = "logits"
@@ -148,7 +145,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         """As a call, for a stimulus set; the stimulus-set hooks are applied to it."""
         if stimuli_identifier is None:
             stimuli_identifier = getattr(stimulus_set, "identifier", None)
-        for hook in list(self._stimulus_set_hooks.values()):
+        for hook in internals.stimulus_set_hooks(self):
             stimulus_set = hook(stimulus_set)
         columns = {str(name): stimulus_set[name].values for name in stimulus_set.columns}
         clash = sorted(set(columns) & set(_NEUROID_COORDINATES))
@@ -185,7 +182,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         `LayerPCA` fits one basis a layer, on all steps of the presentation as separate samples.
         """
         if isinstance(hook, LayerPCA):
-            hook._extractor = _StepsAsPresentations(self)
+            internals.set_extractor(hook, _StepsAsPresentations(self))
         return super().register_batch_activations_hook(hook)
 
     def _from_paths(
@@ -232,7 +229,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
                 return self._logits(unique, shapes)
             return self._averages(unique, shapes, time_bins or ())
 
-        if stimuli_identifier and self.identifier and not self._batch_activations_hooks:
+        if stimuli_identifier and self.identifier and not internals.batch_hooks(self):
             key = f"{self.identifier}-{_digest((layers, time_bins, contents))}"
             values = _cached(key, compute)
         else:
@@ -281,18 +278,16 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
     ) -> NDArray[np.float32]:
         """``record`` of all images, batch by batch into one array."""
         result = None
-        for start in track(
-            range(0, len(paths), self._batch_size),
-            f"{self.network.name}: {what}",
-            disable=len(paths) <= self._batch_size,
-            transient=True,
-            console=Console(stderr=True),
-        ):
-            batch = slice(start, start + self._batch_size)
-            values = record(load_images(paths[batch]))
-            if result is None:
-                result = np.empty((len(paths), *values.shape[1:]), np.float32)
-            result[batch] = values
+        size = internals.batch_size(self)
+        with progress_bar(unit="images", shown=len(paths) > size, transient=True) as bar:
+            task = bar.add_task(f"{self.network.name}: {what}", total=len(paths))
+            for start in range(0, len(paths), size):
+                batch = slice(start, start + size)
+                values = record(load_images(paths[batch]))
+                if result is None:
+                    result = np.empty((len(paths), *values.shape[1:]), np.float32)
+                result[batch] = values
+                bar.advance(task, len(values))
         assert result is not None
         return result
 
@@ -305,7 +300,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         visual field, which ``shapes`` is made to say.
         """
         changed: Any = OrderedDict(features)
-        for hook in list(self._batch_activations_hooks.values()):
+        for hook in internals.batch_hooks(self):
             changed = _apply(hook, changed)
         for layer, values in changed.items():
             if values.shape[1] != np.prod(shapes[layer]):
@@ -322,64 +317,6 @@ def identifier_of(network: ConvRNN) -> str:
     if network.lesion:
         label += f"-without-{network.lesion}".replace(", ", "-").replace(" ", "-")
     return f"convrnn_{network.name}{label}"
-
-
-def neuroid_assembly(
-    values: NDArray[np.float32],
-    made_by: dict[str, Any],
-    columns: dict[str, NDArray[Any]],
-    shapes: dict[str, tuple[int, ...]],
-    time_bins: Sequence[TimeBin] | None,
-) -> NeuroidAssembly:
-    """``values`` with their coordinates.
-
-    Parameters
-    ----------
-    values : [presentation, neuroid, time_bin], or [presentation, neuroid] where there are no bins.
-    made_by : attributes.
-    columns : what is known of the presentations.
-    shapes : layer → shape of one step's output, (height, width, channel) or (channel,); their
-        neuroids follow each other.
-    """
-    neuroids = pd.concat([_neuroids(layer, shape) for layer, shape in shapes.items()])
-    coords: dict[str, Any] = {
-        **{name: ("presentation", column) for name, column in columns.items()},
-        **{name: ("neuroid", neuroids[name].to_numpy()) for name in neuroids.columns},
-    }
-    dims = ["presentation", "neuroid"]
-    if time_bins is not None:
-        edges = np.array(time_bins, float)
-        if (edges == edges.round()).all():  # whole numbers, as Brain-Score's `ost` selects by them
-            edges = edges.astype(int)
-        coords |= {"time_bin_start": ("time_bin", edges[:, 0])}
-        coords |= {"time_bin_end": ("time_bin", edges[:, 1])}
-        dims.append("time_bin")
-    assembly = NeuroidAssembly(values, coords=coords, dims=dims)
-    assembly.attrs.update(made_by)
-    return assembly
-
-
-def in_region(recording: NeuroidAssembly, region: str) -> NeuroidAssembly:
-    """The recording with ``region`` among the neuroids' coordinates; its values are shared."""
-    coords = {name: (dims, values) for name, dims, values in walk_coords(recording)}
-    coords["region"] = ("neuroid", np.full(recording.sizes["neuroid"], region))
-    named = NeuroidAssembly(recording.values, coords=coords, dims=recording.dims)
-    named.attrs.update(recording.attrs)
-    return named
-
-
-def _neuroids(layer: str, shape: tuple[int, ...]) -> pd.DataFrame:
-    """The coordinates of a layer's neuroids; where there is no place, it is −1."""
-    number = np.arange(int(np.prod(shape)))
-    return pd.DataFrame(
-        {
-            "neuroid_num": number,
-            "neuroid_id": [f"{layer}.{index}" for index in number],
-            "layer": layer,
-            "channel_x": -1,
-            "channel_y": -1,
-        }
-    ).assign(**neuroid_coordinates(shape))
 
 
 def files_of(stimuli: StimulusSet) -> list[str]:

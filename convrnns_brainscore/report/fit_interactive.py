@@ -7,25 +7,25 @@ text and grid suit a light and a dark page alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.correlation import mean
-from convrnns_brainscore.fits.reliability import reliability
-from convrnns_brainscore.fits.results import (
-    MIN_RELIABILITY,
-    Predictivity,
-    Results,
-    best_layer,
-    layers_of,
-    predictivity,
-    time_bins,
-)
+from convrnns_brainscore.fits.results import MIN_RELIABILITY, Predictivity, Results
 from convrnns_brainscore.fits.statistics import ByLayer, Comparison
+from convrnns_brainscore.report.fit_numbers import (
+    ALPHA,
+    best_curves,
+    bin_middles,
+    bin_names,
+    colour_limit,
+    crossed_maps,
+    differs,
+    layer_maps,
+    neuron_scores,
+    noise_ceiling,
+)
 from convrnns_brainscore.report.style import styles
 from convrnns_brainscore.report.tables import with_error
 
@@ -39,41 +39,28 @@ BEST = "best layer of each model"
 Array = NDArray[np.float64]
 
 
-def over_time(results: Results, region: str) -> str:
+def draw_over_time(results: Results, region: str) -> str:
     """r of each bin with its error and the noise ceiling: each model's best layer, or all layers of
     one model, to be chosen."""
     figure = go.Figure()
     views: list[str] = []
-    looks = styles(results.models)
-    ceiling = None
-    for model in results.models:
-        best = best_layer(results, model, region)
-        if best is None:
-            continue
-        ceiling = best.values.ceiling
-        look = looks[model]
-        _line(
-            figure,
-            results,
-            f"{model} {best.layer}",
-            best.values,
-            look.colour,
-            look.marker[1],
-            look.dash[1],
-        )
+    looks, curves = styles(results.models), best_curves(results, region)
+    for curve in curves:
+        look, name = looks[curve.model], f"{curve.model} {curve.layer}"
+        _line(figure, results, name, curve.values, look.colour, look.marker[1], look.dash[1])
         views += [BEST] * 2
-    for model in results.models:
-        layers = layers_of(results, model, region)
-        for index, layer in enumerate(layers if len(layers) > 1 else ()):
-            shade = _viridis(index / (len(layers) - 1))
-            values = predictivity(results, model, layer, region)
+    for found in layer_maps(results, region):
+        several = len(found.layers) > 1
+        pairs = zip(found.layers, found.values, strict=True) if several else ()
+        for index, (layer, values) in enumerate(pairs):
+            shade = _viridis(index / (len(found.layers) - 1))
             _line(figure, results, layer, values, shade, "circle", "solid", visible=False)
-            views += [model] * 2
-    if ceiling is not None and np.isfinite(ceiling).any():
-        with np.errstate(invalid="ignore"):
-            top = np.sqrt(ceiling)
+            views += [found.model] * 2
+    top = noise_ceiling(curves)
+    if top is not None:
         figure.add_scatter(
-            x=_middles(results), y=_blank(top), mode="lines", name="noise ceiling, √reliability",
+            x=bin_middles(results), y=_blank(top), mode="lines",
+            name="noise ceiling, √reliability",
             line={"color": "#808080", "dash": "dash"}, hovertemplate="ceiling %{y:.3f}",
         )  # fmt: skip
         views.append("always")
@@ -83,17 +70,12 @@ def over_time(results: Results, region: str) -> str:
     return _html(figure, 420)
 
 
-def layers_over_time(results: Results, region: str) -> str:
+def draw_layers(results: Results, region: str) -> str:
     """r of every layer at every bin, of the model that is chosen."""
     figure = go.Figure()
-    views = []
-    shown: dict[str, list[Predictivity]] = {}
-    for model in results.models:
-        layers = layers_of(results, model, region)
-        if layers:
-            shown[model] = [predictivity(results, model, layer, region) for layer in layers]
-    limit = _limit([each.r for values in shown.values() for each in values])
-    for index, (model, values) in enumerate(shown.items()):
+    maps = layer_maps(results, region)
+    limit = colour_limit(each.r for each in maps)
+    for index, found in enumerate(maps):
         told = [
             [
                 why
@@ -102,43 +84,31 @@ def layers_over_time(results: Results, region: str) -> str:
                     v.undefined, v.r, v.error, v.ceiling, v.neurons, strict=True
                 )
             ]
-            for v in values
+            for v in found.values
         ]
-        _heat(
-            figure, np.stack([v.r for v in values]), _names(results),
-            layers_of(results, model, region), told, limit, index == 0,
-        )  # fmt: skip
-        views.append(model)
-    _choice(figure, views)
+        _heat(figure, found.r, bin_names(results), found.layers, told, limit, index == 0)
+    _choice(figure, [found.model for found in maps])
     figure.update_xaxes(title="bin (ms)", type="category")
-    most = max(map(len, shown.values()), default=1)
+    most = max((len(found.layers) for found in maps), default=1)
     return _html(figure, 180 + 26 * most)
 
 
-def single_neurons(results: Results, region: str) -> str:
+def draw_neurons(results: Results, region: str) -> str:
     """Each neuron's r at the best bin of each model's best layer against its reliability there."""
     figure = go.Figure()
     looks = styles(results.models)
-    there = results.neurons(region)
-    known = reliability(results.root["half_correlation"].values[:, there])
-    for model in results.models:
-        best = best_layer(results, model, region)
-        if best is None or best.bin is None:
-            continue
-        fit = results.fits[model, best.layer]
-        here = results.neurons_of(fit, region)
-        drawn = thinned(int(here.sum()))
-        names = fit["neuroid_id"].values[here][drawn].tolist()
+    for found in neuron_scores(results, region):
+        drawn = thinned(len(found.neurons))
         figure.add_scatter(
-            x=_blank(known[drawn, best.bin]),
-            y=_blank(mean(fit["r"][..., best.bin].values[:, here])[drawn]),
+            x=_blank(found.reliability[drawn]),
+            y=_blank(found.r[drawn]),
             mode="markers",
-            name=f"{model} {best.layer}, {_names(results)[best.bin]}",
-            text=names,
+            name=f"{found.model} {found.layer}, {bin_names(results)[found.time_bin]}",
+            text=[found.neurons[index] for index in drawn],
             hovertemplate="neuron %{text}<br>reliability %{x:.2f}<br>r %{y:.3f}",
             marker={
-                "color": looks[model].colour, "symbol": looks[model].marker[1], "size": 6,
-                "opacity": 0.6,
+                "color": looks[found.model].colour, "symbol": looks[found.model].marker[1],
+                "size": 6, "opacity": 0.6,
             },
         )  # fmt: skip
     line = np.linspace(0, 1, 60)
@@ -159,19 +129,14 @@ def thinned(neurons: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).choice(neurons, MOST_DOTS, replace=False))
 
 
-def crossed(results: Results, region: str) -> str | None:
-    """r of features of one bin against responses of another, of the layer that is chosen."""
-    panels = {}
-    for (model, layer), fit in results.fits.items():
-        if "cross_temporal" in fit and region in fit["crossed_region"].values:
-            place = fit["crossed_region"].values.tolist().index(region)
-            if model != control.NAME:
-                panels[f"{model} {layer}"] = mean(fit["cross_temporal"].values[place])
+def draw_crossed(results: Results, region: str) -> str | None:
+    """r of features of one bin against responses of another, of the layer that is chosen; None:
+    they were not fitted."""
+    panels = crossed_maps(results, region)
     if not panels:
         return None
     figure = go.Figure()
-    limit = _limit(list(panels.values()))
-    names = _names(results)
+    limit, names = colour_limit(panels.values()), bin_names(results)
     for index, cells in enumerate(panels.values()):
         told = [[f"r {r:.3f}" if np.isfinite(r) else "undefined" for r in row] for row in cells]
         _heat(figure, cells, names, names, told, limit, index == 0)
@@ -181,23 +146,22 @@ def crossed(results: Results, region: str) -> str | None:
     return _html(figure, 520)
 
 
-def differences(results: Results, comparisons: Sequence[Comparison]) -> str | None:
+def draw_differences(results: Results, comparisons: Sequence[Comparison]) -> str | None:
     """How two models differ over time, of the pair that is chosen; bins that differ are filled."""
     defined = [each for each in comparisons if np.isfinite(each.over_time).any()]
     if not defined:
         return None
     figure = go.Figure()
     for index, each in enumerate(defined):
-        differs = each.p_over_time < 0.05
         told = [
             f"difference {d:.3f}, {_p(p)}"
             for d, p in zip(each.over_time, each.p_over_time, strict=True)
         ]
         figure.add_scatter(
-            x=_middles(results), y=_blank(each.over_time), mode="lines+markers", text=told,
+            x=bin_middles(results), y=_blank(each.over_time), mode="lines+markers", text=told,
             hovertemplate="%{text}", name=f"{each.first} − {each.second}", visible=index == 0,
             line={"color": "#0072B2"},
-            marker={"symbol": ["circle" if d else "circle-open" for d in differs], "size": 9},
+            marker={"symbol": ["circle" if d else "circle-open" for d in differs(each)], "size": 9},
         )  # fmt: skip
     _choice(figure, [f"{each.first} − {each.second}" for each in defined])
     figure.add_hline(0, line={"color": _FAINT})
@@ -206,7 +170,7 @@ def differences(results: Results, comparisons: Sequence[Comparison]) -> str | No
     return _html(figure, 360)
 
 
-def layer_differences(results: Results, found: ByLayer) -> str:
+def draw_layer_differences(results: Results, found: ByLayer) -> str:
     """How two models differ in each layer and bin; a dot where p, corrected for all, is < .05."""
     figure = go.Figure()
     told = [
@@ -216,10 +180,10 @@ def layer_differences(results: Results, found: ByLayer) -> str:
         ]
         for rows in zip(found.difference, found.p, strict=True)
     ]
-    names = _names(results)
-    limit = _limit([found.difference])
+    names = bin_names(results)
+    limit = colour_limit([found.difference])
     _heat(figure, found.difference, names, found.layers, told, limit, True)
-    layer, time = np.nonzero(found.p < 0.05)
+    layer, time = np.nonzero(found.p < ALPHA)
     figure.add_scatter(
         x=[names[index] for index in time], y=[found.layers[index] for index in layer],
         mode="markers", marker={"color": "black", "size": 5}, hoverinfo="skip", showlegend=False,
@@ -239,7 +203,7 @@ def _line(
     visible: bool = True,
 ) -> None:
     """A line with its band of error."""
-    x = _middles(results)
+    x = bin_middles(results)
     known = np.isfinite(values.r) & np.isfinite(values.error)
     edge: list[float | None] = []
     height: list[float | None] = []
@@ -336,23 +300,9 @@ def _known(name: str, value: float) -> str:
     return f"{name} {value:.3f}" if np.isfinite(value) else f"no {name}"
 
 
-def _middles(results: Results) -> Array:
-    return np.array(time_bins(results.root)).mean(axis=1)
-
-
-def _names(results: Results) -> list[str]:
-    return [f"{start:g}–{end:g}" for start, end in time_bins(results.root)]
-
-
 def _blank(values: Array) -> list[float | None]:
     """NaN as what plotly draws nothing for; four digits, which is what a reader sees."""
     return [None if not np.isfinite(value) else round(float(value), 4) for value in values]
-
-
-def _limit(values: Sequence[Any]) -> float:
-    """The largest magnitude among what is defined."""
-    found = [float(np.nanmax(abs(each))) for each in values if np.isfinite(each).any()]
-    return max([0.01, *found])
 
 
 def _viridis(share: float) -> str:

@@ -20,12 +20,8 @@ from brainscore_vision.model_helpers.brain_transformation.behavior import (
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import ArrayLike
 
-from convrnns_brainscore.activations import (
-    LOGITS,
-    ActivationsExtractor,
-    identifier_of,
-    in_region,
-)
+from convrnns_brainscore.brainscore.activations import LOGITS, ActivationsExtractor, identifier_of
+from convrnns_brainscore.brainscore.assemblies import in_region
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.images import VISUAL_DEGREES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,11 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.fits.results import save_dataset
+from convrnns_brainscore.netcdf import in_fixed_order, write_group
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.report.heat_map import heat_map
 from convrnns_brainscore.report.tables import number, with_error
+from convrnns_brainscore.timing import MS_PER_STEP
 
 
 def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> list[Path]:
@@ -32,16 +37,16 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
     else:
         (out / "differences.csv").unlink(missing_ok=True)  # of an earlier comparison
     with written_whole(out / "geometry.nc") as partial:
-        save_dataset(found, partial)
+        write_group(in_fixed_order(found), partial)
     for name, rows in files.items():
         with written_whole(out / name) as partial:
             rows.to_csv(partial, index=False)
     with written_whole(out / "geometry.png") as partial:
-        similarity_figure(found).savefig(partial, format="png", dpi=150)
+        draw_similarity(found).savefig(partial, format="png", dpi=150)
     return [out / name for name in ("geometry.nc", *files, "geometry.png")]
 
 
-def similarity_figure(found: xr.Dataset) -> Figure:
+def draw_similarity(found: xr.Dataset) -> Figure:
     """Similarity of every layer in every bin: a row of panels a model, a column a region; a dot
     where p < .05, corrected over all."""
     models, regions = found["model"].values, found["region"].values
@@ -51,28 +56,67 @@ def similarity_figure(found: xr.Dataset) -> Figure:
     grid = figure.subplots(len(models), len(regions), squeeze=False)
     limit = max(0.01, float(np.nanmax(abs(found["similarity"].values))))
     starts = found["time_bin_start"].values
-    for row, model in enumerate(models):
-        for column, region in enumerate(regions):
-            axes, here = grid[row, column], found.sel(model=model, region=region)
-            image = axes.imshow(
-                here["similarity"].values,
-                aspect="auto",
-                origin="lower",
-                cmap="RdBu_r",
-                vmin=-limit,
-                vmax=limit,
-                interpolation="nearest",
-            )
-            layer, time = np.nonzero(here["p"].values < 0.05)
-            axes.plot(time, layer, "k.", markersize=3)
-            axes.set_facecolor("0.88")
-            axes.set_yticks(range(len(layers)), layers)
-            every = max(1, len(starts) // 6)
-            axes.set_xticks(range(0, len(starts), every), [f"{s:g}" for s in starts[::every]])
-            axes.set_xlabel("start of bin (ms)")
-            axes.set_title(f"{region}: {model}", fontsize=9)
+    for (row, model), (column, region) in product(enumerate(models), enumerate(regions)):
+        axes, here = grid[row, column], found.sel(model=model, region=region)
+        image = heat_map(axes, here["similarity"].values, layers, starts, limit)
+        layer, time = np.nonzero(here["p"].values < 0.05)
+        axes.plot(time, layer, "k.", markersize=3)
+        axes.set_title(f"{region}: {model}", fontsize=9)
     figure.colorbar(image, ax=grid, label="Spearman's r")
     return figure
+
+
+def draw_movie(
+    similarities: Mapping[str, xr.DataArray],
+    presentation: Presentation,
+    title: str,
+    path: Path,
+) -> None:
+    """Similarity of geometries, layer × time, one panel a model, to an image file.
+
+    Undefined cells (the image is not yet at the layer, or every image gives the same) stay blank.
+
+    Parameters
+    ----------
+    similarities : panel title → layer × time_bin.
+    presentation : when the image was on; the same for all panels.
+    title : above all panels.
+    path : the file to write; its suffix says the format.
+    """
+    figure = Figure(figsize=(4.6 * len(similarities) + 1.2, 4.6), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    panels = figure.subplots(1, len(similarities), squeeze=False)[0]
+    limit = max(float(np.nanmax(np.abs(values))) for values in similarities.values())
+    for axes, (name, values) in zip(panels, similarities.items(), strict=True):
+        layers, times = values.sizes["layer"], values.sizes["time_bin"]
+        image = axes.imshow(
+            values.values,
+            aspect="auto",
+            origin="lower",
+            extent=(0, times * MS_PER_STEP, -0.5, layers - 0.5),
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            interpolation="nearest",
+        )
+        axes.set_facecolor("0.88")
+        axes.set_yticks(range(layers), values["layer"].values)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("time from image onset (ms)")
+        for time, label in ((0, "image on"), (presentation.image_off, "image off")):
+            if time is None:
+                continue
+            axes.axvline(time * MS_PER_STEP, color="black", linewidth=1.2, linestyle="--")
+            axes.annotate(
+                label,
+                (time * MS_PER_STEP, layers - 0.5),
+                xytext=(3, -3),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+            )
+    figure.colorbar(image, ax=panels, label="similarity to macaque IT (Spearman)")
+    figure.savefig(path, dpi=150)
 
 
 def geometry_table(found: xr.Dataset) -> Table:

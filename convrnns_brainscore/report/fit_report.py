@@ -14,20 +14,18 @@ from plotly.offline import get_plotlyjs
 
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.correlation import mean, median, spearman_brown
+from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
-from convrnns_brainscore.fits.reliability import reliability
+from convrnns_brainscore.fits.reliability import MIN_CEILING, reliability
 from convrnns_brainscore.fits.resampling import RESAMPLES
 from convrnns_brainscore.fits.results import (
-    MIN_CEILING,
     MIN_RELIABILITY,
     Best,
     Predictivity,
     Results,
     best_layer,
-    layers_of,
+    fitted_layers,
     noise_corrected,
-    predictivity,
     region_choices,
     summary,
     time_bins,
@@ -40,7 +38,7 @@ from convrnns_brainscore.fits.statistics import (
     runner_up,
 )
 from convrnns_brainscore.regions import region_layers
-from convrnns_brainscore.report import interactive
+from convrnns_brainscore.report import fit_interactive
 from convrnns_brainscore.report.tables import with_error
 from convrnns_brainscore.zoo import find_model
 
@@ -98,7 +96,7 @@ def page(results: Results) -> str:
         made_by={model: _made_by(results, model) for model in results.models},
         min_ceiling=MIN_CEILING,
         min_reliability=MIN_RELIABILITY,
-        most_dots=interactive.MOST_DOTS,
+        most_dots=fit_interactive.MOST_DOTS,
         fewest_neurons=FEWEST_NEURONS,
         resamples=RESAMPLES,
     )
@@ -116,12 +114,11 @@ def ceilings_page(results: Results) -> str:
     values = best.values
     known = noise_corrected(fit, here)[:, time_bin]
     factors = {
-        name: mean(fit[name].values[:, here, time_bin])
+        name: nanmean(fit[name].values[:, here, time_bin])
         for name in ("r", "prediction_halves", "response_halves")
     }
-    candidates = np.where(
-        (spearman_brown(mean(halves)) >= MIN_RELIABILITY) & np.isfinite(known), factors["r"], np.nan
-    )
+    reliable = spearman_brown(nanmean(halves)) >= MIN_RELIABILITY
+    candidates = np.where(reliable & np.isfinite(known), factors["r"], np.nan)
     neuron = None
     if np.isfinite(candidates).any():
         at = int(np.nanargmax(candidates))
@@ -138,10 +135,10 @@ def ceilings_page(results: Results) -> str:
             "layer": best.layer,
             "bin": _bin(results, time_bin),
             "neurons": int(values.neurons[time_bin]),
-            "splits": median(fit["r"].values[:, here, time_bin], axis=1).tolist(),
+            "splits": nanmedian(fit["r"].values[:, here, time_bin], axis=1).tolist(),
             "r": float(values.r[time_bin]),
-            "halvings": median(halves, axis=1).tolist(),
-            "corrected_halvings": median(spearman_brown(halves), axis=1).tolist(),
+            "halvings": nanmedian(halves, axis=1).tolist(),
+            "corrected_halvings": nanmedian(spearman_brown(halves), axis=1).tolist(),
             "ceiling": float(values.ceiling[time_bin]),
             "normalised": float(values.normalised[time_bin]),
             "noise_corrected": float(values.noise_corrected[time_bin]),
@@ -187,10 +184,10 @@ def _region(results: Results, region: str) -> dict[str, Any]:
     return {
         "name": region,
         "neurons": neurons,
-        "over_time": interactive.over_time(results, region),
-        "layers": interactive.layers_over_time(results, region),
-        "neurons_figure": interactive.single_neurons(results, region),
-        "crossed": interactive.crossed(results, region),
+        "over_time": fit_interactive.draw_over_time(results, region),
+        "layers": fit_interactive.draw_layers(results, region),
+        "neurons_figure": fit_interactive.draw_neurons(results, region),
+        "crossed": fit_interactive.draw_crossed(results, region),
         "best": [row for model in results.models for row in _best_rows(results, model, region)],
         "runners_up": [
             (model, found)
@@ -201,9 +198,9 @@ def _region(results: Results, region: str) -> dict[str, Any]:
             (each, "–" if each.untested else _where(results, each.p_over_time))
             for each in comparisons
         ],
-        "differences": interactive.differences(results, comparisons),
+        "differences": fit_interactive.draw_differences(results, comparisons),
         "lesions": [
-            (found, interactive.layer_differences(results, found))
+            (found, fit_interactive.draw_layer_differences(results, found))
             for found in _lesions(results, region)
         ],
     }
@@ -219,7 +216,7 @@ def _lesions(results: Results, region: str) -> list[ByLayer]:
         if its.get("lesion", "none") != "none"
         and other.get("lesion") == "none"
         and its["model"] == other["model"]
-        and layers_of(results, lesioned, region)
+        and fitted_layers(results, lesioned, region)
     ]
 
 
@@ -269,7 +266,7 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
     layer, where = best.layer, best.bin
     rows = [_row(results, model, layer, best.values, where, _made_by(results, model)["label"])]
     for subject in results.subjects(region)[1:]:
-        theirs = predictivity(results, model, layer, region, subject)
+        theirs = results.predictivity(model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
     return rows
 

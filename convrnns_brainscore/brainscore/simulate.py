@@ -14,8 +14,8 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from convrnns_brainscore.assemblies import stimulus_set
-from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.objects92 import load_objects92
 
 MEAN_RATES = (10.0, 60.0)
 """The range of the neurons' mean rates, in spikes/s."""

@@ -21,6 +21,7 @@ from brainscore_vision.metrics.regression_correlation.metric import CrossRegress
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge
 
+from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.gram import gram_of
 from convrnns_brainscore.fits.heldout import (
@@ -30,8 +31,8 @@ from convrnns_brainscore.fits.heldout import (
     predictor,
     streaming_predictor,
 )
-from convrnns_brainscore.fits.pls import bin_after_bin
 from convrnns_brainscore.fits.splits import Split
+from convrnns_brainscore.fits.streamed_pls import bin_after_bin
 
 
 class ExactMetric:
@@ -53,8 +54,8 @@ class ExactMetric:
             raise _unsuited(metric)
         regression = metric.regression
         if isinstance(regression, SpanTimeRegression):
-            self._shared, regression = True, regression._regression
-        estimator: Any = getattr(regression, "_regression", None)
+            self._shared, regression = True, internals.regression_of(regression)
+        estimator: Any = internals.regression_of(regression)
         if isinstance(estimator, PLSRegression) and not estimator.scale:
             self._method = Method("pls", estimator.n_components)
         elif type(estimator) is Ridge:
@@ -125,6 +126,6 @@ def _on(wanted: tuple[str, ...], assembly: NeuroidAssembly) -> dict[str, Any]:
 
 def _unsuited(metric: Any) -> ConvRNNError:
     return ConvRNNError(
-        f"--solver exact fits Brain-Score's pls, ridge, spantime_pls and spantime_ridge; this "
-        f"benchmark's metric is a {type(metric).__name__}. Give --solver brainscore."
+        f"`solver='exact'` fits Brain-Score's pls, ridge, spantime_pls and spantime_ridge; this "
+        f"benchmark's metric is a {type(metric).__name__}. Give `solver='brainscore'`."
     )

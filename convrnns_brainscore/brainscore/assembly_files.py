@@ -1,4 +1,4 @@
-"""Brain-Score's assemblies and scores to netCDF and back; tables of stimuli as its stimulus sets.
+"""Brain-Score's assemblies and scores to netCDF files and back.
 
 Brain-Score keeps its coordinates in pandas' MultiIndex, which netCDF has no form for. The file
 holds each coordinate as a plain one, so that any xarray opens it; `read_assembly` restores the
@@ -7,7 +7,6 @@ assembly. Attributes that are assemblies themselves (a score's ``raw`` and ``cei
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
     PropertyAssembly,
     walk_coords,
 )
-from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.netcdf import write_group
 
 _KINDS = {
     kind.__name__: kind
@@ -53,7 +52,6 @@ def write_assembly(assembly: DataAssembly, path: str | Path) -> None:
     OSError : ``path`` cannot be written.
     """
     path = Path(path)
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")  # nobody else opens this file
     with written_whole(path) as partial:
         _write(assembly, partial, None, "w")
 
@@ -82,14 +80,6 @@ def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
     return assembly
 
 
-def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
-    """A Brain-Score stimulus set from a table with ``stimulus_id`` and ``filename`` (paths)."""
-    result = StimulusSet(stimuli.drop(columns="filename").reset_index(drop=True))
-    result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
-    result.identifier = identifier
-    return result
-
-
 def _write(assembly: Any, path: Path, group: str | None, mode: str) -> None:
     kind = type(assembly).__name__
     if kind not in _KINDS:
@@ -103,7 +93,8 @@ def _write(assembly: Any, path: Path, group: str | None, mode: str) -> None:
         {**attributes, _KIND: kind, _GROUPS: " ".join(parts)},
     )
     held[_VALUES].encoding = {"_FillValue": None}
-    held.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
+    # In the order of the assembly: Brain-Score takes the levels of an index as they come.
+    write_group(held, path, group, mode)
     for name, part in parts.items():
         _write(part, path, name if group is None else f"{group}/{name}", "a")
 

@@ -6,6 +6,7 @@ A package is a folder: ``<region>.nc``, a ``NeuroidAssembly`` with its repetitio
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,21 +14,34 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from brainscore_core.metrics import Score
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_vision import load_ceiling, load_metric
+from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark, average_repetition
 
-from convrnns_brainscore.assemblies import read_assembly, stimulus_set, write_assembly
-from convrnns_brainscore.benchmarks import is_package, load_benchmark, neural_benchmark
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
+from convrnns_brainscore.brainscore.digests import update_digest
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.fits.reliability import Trials
+from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
+from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.recordings import Recording
 
 TABLE, IMAGES = "stimuli.csv", "stimuli"
 FEWEST_STIMULI = 20
 """A tenth of them are a test set."""
 
+METRICS = ("pls", "ridge", "spantime_pls", "spantime_ridge")
+"""Brain-Score's regression metrics: for one time bin, and for several."""
+
 STATIC, TEMPORAL = "pls", "spantime_pls"
 """Metrics where none is named, for one bin and for several."""
+
+
+def is_package(name: str) -> bool:
+    """Whether a benchmark's name is that of a packaged recording's file."""
+    return name.endswith(".nc")
 
 
 def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> list[str]:
@@ -151,11 +165,96 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
     return benchmark
 
 
-def load_scored(name: str, metric: str | None = None) -> Any:
-    """What is to be scored: a package's ``….nc``, or a benchmark of Brain-Score's by its name."""
-    if is_package(name):
-        return package_benchmark(Path(name), metric)
-    return load_benchmark(name)
+def neural_benchmark(
+    name: str,
+    recording: Any,
+    metric: str,
+    *,
+    stratify_by: str | None = "object_name",
+    visual_degrees: float = VISUAL_DEGREES,
+) -> Any:
+    """A Brain-Score benchmark on a recording of one region.
+
+    The ceiling is the recording's split-half reliability over repetitions (Spearman–Brown), per
+    bin for the ``spantime_`` metrics: Brain-Score's ``internal_consistency`` where all stimuli have
+    as many repetitions. Where they have not, that would compare halves of other stimuli, and the
+    ceiling is this package's (`fits.reliability`); without repetitions it is undefined.
+
+    Parameters
+    ----------
+    name : begins the benchmark's identifier. The identifier ends with a digest of the data, since
+        Brain-Score stores ceilings by identifier alone.
+    recording : presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` and
+        ``stratify_by`` on presentation, ``region`` (one value) on neuroid, and its
+        ``stimulus_set``.
+    metric : ``"pls"`` or ``"ridge"`` for one time bin, ``"spantime_pls"`` or ``"spantime_ridge"``
+        for several.
+    stratify_by : the coordinate over whose values the train and test splits are balanced; None:
+        there is none.
+    visual_degrees : the size at which the stimuli were seen; 8 fills the model's field.
+
+    Raises
+    ------
+    ConvRNNError : the metric does not fit the number of bins, or a coordinate is missing.
+    """
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    for coordinate in filter(None, ("stimulus_id", "repetition", "region", stratify_by)):
+        if not hasattr(recording, coordinate):
+            raise ConvRNNError(f"the recording has no coordinate {coordinate!r}.")
+    temporal = metric.startswith("spantime_")
+    bins = recording.sizes.get("time_bin", 1)
+    if temporal != (bins > 1):
+        wanted = "several time bins" if temporal else "one time bin"
+        raise ConvRNNError(
+            f"metric {metric} wants {wanted}; the recording has {bins}. Give another `metric=…`, "
+            "or package it again with `window=(70, 170)`."
+        )
+    if not temporal and "time_bin" in recording.dims:
+        recording = recording.squeeze("time_bin")
+    region = str(recording["region"].values[0])
+    ceiler = _own_ceiling
+    if _repeated_alike(recording):
+        kind = "internal_consistency_temporal" if temporal else "internal_consistency"
+        ceiler = load_ceiling(kind)
+    digest = hashlib.sha256()
+    update_digest(digest, recording)
+    return NeuralBenchmark(
+        identifier=f"{name}.{region}-{metric}-{digest.hexdigest()[:12]}",
+        version=1,
+        assembly=average_repetition(recording),
+        similarity_metric=load_metric(
+            metric, crossvalidation_kwargs={"stratification_coord": stratify_by}
+        ),
+        visual_degrees=visual_degrees,
+        number_of_trials=1,
+        ceiling_func=lambda: ceiler(recording),
+        parent=region,
+    )
+
+
+def _repeated_alike(recording: Any) -> bool:
+    """Whether every stimulus has the same repetitions, two at least, and nothing is missing."""
+    pairs = zip(recording["stimulus_id"].values, recording["repetition"].values, strict=True)
+    shown = set(pairs)
+    repetitions = {repetition for _, repetition in shown}
+    stimuli = {stimulus for stimulus, _ in shown}
+    whole = len(shown) == len(stimuli) * len(repetitions) == recording.sizes["presentation"]
+    return whole and len(repetitions) > 1 and bool(np.isfinite(recording.values).all())
+
+
+def _own_ceiling(recording: Any) -> Any:
+    """Each stimulus's own presentations halved, as a score of Brain-Score's; one value a bin."""
+    ids, stimulus = np.unique(recording["stimulus_id"].values, return_inverse=True)
+    dims = [dim for dim in ("presentation", "neuroid", "time_bin") if dim in recording.dims]
+    values = recording.transpose(*dims).values
+    halves = half_correlations(Trials(values, stimulus, len(ids)))
+    if "time_bin" not in dims:
+        return Score(float(ceiling(halves[..., None])[0]))
+    edges = {
+        name: ("time_bin", recording[name].values) for name in ("time_bin_start", "time_bin_end")
+    }
+    return Score(ceiling(halves), coords=edges, dims=["time_bin"])
 
 
 def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[str]]:

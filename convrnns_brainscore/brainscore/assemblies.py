@@ -1,0 +1,84 @@
+"""Brain-Score's assemblies and stimulus sets, made from arrays and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from brainscore_core.supported_data_standards.brainio.assemblies import (
+    NeuroidAssembly,
+    walk_coords,
+)
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from numpy.typing import NDArray
+
+from convrnns_brainscore.networks.backbones import neuroid_coordinates
+from convrnns_brainscore.timing import TimeBin
+
+
+def neuroid_assembly(
+    values: NDArray[np.float32],
+    made_by: dict[str, Any],
+    columns: dict[str, NDArray[Any]],
+    shapes: dict[str, tuple[int, ...]],
+    time_bins: Sequence[TimeBin] | None,
+) -> NeuroidAssembly:
+    """``values`` with their coordinates.
+
+    Parameters
+    ----------
+    values : [presentation, neuroid, time_bin], or [presentation, neuroid] where there are no bins.
+    made_by : attributes.
+    columns : what is known of the presentations.
+    shapes : layer → shape of one step's output, (height, width, channel) or (channel,); their
+        neuroids follow each other.
+    """
+    neuroids = pd.concat([_neuroids(layer, shape) for layer, shape in shapes.items()])
+    coords: dict[str, Any] = {
+        **{name: ("presentation", column) for name, column in columns.items()},
+        **{name: ("neuroid", neuroids[name].to_numpy()) for name in neuroids.columns},
+    }
+    dims = ["presentation", "neuroid"]
+    if time_bins is not None:
+        edges = np.array(time_bins, float)
+        if (edges == edges.round()).all():  # whole numbers, as Brain-Score's `ost` selects by them
+            edges = edges.astype(int)
+        coords |= {"time_bin_start": ("time_bin", edges[:, 0])}
+        coords |= {"time_bin_end": ("time_bin", edges[:, 1])}
+        dims.append("time_bin")
+    assembly = NeuroidAssembly(values, coords=coords, dims=dims)
+    assembly.attrs.update(made_by)
+    return assembly
+
+
+def in_region(recording: NeuroidAssembly, region: str) -> NeuroidAssembly:
+    """The recording with ``region`` among the neuroids' coordinates; its values are shared."""
+    coords = {name: (dims, values) for name, dims, values in walk_coords(recording)}
+    coords["region"] = ("neuroid", np.full(recording.sizes["neuroid"], region))
+    named = NeuroidAssembly(recording.values, coords=coords, dims=recording.dims)
+    named.attrs.update(recording.attrs)
+    return named
+
+
+def _neuroids(layer: str, shape: tuple[int, ...]) -> pd.DataFrame:
+    """The coordinates of a layer's neuroids; where there is no place, it is −1."""
+    number = np.arange(int(np.prod(shape)))
+    return pd.DataFrame(
+        {
+            "neuroid_num": number,
+            "neuroid_id": [f"{layer}.{index}" for index in number],
+            "layer": layer,
+            "channel_x": -1,
+            "channel_y": -1,
+        }
+    ).assign(**neuroid_coordinates(shape))
+
+
+def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
+    """A Brain-Score stimulus set from a table with ``stimulus_id`` and ``filename`` (paths)."""
+    result = StimulusSet(stimuli.drop(columns="filename").reset_index(drop=True))
+    result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
+    result.identifier = identifier
+    return result

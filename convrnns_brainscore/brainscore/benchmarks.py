@@ -1,0 +1,238 @@
+"""Brain-Score's benchmarks by name: the catalogue, and loading.
+
+`list_benchmarks` reads what Brain-Score says of its benchmarks without importing any, and
+`load_benchmark` loads one, with its data. A benchmark is known by its name in Brain-Score's
+registry: its ``identifier`` is another, and not unique.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib import import_module
+from typing import Any
+
+import yaml
+
+from convrnns_brainscore.brainscore import internals
+from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS
+from convrnns_brainscore.requirements import brain_score_folder
+
+_log = logging.getLogger(__name__)
+
+IMAGE_MS = {
+    "MajajHong2015": 100,
+    "MajajHong2015public": 100,
+    "Kar2019": 100,
+    "Li2026": 150,
+    "Gifford2022": 100,
+    "Papale2025": 200,
+}
+"""Data set → how long its images were on, in ms, as the data's authors (by Brain-Score's own
+sources) say. Of other data sets it is not known here."""
+
+LI2026_TEMPORAL = {f"Li2026.{region}-temporal-pls": region for region in ("V1", "V2", "V4", "IT")}
+"""Temporal benchmarks that Brain-Score 2.4 has and does not register: name → region."""
+
+TEMPORAL_BINS = {
+    "Kar2019-ost": (70, 250),
+    "MajajHong2015public.V4-temporal-pls": (0, 250),
+    "MajajHong2015public.IT-temporal-pls": (0, 250),
+    **dict.fromkeys(LI2026_TEMPORAL, (0, 300)),
+}
+"""Temporal benchmark → begin and end of its bins of 10 ms."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What is known of a benchmark before its data are there.
+
+    Attributes
+    ----------
+    name : in Brain-Score's registry.
+    kind : ``"neural"``, ``"behavioural"``, ``"engineering"`` or ``"unknown"``.
+    region : V1, V2, V4, IT, or None.
+    bins : number of time bins; 0 for behaviour.
+    window : begin and end of the bins in ms, or None where only the data say it.
+    image_ms : how long an image was on, or None where it is not known.
+    metric : the metric's name.
+    stimuli : their number, or None.
+    public : whether Brain-Score gives its data to everybody, or None.
+    """
+
+    name: str
+    kind: str
+    region: str | None
+    bins: int
+    window: tuple[int, int] | None
+    image_ms: int | None
+    metric: str
+    stimuli: int | None
+    public: bool | None
+
+
+@lru_cache(maxsize=1)
+def list_benchmarks() -> dict[str, Listed]:
+    """Brain-Score's benchmarks, by name: the temporal ones first.
+
+    Raises
+    ------
+    ConvRNNError : Brain-Score is not installed.
+    """
+    folder = brain_score_folder() / "benchmarks"
+    pattern = re.compile(r"^benchmark_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
+    names = list(LI2026_TEMPORAL)
+    described: dict[str, Any] = {}
+    for plugin in sorted(folder.glob("*/__init__.py")):
+        names += pattern.findall(plugin.read_text(encoding="utf-8"))
+        for metadata in plugin.parent.glob("metadata.y*ml"):
+            described |= yaml.safe_load(metadata.read_text(encoding="utf-8"))["benchmarks"] or {}
+    listed = [_listed(name, described.get(name) or {}) for name in dict.fromkeys(names)]
+    kinds = ["neural", "behavioural", "engineering", "unknown"]
+    listed.sort(key=lambda one: (one.bins < 2, kinds.index(one.kind), one.name))
+    return {one.name: one for one in listed}
+
+
+def find_benchmark(name: str) -> Listed:
+    """What is known of the benchmark ``name``.
+
+    Raises
+    ------
+    ConvRNNError : Brain-Score has no benchmark of that name.
+    """
+    known = list_benchmarks()
+    if name not in known:
+        raise unknown("benchmark", name, known, "`convrnns benchmarks` lists them.")
+    return known[name]
+
+
+def load_benchmark(name: str) -> Any:
+    """The benchmark, with its data, which Brain-Score fetches where they are not there yet.
+
+    Raises
+    ------
+    ConvRNNError : no such benchmark, or its data cannot be fetched.
+    """
+    find_benchmark(name)
+    import brainscore_vision
+
+    factory: Callable[[], Any] = partial(brainscore_vision.load_benchmark, name)
+    if name in LI2026_TEMPORAL:
+        module = import_module("brainscore_vision.benchmarks.li2026.benchmark")
+        factory = getattr(module, f"Li2026{LI2026_TEMPORAL[name]}Temporal")
+    _log.info("loading benchmark %s", name)
+    with loading_data(name):
+        return factory()
+
+
+def load_data(name: str) -> Any:
+    """A data set of Brain-Score by its identifier: a NeuroidAssembly.
+
+    Raises
+    ------
+    ConvRNNError : Brain-Score has no such data set, or it cannot be fetched.
+    """
+    folder = brain_score_folder() / "data"
+    pattern = re.compile(r"^data_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
+    known = [
+        found
+        for plugin in sorted(folder.glob("*/__init__.py"))
+        for found in pattern.findall(plugin.read_text(encoding="utf-8"))
+    ]
+    if name not in known:
+        raise unknown("recording", name, known, "It is no file, and no data set of Brain-Score.")
+    import brainscore_vision
+
+    with loading_data(name):
+        return brainscore_vision.load_dataset(name)
+
+
+@contextmanager
+def loading_data(name: str) -> Iterator[None]:
+    """Whatever loads data within, installs nothing, and says in one line what cannot be fetched.
+
+    Parameters
+    ----------
+    name : of the benchmark or data set that is loaded.
+
+    Raises
+    ------
+    ConvRNNError : a data set of the benchmark ``name`` could not be loaded.
+    """
+    internals.name_failed_data()
+    with internals.no_installing():
+        try:
+            yield
+        except ConvRNNError:
+            raise
+        except Exception as error:
+            data = internals.failed_data(error)
+            if data is None:
+                raise
+            first = (str(error).splitlines() or [""])[0]
+            raise ConvRNNError(
+                f"benchmark {name} needs Brain-Score's data set {data}, which cannot be fetched "
+                f"here ({type(error).__name__}: {first[:120]}). On a machine with network run "
+                f"`python -c \"import brainscore_vision as b; b.load_dataset('{data}')\"` and copy "
+                "its ~/.brainio here."
+            ) from error
+
+
+def image_duration(name: str) -> tuple[int, str]:
+    """How long the images of a neural benchmark were on, in ms, and in words.
+
+    >>> image_duration("Li2026.IT-temporal-pls")
+    (150, '150 ms')
+    >>> image_duration("Cadena2017-pls")
+    (100, 'assumed 100 ms')
+    """
+    known = _image_ms(name)
+    if known is None:
+        return ASSUMED_IMAGE_MS, f"assumed {ASSUMED_IMAGE_MS} ms"
+    return known, f"{known} ms"
+
+
+def _listed(name: str, metadata: dict[str, Any]) -> Listed:
+    data, stimuli = metadata.get("data") or {}, metadata.get("stimulus_set") or {}
+    window = TEMPORAL_BINS.get(name)
+    kind = str(data.get("benchmark_type") or "unknown")
+    kind = "behavioural" if kind.startswith("behavior") else kind
+    region = data.get("region") or region_in(name) or ("IT" if name == "Kar2019-ost" else None)
+    if window or (region and kind == "unknown"):
+        kind = "neural"
+    if kind == "unknown" and re.search(r"error_consistency|accuracy", name):
+        kind = "behavioural"
+    count = stimuli.get("num_stimuli")
+    if window and not count:
+        count = 1320 if name == "Kar2019-ost" else 1000
+    return Listed(
+        name=name,
+        kind=kind,
+        region=region,
+        bins=(window[1] - window[0]) // 10 if window else int(kind == "neural"),
+        window=window,
+        image_ms=_image_ms(name) if kind == "neural" else None,
+        metric=name.rsplit("-", 1)[-1] if "temporal" not in name else "spantime_pls",
+        stimuli=count if isinstance(count, int) else None,
+        public=True if name in LI2026_TEMPORAL else data.get("data_publicly_available"),
+    )
+
+
+def _image_ms(name: str) -> int | None:
+    """How long the images of a benchmark's data set were on, if it is known."""
+    return IMAGE_MS.get(re.split(r"[.\-_]", name)[0])
+
+
+def region_in(name: str) -> str | None:
+    """The region that a benchmark's name holds.
+
+    >>> region_in("Papale2025.V4-ridge")
+    'V4'
+    """
+    found = re.search(r"[._](V1|V2|V4|IT)(?=[-_.]|$)", name)
+    return found.group(1) if found else None

@@ -1,0 +1,105 @@
+"""What a loaded benchmark does with its subject: one reading of it for everything that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from brainscore_vision.benchmark_helpers.neural_common import timebins_from_assembly
+
+from convrnns_brainscore.brainscore import internals
+from convrnns_brainscore.brainscore.benchmarks import image_duration, list_benchmarks, region_in
+from convrnns_brainscore.timing import TimeBin, parse_time_bins
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a benchmark does with its subject.
+
+    Attributes
+    ----------
+    name : of the benchmark in Brain-Score's registry, or a package's file.
+    identifier : as the benchmark calls itself.
+    region : that is recorded from; None: behaviour.
+    image_ms : how long images were on, in ms.
+    image_duration : the same in words: ``"150 ms"``, ``"assumed 100 ms"``.
+    metric : its name.
+    time_bins : start and end in ms of each bin; none of behaviour.
+    stimuli : their number.
+    neurons : number of neurons in the data; 0: not known.
+    """
+
+    name: str
+    identifier: str
+    region: str | None
+    image_ms: float
+    image_duration: str
+    metric: str
+    time_bins: tuple[TimeBin, ...]
+    stimuli: int
+    neurons: int
+
+
+def read_experiment(name: str, benchmark: Any) -> Experiment:
+    """Read a benchmark.
+
+    Parameters
+    ----------
+    name : of the benchmark in Brain-Score's registry, or a package's file.
+    benchmark : one of Brain-Score's benchmark objects.
+    """
+    recorded = internals.recorded_data(benchmark)
+    duration, words = image_duration(name)
+    on_ms = getattr(benchmark, "image_on_ms", None)  # of a package's data
+    if on_ms is not None:
+        duration, words = on_ms, f"{on_ms:g} ms"
+    return Experiment(
+        name,
+        str(benchmark.identifier),
+        _region(name, benchmark),
+        duration,
+        words,
+        _metric(benchmark),
+        tuple(_time_bins(benchmark)),
+        _stimuli(benchmark),
+        0 if recorded is None else int(recorded.sizes.get("neuroid", 0)),
+    )
+
+
+def _region(name: str, benchmark: Any) -> str | None:
+    region = getattr(benchmark, "region", None)
+    if region is None:  # some neural benchmarks' objects do not say it
+        listed = list_benchmarks().get(name)
+        neural = listed is not None and listed.kind == "neural"
+        region = listed.region if listed is not None and neural else region_in(name)
+    return None if region is None else str(region)
+
+
+def _time_bins(benchmark: Any) -> list[TimeBin]:
+    named, recorded = internals.named_time_bins(benchmark), internals.recorded_data(benchmark)
+    if named is not None:
+        return parse_time_bins(named)
+    if hasattr(benchmark, "region") and recorded is not None:
+        return parse_time_bins(timebins_from_assembly(recorded))
+    return []
+
+
+def _stimuli(benchmark: Any) -> int:
+    recorded = internals.recorded_data(benchmark)
+    parts = [
+        recorded,
+        *(getattr(benchmark, f"{part}_assembly", None) for part in ("train", "test")),
+    ]
+    return sum(int(p.stimulus_set["stimulus_id"].nunique()) for p in parts if p is not None)
+
+
+def _metric(benchmark: Any) -> str:
+    identifier = str(benchmark.identifier).lower()
+    if "ost" in identifier.split("-"):
+        return "ost"
+    if "rdm" in identifier:
+        return "rdm"
+    metric = internals.similarity_metric(benchmark)
+    temporal = "SpanTime" in type(getattr(metric, "regression", None)).__name__
+    kind = "pls" if "pls" in identifier else "ridge" if "ridge" in identifier else "other"
+    return f"spantime_{kind}" if temporal else kind

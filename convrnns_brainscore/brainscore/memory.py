@@ -1,0 +1,111 @@
+"""The memory that a score takes, and the memory that there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from convrnns_brainscore.choices import SolverName
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.heldout import IN_MEMORY
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.brainscore.experiment import Experiment
+
+COPIES = {
+    "pls": 10,
+    "ridge": 6,
+    "spantime_pls": 25,
+    "spantime_ridge": 12,
+    "ost": 4,
+    "rdm": 4,
+    "exact": 6,
+}
+"""Metric → the most that it and the model's recording hold at a time, in units of the recording, as
+measured with Brain-Score's own metrics (``benchmarks/README.md``)."""
+
+STREAMED_COPIES = 2
+"""Of ``exact`` on more than `fits.heldout.IN_MEMORY` bytes, which are streamed."""
+
+OTHER_COPIES = 10
+
+
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+"""Where Linux shows control groups."""
+
+
+def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str, neurons: int = 0) -> int:
+    """Bytes that recording and metric hold at most, beside the network and the libraries.
+
+    Parameters
+    ----------
+    neuroids : of the model.
+    neurons : of the data, where they are known.
+    """
+    recording = 4 * stimuli * bins * neuroids
+    copies = COPIES.get(metric, OTHER_COPIES)
+    if metric == "exact" and recording > IN_MEMORY:
+        copies = STREAMED_COPIES
+    return recording * copies + 8 * stimuli * bins * neurons * OTHER_COPIES
+
+
+def check_memory(
+    experiment: Experiment, neuroids: int, solver: str = SolverName.brainscore
+) -> None:
+    """Raise if a neural benchmark will need more memory than there is.
+
+    This stands in for Brain-Score's own check, which counts time bins twice.
+
+    Parameters
+    ----------
+    experiment : what the benchmark does.
+    neuroids : number of the model's neuroids that are recorded, after any projection.
+    solver : what carries out the metric's fits.
+
+    Raises
+    ------
+    ConvRNNError : it does not fit, with the ways out.
+    """
+    metric = solver if solver == SolverName.exact else experiment.metric
+    bins = len(experiment.time_bins) or 1
+    need = needed_memory(experiment.stimuli, neuroids, bins, metric, experiment.neurons)
+    free = available_memory()
+    if need > free:
+        raise ConvRNNError(
+            f"{experiment.identifier} with {metric} on {neuroids} neuroids × {bins} bins × "
+            f"{experiment.stimuli} stimuli needs about {need / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free. Give `solver='exact'` (PLS and ridge without "
+            "copies) or `max_neuroids=…` (fewer, randomly projected features), record a smaller "
+            "layer (`region_layer_map=…`), or use a larger machine."
+        )
+
+
+def available_memory(group: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes that this process may still take: of the machine, and of every control group (of a
+    container, a SLURM job, ``systemd-run``) that it is in.
+
+    Parameters
+    ----------
+    group : the file that names the process's control group (version 2; elsewhere it is ignored).
+    """
+    free = [psutil.virtual_memory().available]
+    lines = group.read_text().splitlines() if group.exists() else []
+    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    for name in names:
+        folder = CONTROL_GROUPS / name
+        for each in (folder, *folder.parents):
+            if each == CONTROL_GROUPS.parent:
+                break
+            try:
+                limit = (each / "memory.max").read_text().strip()
+                used = int((each / "memory.current").read_text())
+                kept = dict(
+                    line.split() for line in (each / "memory.stat").read_text().splitlines()
+                )
+            except OSError:
+                continue
+            if limit != "max":  # what the system may drop (read files) does not count as used
+                free.append(int(limit) - used + int(kept.get("inactive_file", 0)))
+    return min(free)

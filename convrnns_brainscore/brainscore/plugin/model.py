@@ -1,0 +1,64 @@
+"""The ConvRNNs of Nayebi et al. (2022), Neural Computation 34:1652, as Brain-Score subjects.
+
+What is submitted to the leaderboard carries convrnns_brainscore (MIT licence) in the folder
+``code``, and says in ``plugin.json`` which weights are meant.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+PLUGIN = Path(__file__).parent
+SUBMITTED = PLUGIN / "plugin.json"
+SETTINGS = json.loads(SUBMITTED.read_text(encoding="utf-8")) if SUBMITTED.exists() else {}
+
+if SETTINGS:
+    sys.path.insert(0, str(PLUGIN / "code"))
+if SETTINGS.get("backend") == "torch":
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+
+
+def get_model(identifier: str) -> Any:
+    """The subject, with its weights, which are downloaded at the first time."""
+    import convrnns_brainscore as package
+    from convrnns_brainscore.checkpoints import checkpoint_folder, find_checkpoint
+    from convrnns_brainscore.download import download, download_weights
+
+    if SETTINGS and package.__version__ != SETTINGS["version"]:
+        raise ImportError(
+            f"convrnns_brainscore {package.__version__} is in use, and {PLUGIN.name} needs its own "
+            f"{SETTINGS['version']}: load it in a process of its own."
+        )
+    meant = SETTINGS.get("models", {}).get(identifier, {})
+    name = meant.get("model", identifier.removeprefix("convrnn_"))
+    folder, weights = checkpoint_folder(), meant.get("weights")
+    checkpoint = None
+    if weights:
+        checkpoint = download_weights(name, folder, weights["url"], weights["sha256"])
+    elif find_checkpoint(folder, name) is None:
+        download(name, folder)
+    return package.load_brain_model(
+        name,
+        checkpoint=checkpoint,
+        region_layer_map=PLUGIN / "region_layer_map" / f"{identifier}.json",
+        identifier=identifier,
+    )
+
+
+def get_bibtex(identifier: str) -> str:
+    """The paper to cite."""
+    return """@article{nayebi2022recurrent,
+    title = {Recurrent Connections in the Primate Ventral Visual Stream Mediate a Trade-Off
+             Between Task Performance and Network Size During Core Object Recognition},
+    author = {Nayebi, Aran and Sagastuy-Brena, Javier and Bear, Daniel M. and Kar, Kohitij and
+              Kubilius, Jonas and Ganguli, Surya and Sussillo, David and DiCarlo, James J. and
+              Yamins, Daniel L. K.},
+    journal = {Neural Computation},
+    volume = {34},
+    number = {8},
+    pages = {1652--1675},
+    year = {2022},
+    doi = {10.1162/neco_a_01506}
+}"""

@@ -1,0 +1,42 @@
+"""Fewer features by random projection, for metrics whose memory all of them would not fit in."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.random_projection import SparseRandomProjection
+
+from convrnns_brainscore.brainscore.activations import LOGITS
+from convrnns_brainscore.errors import ConvRNNError
+
+
+def random_projection(
+    model: str, neuroids: int
+) -> Callable[[dict[str, NDArray[np.float32]]], dict[str, NDArray[np.float32]]]:
+    """A batch hook that projects layers' [batch, feature] to ``neuroids`` features, shared out
+    among layers, by scikit-learn's sparse random projection, seeded by the model's name.
+
+    Raises
+    ------
+    ConvRNNError : fewer than one neuroid.
+    """
+    if neuroids < 1:
+        raise ConvRNNError(f"`max_neuroids={neuroids}`: expected 1 or more.")
+    seed = zlib.crc32(model.encode())
+    projections: dict[str, SparseRandomProjection] = {}
+
+    def project(features: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        share = max(1, neuroids // len(features))
+        projected = dict(features)
+        for layer, values in features.items():
+            if layer == LOGITS or values.shape[1] <= share:
+                continue
+            if layer not in projections:
+                projections[layer] = SparseRandomProjection(share, random_state=seed).fit(values)
+            projected[layer] = projections[layer].transform(values)
+        return projected
+
+    return project

@@ -1,0 +1,404 @@
+"""Score networks on Brain-Score's benchmarks.
+
+Brain-Score's benchmarks run as they are. What is kept beside its own number: the raw correlation
+with its sign, the ceiling, both bin by bin, and which bins can mean anything (`summary`).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from importlib.metadata import version as installed_version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brainscore_core.metrics import Score
+from result_caching import store  # type: ignore[import-untyped]
+
+from convrnns_brainscore.brainscore import internals
+from convrnns_brainscore.brainscore.assembly_files import write_assembly
+from convrnns_brainscore.brainscore.benchmarks import (
+    list_benchmarks,
+    load_benchmark,
+    loading_data,
+)
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.digests import data_digest
+from convrnns_brainscore.brainscore.exact_metric import ExactMetric
+from convrnns_brainscore.brainscore.experiment import Experiment, read_experiment
+from convrnns_brainscore.brainscore.memory import check_memory
+from convrnns_brainscore.brainscore.packages import is_package, package_benchmark
+from convrnns_brainscore.brainscore.projection import random_projection
+from convrnns_brainscore.brainscore.summary import Summary, summarise
+from convrnns_brainscore.choices import SolverName, parse_choice
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.fits.reliability import MIN_CEILING
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.regions import layers_of
+from convrnns_brainscore.timing import MS_PER_STEP
+
+FAILURES = "failures.log"
+"""Beside scores: the tracebacks of those that failed."""
+
+RegionLayerMap = str | PathLike[str] | Mapping[str, str | Sequence[str]] | None
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A score that is to be computed, with everything that makes the number.
+
+    Attributes
+    ----------
+    subject : the network, as Brain-Score's experimental subject.
+    benchmark : one of Brain-Score's benchmark objects.
+    experiment : what the benchmark does with the subject.
+    presentation : what the subject is shown; None: as the model was trained.
+    image_duration : how long the image is on, in words.
+    layers : that are recorded; none in behaviour.
+    max_neuroids : to which each bin's features are projected; None: all of them.
+    solver : what carries out the metric's fits.
+    """
+
+    subject: TemporalBrainModel
+    benchmark: Any
+    experiment: Experiment
+    presentation: Presentation | None
+    image_duration: str
+    layers: tuple[str, ...]
+    max_neuroids: int | None
+    solver: SolverName
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """All that makes the score, as plain values."""
+        network = self.subject.network
+        return {
+            "benchmark": self.experiment.name,
+            "benchmark_version": str(self.benchmark.version),
+            "benchmark_identifier": self.experiment.identifier,
+            "metric": self.experiment.metric,
+            "time_bins": str(list(self.experiment.time_bins)),
+            "data": data_digest(self.benchmark),
+            **describe(network, self.presentation or Presentation.default(network.name)),
+            "image_duration": self.image_duration,
+            "region": self.experiment.region or "none",
+            "layers": ", ".join(self.layers) or "logits",
+            "max_neuroids": "all" if self.max_neuroids is None else self.max_neuroids,
+            "solver": str(self.solver),
+            "brainscore_vision": installed_version("brainscore-vision"),
+        }
+
+    @property
+    def neuroids(self) -> int:
+        """How many neuroids the metric is given."""
+        network = self.subject.network
+        recorded = sum(int(np.prod(network.output_shape(layer))) for layer in self.layers)
+        return recorded if self.max_neuroids is None else min(recorded, self.max_neuroids)
+
+    @property
+    def first_image_ms(self) -> float:
+        """When the image reaches the recorded layers, in ms from its onset."""
+        first_step = self.subject.network.first_step
+        return MS_PER_STEP * min((first_step(layer) for layer in self.layers), default=0)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model's score on a benchmark, with all that made it (``made_by``)."""
+
+    model: str
+    benchmark: str
+    summary: Summary
+    made_by: dict[str, Any]
+    score: Score
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A score that could not be computed.
+
+    Attributes
+    ----------
+    model, benchmark : whose score it is.
+    error : why, with its traceback.
+    """
+
+    model: str
+    benchmark: str
+    error: Exception
+
+    @property
+    def expected(self) -> bool:
+        """Whether the user can fix it; otherwise it is a bug, here or in Brain-Score."""
+        return isinstance(self.error, ConvRNNError)
+
+    @property
+    def traceback(self) -> str:
+        """The error with its causes, as Python prints it."""
+        return "".join(traceback.format_exception(self.error))
+
+    def __str__(self) -> str:
+        first = (str(self.error).splitlines() or [""])[0]
+        kind = "" if self.expected else f"{type(self.error).__name__}: "
+        return f"{self.model} on {self.benchmark}: {kind}{first}"
+
+
+def score(
+    network: ConvRNN,
+    benchmark: str | Any,
+    *,
+    name: str | None = None,
+    presentation: Presentation | None = None,
+    region_layer_map: RegionLayerMap = None,
+    max_neuroids: int | None = None,
+    solver: str = SolverName.brainscore,
+) -> Result:
+    """Score a network on a benchmark.
+
+    Parameters
+    ----------
+    network : from `load_network`.
+    benchmark : a name of `benchmarks.list_benchmarks`, the ``….nc`` of a package, or one of
+        Brain-Score's benchmark objects.
+    name : of a benchmark object.
+    presentation : None: neural, with the image on for as long as the benchmark's was (or, where
+        that is not known, 100 ms); for behaviour, as the model was trained.
+    region_layer_map : as in `load_brain_model`.
+    max_neuroids : project each bin's features to so many by sparse random projection
+        (scikit-learn's, seeded by the model's name). None: all of them.
+    solver : ``"brainscore"``: the metric as it is; ``"exact"``: its splits and correlation, with
+        this package's fits (`exact_metric`), in less time and memory.
+
+    Raises
+    ------
+    ConvRNNError : no such benchmark or no data; a metric that has no exact solver; not enough
+        memory; a region that the map lacks.
+    """
+    if isinstance(benchmark, str):
+        name, benchmark = benchmark, load_scored(benchmark)
+    name = name or str(benchmark.identifier)
+    with loading_data(name):
+        return run(
+            make_plan(
+                network,
+                name,
+                benchmark,
+                presentation=presentation,
+                region_layer_map=region_layer_map,
+                max_neuroids=max_neuroids,
+                solver=solver,
+            )
+        )
+
+
+def load_scored(name: str, metric: str | None = None) -> Any:
+    """What is to be scored: a package's ``….nc``, or a benchmark of Brain-Score's by its name.
+
+    Parameters
+    ----------
+    metric : of a package; None: its default.
+    """
+    if is_package(name):
+        return package_benchmark(Path(name), metric)
+    return load_benchmark(name)
+
+
+def make_plan(
+    network: ConvRNN,
+    name: str,
+    benchmark: Any,
+    *,
+    presentation: Presentation | None = None,
+    region_layer_map: RegionLayerMap = None,
+    max_neuroids: int | None = None,
+    solver: str = SolverName.brainscore,
+) -> Plan:
+    """Decide on everything that makes a score; parameters as of `score`."""
+    chosen = parse_choice("solver", solver, SolverName)
+    if chosen is SolverName.exact:
+        ExactMetric(internals.similarity_metric(benchmark))  # raises where it suits none
+    experiment = read_experiment(name, benchmark)
+    shown, on = presentation_for(experiment, presentation)
+    subject = TemporalBrainModel(network, shown, region_layer_map)
+    layers: tuple[str, ...] = ()
+    if experiment.region is None:
+        max_neuroids = None  # logits are not projected
+    else:
+        layers = tuple(layers_of(network.model, subject.region_layer_map, experiment.region))
+    if max_neuroids is not None:
+        subject.activations_model.register_batch_activations_hook(
+            random_projection(network.name, max_neuroids)
+        )
+    return Plan(subject, benchmark, experiment, shown, on, layers, max_neuroids, chosen)
+
+
+def presentation_for(
+    experiment: Experiment, presentation: Presentation | None = None
+) -> tuple[Presentation | None, str]:
+    """What is shown on a benchmark (None: as in training), and how long the image is on.
+
+    Parameters
+    ----------
+    presentation : what the user asks for; None: the benchmark's own.
+    """
+    if presentation is not None:
+        off = presentation.image_off
+        return presentation, "always" if off is None else f"{off * MS_PER_STEP} ms, as asked"
+    if experiment.region is None:
+        return None, "as in training"
+    neural = Presentation.neural()
+    steps = int(experiment.image_ms) // MS_PER_STEP
+    if steps == neural.image_off:
+        return neural, experiment.image_duration
+    return Presentation.custom(max(neural.times, steps), steps), experiment.image_duration
+
+
+def run(plan: Plan) -> Result:
+    """Compute a score.
+
+    Raises
+    ------
+    ConvRNNError : not enough memory, or data that cannot be fetched.
+    """
+    benchmark, made_by = plan.benchmark, plan.made_by
+    if plan.layers:
+        check_memory(plan.experiment, plan.neuroids, plan.solver)
+    if plan.solver is SolverName.exact:
+        benchmark = copy.copy(benchmark)
+        internals.set_similarity_metric(
+            benchmark, ExactMetric(internals.similarity_metric(benchmark))
+        )
+    name = plan.experiment.name
+    _log.info("scoring %s on %s", plan.subject.identifier, name)
+    with internals.without_unsafe_stores():
+        _keep_ceiling(name, benchmark)
+        given = benchmark(plan.subject)
+    label = name
+    if plan.max_neuroids is not None:
+        given = given.assign_coords(max_neuroids=plan.max_neuroids)
+        label = f"{name}, {plan.max_neuroids} projected neuroids"
+    given.attrs.update(made_by)
+    summary = summarise(given, plan.experiment.time_bins, plan.first_image_ms)
+    return Result(plan.subject.identifier, label, summary, made_by, given)
+
+
+def score_many(
+    models: Mapping[str, Callable[[], ConvRNN]],
+    names: Sequence[str],
+    out: Path,
+    *,
+    load: Callable[[str], Any] = load_scored,
+    **settings: Any,
+) -> Iterator[dict[str, Any] | Failure]:
+    """Score each model on each benchmark, one after another, each saved before the next begins.
+
+    Parameters
+    ----------
+    models : name → what loads the network.
+    names : of benchmarks.
+    out : folder. ``<identifier>,<benchmark>….json`` and ``….nc`` hold a score; what is there
+        already, made by the same weights, data, settings and versions, is not computed again.
+        ``failures.log`` holds the tracebacks of scores that failed.
+    load : name of a benchmark → the benchmark.
+    settings : of `score`.
+
+    Yields
+    ------
+    What the JSON file of a score holds; or a `Failure`, after which the others go on.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        try:
+            benchmark = load(name)
+        except Exception as error:
+            for model in models:
+                yield _logged(Failure(model, name, error), out)
+            continue
+        for model, network in models.items():
+            try:
+                with loading_data(name):
+                    plan = make_plan(network(), name, benchmark, **settings)
+                    outcome = _kept_or_run(plan, out)
+                yield outcome
+            except Exception as error:
+                yield _logged(Failure(model, name, error), out)
+
+
+def _logged(failure: Failure, out: Path) -> Failure:
+    with (out / FAILURES).open("a", encoding="utf-8") as log:
+        log.write(f"{failure.model} on {failure.benchmark}\n{failure.traceback}\n")
+    _log.warning("%s", failure)
+    return failure
+
+
+def _kept_or_run(plan: Plan, out: Path) -> dict[str, Any]:
+    """The score's record: read, where a file made by all the same holds it, or computed."""
+    made_by = plan.made_by
+    # Identifiers alone do not tell two checkpoints of one model apart.
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    stem = f"{plan.subject.identifier},{plan.experiment.name.replace('/', '_')},{digest}"
+    kept = out / f"{stem}.json"
+    if kept.exists():
+        record = json.loads(kept.read_text(encoding="utf-8"))
+        if record["made_by"] == made_by:
+            _log.info("%s holds this score already", kept)
+            return {**record, "file": str(kept)}
+    result = run(plan)
+    write_assembly(result.score, out / f"{stem}.nc")
+    record = as_record(result)
+    with written_whole(kept) as partial:
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return {**record, "file": str(kept)}
+
+
+def as_record(result: Result) -> dict[str, Any]:
+    """A result as plain values; NaN is None, as JSON has it."""
+    summary = asdict(result.summary)
+    record = {"model": result.model, "benchmark": result.benchmark, **summary}
+    record["min_ceiling"] = MIN_CEILING
+    record["made_by"] = result.made_by
+    cleaned: dict[str, Any] = _without_nan(record)
+    return cleaned
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+def _keep_ceiling(name: str, benchmark: Any) -> None:
+    """Have the benchmark's ceiling kept, on disk where the registry knows the benchmark.
+
+    Brain-Score's own store goes by the benchmark's identifier alone.
+    """
+    estimate = internals.ceiling_estimate(benchmark)
+    if estimate is None:
+        return
+    if name in list_benchmarks():
+        versions = f"{installed_version('brainscore-vision')},{benchmark.version}"
+        key = f"{name.replace('/', '_')},{versions},{data_digest(benchmark)}"
+        estimate = partial(_ceiling, key, estimate)
+    internals.set_ceiling(benchmark, lru_cache(maxsize=1)(estimate))
+
+
+@store(identifier_ignore=["estimate"])  # type: ignore[untyped-decorator]
+def _ceiling(key: str, estimate: Callable[[], Score]) -> Score:
+    return estimate()

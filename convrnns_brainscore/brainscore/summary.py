@@ -1,0 +1,145 @@
+"""What a score of Brain-Score's means: its bins, ceilings and formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import numpy as np
+from brainscore_core.metrics import Score
+from numpy.typing import NDArray
+
+from convrnns_brainscore.fits.reliability import MIN_CEILING
+from convrnns_brainscore.timing import BEFORE_THE_IMAGE, TimeBin
+
+TOO_LOW_CEILING = f"ceiling below {MIN_CEILING}"
+
+
+@dataclass(frozen=True)
+class Bin:
+    """What a score says of one time bin.
+
+    Attributes
+    ----------
+    start, end : ms from image onset.
+    raw : correlation, with its sign.
+    ceiling : as Brain-Score estimates it.
+    ceiled : by the score's formula, with the sign of ``raw``; NaN where it is undefined.
+    reason : why it is undefined, or "".
+    """
+
+    start: float
+    end: float
+    raw: float
+    ceiling: float
+    ceiled: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A score in numbers.
+
+    Attributes
+    ----------
+    raw, ceiling, ceiled : of a static benchmark; of a temporal one their means over the bins that
+        have a ceiled value. ``ceiled`` has the sign of ``raw``.
+    brain_score : Brain-Score's own number; the mean of its bins where it gives one a bin.
+    formula : how ``ceiled`` follows from the others.
+    bins : a temporal benchmark's time bins.
+    counted : how many of them have a ceiled value.
+    """
+
+    raw: float
+    ceiling: float
+    ceiled: float
+    brain_score: float
+    formula: str
+    bins: tuple[Bin, ...] = ()
+    counted: int = 0
+
+
+def summarise(
+    given: Score, time_bins: Sequence[TimeBin] = (), first_image_ms: float = 0
+) -> Summary:
+    """What a score of Brain-Score's says.
+
+    Parameters
+    ----------
+    given : scalar, or one value a time bin; with ``raw`` and ``ceiling`` among its attributes where
+        the benchmark has them.
+    time_bins : of a temporal benchmark.
+    first_image_ms : when the image reaches the recorded layer. Bins that end before are undefined,
+        whatever a metric made of features that are the same for every image.
+    """
+    per_bin = given.attrs.get("per_bin", given)
+    values = _values(per_bin)
+    raw = _values(per_bin.attrs.get("raw", per_bin))
+    ceiling = _values(per_bin.attrs.get("ceiling", np.nan))
+    formula, ceil = _formula(raw, ceiling, values)
+    own = float(np.mean(values)) if given is per_bin else float(given.values)
+    if len(time_bins) < 2 or raw.ndim != 1:
+        ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
+        if raw.mean() < 0 < ceiled:
+            ceiled = np.nan  # an unknown formula has hidden the sign
+        return Summary(float(raw.mean()), float(np.mean(ceiling)), ceiled, own, formula)
+    ceilings = np.broadcast_to(ceiling, raw.shape)
+    bins = []
+    for (start, end), r, c, ceiled in zip(
+        sorted(time_bins), raw, ceilings, ceil(raw, ceilings, values), strict=True
+    ):
+        reason = ""
+        if end <= first_image_ms:
+            reason = BEFORE_THE_IMAGE
+        elif not c >= MIN_CEILING:
+            reason = TOO_LOW_CEILING
+        elif not np.isfinite(r):
+            reason = "no correlation: a prediction or a neuron does not vary"
+        value = np.nan if reason else float(ceiled)
+        bins.append(Bin(start, end, float(r), float(c), value, reason))
+    defined = [one for one in bins if not one.reason]
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.mean(list(values))) if defined else np.nan
+
+    return Summary(
+        mean(one.raw for one in defined),
+        mean(one.ceiling for one in defined),
+        mean(one.ceiled for one in defined),
+        own,
+        formula,
+        tuple(bins),
+        len(defined),
+    )
+
+
+def _values(value: Any) -> NDArray[np.float64]:
+    """The values of a score; of one with an ``aggregation``, its center and not its error."""
+    if "aggregation" in getattr(value, "dims", ()):
+        value = value.sel(aggregation="center")
+    return np.asarray(getattr(value, "values", value), float)
+
+
+def _formula(
+    raw: NDArray[np.float64], ceiling: NDArray[np.float64], ceiled: NDArray[np.float64]
+) -> tuple[str, Callable[..., NDArray[np.float64]]]:
+    """Which formula Brain-Score's ceiled value follows, and the same with the sign of ``raw``."""
+    release = installed_version("brainscore-vision")
+
+    def is_close(values: Any) -> bool:
+        values = np.broadcast_to(values, ceiled.shape) if np.ndim(values) == 0 else values
+        return values.shape == ceiled.shape and bool(
+            np.allclose(values, ceiled, rtol=1e-6, atol=1e-9, equal_nan=True)
+        )
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if np.isfinite(ceiling).any() and is_close(raw**2 / ceiling):
+            return (
+                f"sign(r)·r²/ceiling (r²/ceiling in brainscore_vision {release})",
+                lambda r, c, _: np.sign(r) * r**2 / c,
+            )
+        if np.isfinite(ceiling).any() and is_close(raw / ceiling):
+            return f"r/ceiling (brainscore_vision {release})", lambda r, c, _: r / c
+    return f"as the benchmark gives it (brainscore_vision {release})", lambda r, c, own: own

@@ -1,0 +1,77 @@
+"""Choices by name, the same for the library and the command line. Members equal their strings."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from convrnns_brainscore.errors import unknown
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class PresentationName(StrEnum):
+    """How the image is shown over time (`presentation.Presentation`)."""
+
+    default = "default"
+    neural = "neural"
+    constant = "constant"
+
+
+class MethodName(StrEnum):
+    """How responses are predicted from features (`fits.heldout.Method`)."""
+
+    pls = "pls"
+    ridge = "ridge"
+
+
+class TimeName(StrEnum):
+    """Whether each time bin has its own weights, or all bins share one set (`fits.fit`)."""
+
+    per_bin = "per-bin"
+    shared = "shared"
+
+
+class SolverName(StrEnum):
+    """What carries out the fits of Brain-Score's metrics (`brainscore.scoring`)."""
+
+    brainscore = "brainscore"
+    exact = "exact"
+
+
+class BackendName(StrEnum):
+    """What the networks of a submission run on (`submission.build`)."""
+
+    tensorflow = "tensorflow"
+    torch = "torch"
+
+
+class FigureName(StrEnum):
+    """Figures of fits for papers (`report.fit_figures`)."""
+
+    over_time = "over-time"
+    layers = "layers"
+    neurons = "neurons"
+    differences = "differences"
+
+
+def parse_choice(kind: str, value: str, choices: type[Choice]) -> Choice:
+    """The member of ``choices`` that is called ``value``.
+
+    Parameters
+    ----------
+    kind : what is chosen, for the error: ``"solver"``.
+    value : its name, or the member itself.
+    choices : the enumeration.
+
+    Raises
+    ------
+    ConvRNNError : there is no such member.
+
+    >>> parse_choice("solver", "exact", SolverName) == "exact"
+    True
+    """
+    try:
+        return choices(value)
+    except ValueError:
+        raise unknown(kind, value, choices) from None

@@ -1,0 +1,333 @@
+"""Options that belong together, and what they mean: weights, lesions, presentations, recordings.
+
+A command that takes a group as a parameter has all of its options (`grouped`). Each group imports
+what it needs when it is used, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from convrnns_brainscore.choices import PresentationName
+from convrnns_brainscore.cli import options
+from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from convrnns_brainscore.convrnn import ConvRNN
+    from convrnns_brainscore.fits.reference import Reference
+    from convrnns_brainscore.networks.lesions import Lesion
+    from convrnns_brainscore.presentation import Presentation
+    from convrnns_brainscore.recordings import Recording
+
+Command = Callable[..., None]
+
+
+def grouped(command: Command) -> Command:
+    """A command with the options of its groups in the place of each parameter that is a group."""
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = parameter.annotation
+        hints = get_type_hints(parameter.annotation, include_extras=True)
+        for field in fields(parameter.annotation):
+            required = field.default is MISSING
+            default = inspect.Parameter.empty if required else field.default
+            parameters.append(
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=default,
+                    annotation=hints[field.name],
+                )
+            )
+
+    @wraps(command)
+    def with_groups(**given: Any) -> None:
+        for name, group in groups.items():
+            members = {field.name: given.pop(field.name) for field in fields(group)}
+            given[name] = group(**members)
+        command(**given)
+
+    with_groups.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_groups.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_groups
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """Where a network's weights come from."""
+
+    weights: options.Weights = None
+    seed: options.Seed = 0
+    checkpoints: options.Checkpoints = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the checkpoints."""
+        return checkpoints_in(self.checkpoints)
+
+    def check(self, model: str) -> None:
+        """Raise where ``model`` has no weights."""
+        if self.weights not in (None, "random"):
+            raise ConvRNNError(f"--weights {self.weights}: the only choice is 'random'.")
+        if self.weights is None:
+            checkpoint_of(self.folder, model)
+
+    def network(self, model: str, lesion: Lesion | None = None) -> ConvRNN:
+        """The network with its checkpoint, or with random weights."""
+        self.check(model)
+        checkpoint = None if self.weights else checkpoint_of(self.folder, model)
+        start_quietly()
+
+        from convrnns_brainscore.convrnn import load_network
+
+        if checkpoint is None:
+            return load_network(model, weights="random", seed=self.seed, lesion=lesion)
+        return load_network(model, checkpoint=checkpoint, lesion=lesion)
+
+
+@dataclass(frozen=True)
+class LesionOptions:
+    """What is taken out of a network."""
+
+    lesion: options.LesionKind = None
+    lesion_layers: options.LesionLayers = None
+    lesion_from: options.LesionFrom = None
+
+    def of(self, model: str) -> Lesion | None:
+        """The lesion asked for, if the model has what it takes away."""
+        from convrnns_brainscore.networks.lesions import Lesion, lesion_of
+        from convrnns_brainscore.zoo import find_model
+
+        if self.lesion is None:
+            if self.lesion_layers is not None or self.lesion_from is not None:
+                raise ConvRNNError("--lesion-layers and --lesion-from need --lesion.")
+            return None
+        layers = None if self.lesion_layers is None else split_names(self.lesion_layers)
+        return lesion_of(find_model(model), Lesion(self.lesion, layers, self.lesion_from or 0))
+
+    def beside_whole(
+        self, names: list[str], weights: WeightOptions
+    ) -> dict[str, Callable[[], ConvRNN]]:
+        """Name → what loads the network; beside each whole one, with which it is compared, the same
+        with the lesion asked for."""
+        networks: dict[str, Callable[[], ConvRNN]] = {}
+        for name in names:
+            weights.check(name)
+            networks[name] = partial(weights.network, name)
+            lesion = self.of(name)
+            if lesion is not None:
+                networks[f"{name}-without-{lesion.kind}"] = partial(weights.network, name, lesion)
+        return networks
+
+
+@dataclass(frozen=True)
+class TimeOptions:
+    """What differs from a named presentation."""
+
+    times: options.Times = None
+    image_off: options.ImageOff = None
+    off: options.Off = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything differs."""
+        return any(each is not None for each in (self.times, self.image_off, self.off))
+
+    def presentation(self, model: str, name: PresentationName) -> Presentation:
+        """The named presentation, with what the user asked to be different."""
+        from convrnns_brainscore.presentation import Presentation
+
+        times, image_off = self.times, self.image_off
+        if name is PresentationName.constant:
+            if times is None:
+                raise ConvRNNError("--presentation constant needs --times, the number of steps.")
+            if image_off is not None or self.off is not None:
+                raise ConvRNNError(
+                    "--presentation constant never turns the image off: omit --image-off and --off."
+                )
+            return Presentation.constant(times)
+        neural = name is PresentationName.neural
+        base = Presentation.neural() if neural else Presentation.default(model)
+        if not self.given:
+            return base
+        if self.off is not None and image_off is None and base.image_off is None:
+            raise ConvRNNError(
+                f"--off needs --image-off: {model} was trained with the image always on."
+            )
+        times = base.times if times is None else times
+        if image_off is None and base.image_off is not None:
+            image_off = min(base.image_off, max(times, 1))  # a shorter presentation may end before
+        return Presentation.custom(times, image_off, parse_off(self.off))
+
+
+@dataclass(frozen=True)
+class StimulusOptions:
+    """The stimuli of a recording."""
+
+    stimuli: options.Stimuli
+    stimulus_degrees: options.StimulusDegrees = None
+
+    def read(self) -> pd.DataFrame:
+        """``stimulus_id``, ``filename`` and ``degrees`` of each."""
+        from convrnns_brainscore.stimuli import read_stimuli
+
+        return read_stimuli(self.stimuli, self.stimulus_degrees)[0]
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """How a recording is read, and which part of it."""
+
+    regions: options.Regions = None
+    window: options.Window = None
+    intervals: options.Intervals = None
+    stimulus_column: options.StimulusColumn = None
+    region_of: options.RegionOf = None
+    locations: options.Locations = None
+
+    @property
+    def asked(self) -> list[str] | None:
+        """The regions asked for; None: all."""
+        return None if self.regions is None else split_names(self.regions)
+
+    @property
+    def _only_region(self) -> str | None:
+        """Where all neurons come from, if the file does not say it: the one region asked for."""
+        asked = self.asked
+        return asked[0] if asked and len(asked) == 1 else None
+
+    def read(self, source: str) -> Recording:
+        """The recording of a file, a store, or one of Brain-Score's data sets."""
+        from convrnns_brainscore.recording_files import read_recording
+
+        path = Path(source)
+        if not path.exists() and path.suffix not in (".nc", ".zarr", ".h5", ".nwb"):
+            from convrnns_brainscore.brainscore.benchmarks import load_data
+            from convrnns_brainscore.recordings import as_recording
+
+            return as_recording(load_data(source), self._only_region)
+        for each in self.locations or ():
+            if "=" not in each:
+                raise ConvRNNError(
+                    f"--location {each}: expected the file's name = region: 'TE=IT'."
+                )
+        return read_recording(
+            path,
+            region=self._only_region,
+            intervals=self.intervals,
+            stimulus_column=self.stimulus_column,
+            region_of=self.region_of,
+            locations=dict(each.partition("=")[::2] for each in self.locations or ()),
+        )
+
+    def reference(self, source: str) -> Reference:
+        """The geometry of a recording, or given dissimilarities."""
+        from convrnns_brainscore.fits.reference import given_reference, reference_of
+        from convrnns_brainscore.recording_files import open_data, recording_in
+        from convrnns_brainscore.recordings import as_recording
+
+        path = Path(source)
+        if path.suffix != ".nc" or not path.is_file():
+            return reference_of(self.read(source).selected(self.asked, self.window))
+        held = open_data(path)
+        given = given_reference(held, path)
+        if given is None:
+            recording = as_recording(recording_in(held, path), self._only_region)
+            return reference_of(recording.selected(self.asked, self.window))
+        if self.regions is not None or self.window is not None:
+            raise ConvRNNError(
+                "--regions and --window are of recordings; given dissimilarities are taken as they "
+                "are."
+            )
+        return given
+
+
+def parse_off(text: str | None) -> Any:
+    """One number, R,G,B, or an image file; None: as in training."""
+    if text is None:
+        return 0.5
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        return Path(text)
+    return values[0] if len(values) == 1 else values
+
+
+def split_names(names: str) -> list[str]:
+    """Names that are separated by commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def model_names(models: list[str] | None, all_models: bool) -> list[str]:
+    """The models asked for, each once; names may be separated by commas as well."""
+    from convrnns_brainscore.zoo import find_model, list_models
+
+    asked = [name for names in models or () for name in split_names(names)]
+    if asked and all_models:
+        raise ConvRNNError("name models or give --all, not both.")
+    if all_models:
+        return list_models()
+    if not asked:
+        raise ConvRNNError("name one or more models, or give --all.")
+    return [find_model(name).name for name in dict.fromkeys(asked)]
+
+
+def models_or_all(models: str) -> list[str]:
+    """Models separated by commas, or ``"all"``."""
+    return model_names(None, True) if models == "all" else model_names([models], False)
+
+
+def checkpoints_in(checkpoints: Path | None) -> Path:
+    """The folder of the checkpoints, named or not."""
+    from convrnns_brainscore.checkpoints import checkpoint_folder
+
+    return checkpoint_folder() if checkpoints is None else checkpoints
+
+
+def checkpoint_of(folder: Path, model: str) -> Path:
+    """The model's checkpoint below ``folder``."""
+    from convrnns_brainscore.checkpoints import find_checkpoint, how_to_get
+
+    checkpoint = find_checkpoint(folder, model)
+    if checkpoint is None:
+        raise ConvRNNError(
+            f"no weights for {model}: there is no {folder / model / 'model.ckpt.index'}. "
+            f"{how_to_get(model)} Or name the folder of the checkpoints with --checkpoints, or "
+            "give --weights random."
+        )
+    return checkpoint
+
+
+def start_quietly() -> None:
+    """Start TensorFlow without its C++ notes about absent GPUs, which would bury what we say.
+
+    They are written before TensorFlow's own switch for them takes effect, so the file descriptor is
+    closed to them. ``TF_CPP_MIN_LOG_LEVEL=0`` shows them.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
+        return
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            from convrnns_brainscore.networks import backend
+
+            backend.start()
+        except (ImportError, ValueError) as error:  # Keras knows no such backend
+            name = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise ConvRNNError(f"cannot start KERAS_BACKEND={name}: {error}") from error
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,46 @@
+"""Errors of the library in the words of the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from convrnns_brainscore.errors import PARAMETER
+
+NAMES = {
+    "address": "--scheduler",
+    "checkpoint": "--checkpoints",
+    "locations": "--location",
+    "region": "--regions",
+}
+"""Parameters whose options are called otherwise."""
+
+OPEN = "…"
+"""The value of a parameter that a message leaves open."""
+
+
+def as_options(message: str) -> str:
+    """A message with its parameters as options.
+
+    >>> as_options("too few: give `components=3` or fewer, or another `method=…`.")
+    'too few: give --components 3 or fewer, or another --method.'
+    >>> as_options("package it again with `window=(70, 170)`.")
+    'package it again with --window 70 170.'
+    """
+    return PARAMETER.sub(_option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+    name, text = found.groups()
+    option = NAMES.get(name, f"--{name.replace('_', '-')}")
+    if text == OPEN:
+        return option
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        value = text
+    if isinstance(value, dict):
+        return f"{option} " + " ".join(f"'{key}={each}'" for key, each in value.items())
+    if isinstance(value, tuple | list):
+        return f"{option} " + " ".join(map(str, value))
+    return option if value is True else f"{option} {value}"

@@ -1,0 +1,79 @@
+"""The fits of one layer, put together from the blocks that they are computed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.fits.blocks import RegionFit, Setting
+from convrnns_brainscore.fits.heldout import HeldOut
+from convrnns_brainscore.fits.resampling import RESAMPLES
+
+
+class LayerFits:
+    """The fits of one layer, as they are put together."""
+
+    def __init__(self, setting: Setting, regions: Sequence[str]) -> None:
+        self.setting = setting
+        prepared, populations = setting.prepared, setting.populations
+        bins = len(prepared.time_bins)
+        self.neurons = np.sort(np.concatenate([prepared.neurons(region) for region in regions]))
+        self.result = HeldOut.undefined(len(prepared.splits), len(self.neurons), bins)
+        self.notes = np.full((len(self.neurons), bins), "", object)
+        self.populations = [(r, subject) for r in regions for subject in populations[r]]
+        shape = 2, len(self.populations), RESAMPLES, bins
+        self.resampled = np.full(shape, np.nan, np.float32)
+
+    def put(self, fit: RegionFit) -> None:
+        """Fill in a region's neurons in some bins."""
+        place = np.searchsorted(self.neurons, self.setting.prepared.neurons(fit.region))
+        columns = np.array(fit.bins)
+        self.result.put(fit.held_out, place, fit.bins)
+        self.notes[place[:, None], columns] = fit.held_out.notes[:, None]
+        rows = [row for row, (region, _) in enumerate(self.populations) if region == fit.region]
+        for row, values in zip(rows, np.moveaxis(fit.resampled, 1, 0), strict=True):
+            self.resampled[:, row, :, columns] = np.moveaxis(values, 2, 0)
+
+
+class Choices:
+    """What layer and latency of each region are chosen by, as it is filled in.
+
+    Attributes
+    ----------
+    validated, tested : [region, latency, split, choosing bin], as `selection.validate` gives them.
+    bins : [region, choosing bin], positions of time bins; −1 where a region has fewer.
+    """
+
+    def __init__(
+        self,
+        regions: Sequence[str],
+        latencies: Sequence[int],
+        splits: int,
+        bins: Mapping[str, list[int]],
+    ) -> None:
+        self.regions, self.latencies = list(regions), list(latencies)
+        most = max(len(each) for each in bins.values())
+        self.bins = np.full((len(regions), most), -1)
+        for row, region in enumerate(regions):
+            self.bins[row, : len(bins[region])] = bins[region]
+        shape = (len(regions), len(latencies), splits, self.bins.shape[1])
+        self.validated, self.tested = np.full(shape, np.nan), np.full(shape, np.nan)
+
+    def put(
+        self,
+        region: str,
+        pairs: Sequence[tuple[int, int]],
+        validated: NDArray[np.float64],
+        tested: NDArray[np.float64],
+    ) -> None:
+        """Fill in what `selection.validate` gives of latencies and bins, [split, pair] each."""
+        row = self.regions.index(region)
+        for column, (latency, index) in enumerate(pairs):
+            where = row, self.latencies.index(latency), slice(None), self._place(row, index)
+            self.validated[where] = validated[:, column]
+            self.tested[where] = tested[:, column]
+
+    def _place(self, row: int, time_bin: int) -> int:
+        return int(np.flatnonzero(self.bins[row] == time_bin)[0])

@@ -1,0 +1,123 @@
+"""Recordings in a lab's files: netCDF, Zarr and NWB."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import xarray as xr
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.recordings import DIMS, Recording, as_recording
+
+NWB = ".nwb"
+
+_log = logging.getLogger(__name__)
+
+
+def read_recording(
+    path: str | PathLike[str],
+    *,
+    region: str | None = None,
+    intervals: str | None = None,
+    stimulus_column: str | None = None,
+    region_of: str | None = None,
+    locations: Mapping[str, str] | None = None,
+) -> Recording:
+    """Read a recording from a netCDF file, a Zarr store or an NWB file.
+
+    Parameters
+    ----------
+    path : of the file or store.
+    region : where all neurons come from, if the file does not say it.
+    intervals, stimulus_column, region_of, locations : of NWB files, as in `nwb.read_nwb`.
+
+    Raises
+    ------
+    ConvRNNError : no such file, no recording in it, or as `recordings.as_recording`.
+    """
+    path = Path(path)
+    if path.suffix == NWB:
+        from convrnns_brainscore.nwb import read_nwb
+
+        data = read_nwb(
+            path,
+            intervals=intervals,
+            stimulus_column=stimulus_column,
+            region_of=region_of,
+            locations=locations,
+        )
+    elif intervals or stimulus_column or region_of or locations:
+        raise ConvRNNError(
+            "`intervals=…`, `stimulus_column=…`, `region_of=…` and `locations=…` are of NWB files "
+            f"(.nwb); {path} is not one."
+        )
+    else:
+        data = open_recording(path)
+    recording = as_recording(data, region)
+    _log.info(
+        "%s: %d presentations of %d stimuli, %d neurons, %d time bins",
+        path, len(recording.stimulus), len(recording.stimuli), len(recording.neurons),
+        len(recording.time_bins),
+    )  # fmt: skip
+    return recording
+
+
+def open_recording(path: str | PathLike[str]) -> xr.DataArray:
+    """The recording of a netCDF file or Zarr store, as the file has it.
+
+    Raises
+    ------
+    ConvRNNError : as `open_data` and `recording_in`.
+    """
+    return recording_in(open_data(path), path)
+
+
+def open_data(path: str | PathLike[str]) -> xr.Dataset:
+    """All that a netCDF file or Zarr store holds.
+
+    Raises
+    ------
+    ConvRNNError : there is no such file, or it is neither.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ConvRNNError(f"there is no recording {path}.")
+    try:
+        opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
+        with opened:
+            return opened.load()
+    except Exception as error:
+        raise ConvRNNError(
+            f"{path} is no recording: neither a netCDF file nor a Zarr store "
+            f"({str(error).splitlines()[0][:100] if str(error) else type(error).__name__})."
+        ) from error
+
+
+def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
+    """The recording in a data set, whatever its variable is called.
+
+    Parameters
+    ----------
+    held : as `open_data` gives it.
+    path : of its file, for errors.
+
+    Raises
+    ------
+    ConvRNNError : it holds no recording, or more than one.
+    """
+    found = [name for name, data in held.data_vars.items() if {*DIMS[:2]} <= {*data.dims}]
+    if len(found) != 1:
+        what = f"several ({', '.join(map(str, found))})" if found else "none"
+        raise ConvRNNError(
+            f"{path} is no recording: of its variables {what} has the dims presentation × neuroid "
+            f"× time_bin; it has {', '.join(f'{n} {d.dims}' for n, d in held.data_vars.items())}."
+        )
+    data = held[found[0]]
+    # Coordinates are often stored as variables beside the data.
+    for name, each in held.data_vars.items():
+        if name != found[0] and len(each.dims) == 1 and each.dims[0] in DIMS:
+            data = data.assign_coords({name: each})
+    return data

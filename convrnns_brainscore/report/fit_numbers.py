@@ -1,0 +1,143 @@
+"""The numbers behind each figure of fits; `fit_figures` and `fit_interactive` draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.correlation import nanmean
+from convrnns_brainscore.fits.reliability import reliability
+from convrnns_brainscore.fits.results import (
+    Predictivity,
+    Results,
+    best_layer,
+    fitted_layers,
+    time_bins,
+)
+from convrnns_brainscore.fits.statistics import Comparison
+
+ALPHA = 0.05
+"""Differences with a smaller p, corrected, are marked."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How well a layer predicts a region over time."""
+
+    model: str
+    layer: str
+    values: Predictivity
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """The layers of a model, and how well each predicts a region over time."""
+
+    model: str
+    layers: list[str]
+    values: list[Predictivity]
+
+    @property
+    def r(self) -> Array:
+        """[layer, bin]."""
+        return np.stack([each.r for each in self.values])
+
+
+@dataclass(frozen=True)
+class NeuronScores:
+    """Single neurons at the best bin of a model's best layer.
+
+    Attributes
+    ----------
+    model, layer, time_bin : what predicts them, and the bin's position.
+    neurons : their ids.
+    reliability, r : [neuron].
+    """
+
+    model: str
+    layer: str
+    time_bin: int
+    neurons: list[str]
+    reliability: Array
+    r: Array
+
+
+def best_curves(results: Results, region: str) -> list[Curve]:
+    """Each model's best layer."""
+    best = {model: best_layer(results, model, region) for model in results.models}
+    return [Curve(model, each.layer, each.values) for model, each in best.items() if each]
+
+
+def noise_ceiling(curves: Iterable[Curve]) -> Array | None:
+    """The r that a perfect model would reach in each bin, √reliability; None: it is not known."""
+    for curve in curves:
+        if np.isfinite(curve.values.ceiling).any():
+            with np.errstate(invalid="ignore"):
+                return np.sqrt(curve.values.ceiling)
+    return None
+
+
+def layer_maps(results: Results, region: str) -> list[LayerMap]:
+    """Each model's layers."""
+    found = []
+    for model in results.models:
+        layers = fitted_layers(results, model, region)
+        values = [results.predictivity(model, layer, region) for layer in layers]
+        if layers:
+            found.append(LayerMap(model, layers, values))
+    return found
+
+
+def neuron_scores(results: Results, region: str) -> list[NeuronScores]:
+    """Each neuron of a region under each model's best layer."""
+    halves = results.root["half_correlation"].values[:, results.neurons(region)]
+    known, found = reliability(halves), []
+    for model in results.models:
+        best = best_layer(results, model, region)
+        if best is None or best.bin is None:
+            continue
+        fit = results.fits[model, best.layer]
+        here = results.neurons_of(fit, region)
+        r = nanmean(fit["r"][..., best.bin].values[:, here])
+        names = fit["neuroid_id"].values[here].tolist()
+        found.append(NeuronScores(model, best.layer, best.bin, names, known[:, best.bin], r))
+    return found
+
+
+def crossed_maps(results: Results, region: str) -> dict[str, Array]:
+    """Model and layer → r of features of one bin against responses of another, [bin, bin]."""
+    found = {}
+    for (model, layer), fit in results.fits.items():
+        if model == control.NAME or "cross_temporal" not in fit:
+            continue
+        regions = fit["crossed_region"].values.tolist()
+        if region in regions:
+            found[f"{model} {layer}"] = nanmean(fit["cross_temporal"].values[regions.index(region)])
+    return found
+
+
+def differs(comparison: Comparison) -> NDArray[np.bool_]:
+    """The bins in which two models differ."""
+    return np.asarray(comparison.p_over_time < ALPHA)
+
+
+def bin_middles(results: Results) -> Array:
+    """In ms, [bin]."""
+    return np.array(time_bins(results.root)).mean(axis=1)
+
+
+def bin_names(results: Results) -> list[str]:
+    """``["70–80", …]``, in ms."""
+    return [f"{start:g}–{end:g}" for start, end in time_bins(results.root)]
+
+
+def colour_limit(values: Iterable[Array]) -> float:
+    """The largest magnitude among all that is defined, for the ends of a colour scale."""
+    known = [float(np.nanmax(abs(each))) for each in values if np.isfinite(each).any()]
+    return max([0.01, *known])

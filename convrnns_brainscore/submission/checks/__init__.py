@@ -1,0 +1,44 @@
+"""Checks of a plugin by its files, without running them; each module is one check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from convrnns_brainscore.submission.checks import (
+    code,
+    files,
+    metadata,
+    names,
+    region_map,
+    requirements,
+    secrets,
+    weights,
+)
+from convrnns_brainscore.submission.findings import Check, Findings
+from convrnns_brainscore.submission.plugin import Plugin
+
+CHECKS: dict[str, Callable[[Plugin, Path, Check], str]] = {
+    each.NAME: each.run
+    for each in (names, code, files, secrets, requirements, weights, region_map, metadata)
+}
+"""Name → check, in the order in which they run. A check returns a line for when it passes."""
+
+
+def check_plugin(plugin: Plugin, brain_score: Path, findings: Findings) -> None:
+    """Run all checks.
+
+    Parameters
+    ----------
+    brain_score : the folder of Brain-Score's own model plugins.
+    """
+    for name, run in CHECKS.items():
+        own, done = Findings(), ""
+        try:
+            done = run(plugin, brain_score, Check(name, own))
+        except Exception as error:  # whatever strange things a file holds
+            what = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
+            own.fail(name, f"models/{plugin.name} cannot be read ({what}): build it anew.")
+        findings.found += own.found
+        if not own.failed and done:
+            findings.passed(name, done)

@@ -1,0 +1,40 @@
+"""Names of plugin and models: possible, and free."""
+
+from __future__ import annotations
+
+import re
+from keyword import iskeyword
+from pathlib import Path
+
+from convrnns_brainscore.brainscore.registry import REGISTRATION, registered_models
+from convrnns_brainscore.submission.findings import Check
+from convrnns_brainscore.submission.plugin import Plugin
+
+NAME = "names"
+
+
+def run(plugin: Plugin, brain_score: Path, check: Check) -> str:
+    """Names that are possible, and free."""
+    if not re.fullmatch(r"[A-Za-z]\w*", plugin.name, re.ASCII) or iskeyword(plugin.name):
+        check.fail(
+            f"models/{plugin.name}: Python imports it, so letters, digits and '_' only, a letter "
+            "first.",
+        )
+    taken = registered_models(brain_score, leave_out=plugin.name)
+    for identifier in plugin.identifiers:
+        if identifier in taken:
+            check.fail(f"{identifier} is a model of Brain-Score's ({taken[identifier].name}): "
+                "name yours otherwise (`suffix=…`).",
+            )  # fmt: skip
+        if not re.fullmatch(r"[\w.:=-]+", identifier, re.ASCII):
+            check.fail(f"{identifier!r}: a name without blanks, slashes or quotes.")
+    theirs = brain_score / plugin.name / "__init__.py"
+    text = theirs.read_text(encoding="utf-8") if theirs.is_file() else ""
+    if text and not set(REGISTRATION.findall(text)) & set(plugin.identifiers):
+        check.fail(f"Brain-Score has a plugin {plugin.name} already: name the folder otherwise.")
+    elif text and "convrnns_brainscore" not in text:  # which `convrnns register` put there
+        check.note(
+            f"Brain-Score has a plugin {plugin.name} with these models already: this one would "
+            "replace it, which only its author may.",
+        )
+    return f"identifiers that no other model has: {len(plugin.identifiers)}"
