@@ -36,6 +36,8 @@ test-all: check
 	$(BIN)/pytest $(IN_PARALLEL)
 
 docs: $(STAMP)
+	mkdir -p build
+	$(BIN)/typer convrnns_brainscore.cli utils docs --name convrnns --output build/commands.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(STAMP)

@@ -70,7 +70,8 @@ def find_bundle(path: str | PathLike[str]) -> Path:
 
     Raises
     ------
-    ConvRNNError : a file of the bundle is missing or empty, or the folder holds none or several.
+    ConvRNNError
+        A file of the bundle is missing or empty, or the folder holds none or several.
     """
     if not isinstance(path, str | PathLike):
         raise ConvRNNError(f"checkpoint={path!r}: expected a path.")
@@ -107,7 +108,8 @@ def read_checkpoint(
 
     Raises
     ------
-    ConvRNNError : a file is missing or damaged; a variable is missing, unknown or of another shape.
+    ConvRNNError
+        A file is missing or damaged; a variable is missing, unknown or of another shape.
     """
     if isinstance(path, str | PathLike):
         path = Path(path)

@@ -60,13 +60,17 @@ def parse_choice(kind: str, value: str, choices: type[Choice]) -> Choice:
 
     Parameters
     ----------
-    kind : what is chosen, for the error: ``"solver"``.
-    value : its name, or the member itself.
-    choices : the enumeration.
+    kind : str
+        What is chosen, for the error: ``"solver"``.
+    value : str
+        Its name, or the member itself.
+    choices : type
+        The enumeration.
 
     Raises
     ------
-    ConvRNNError : there is no such member.
+    ConvRNNError
+        There is no such member.
 
     >>> parse_choice("solver", "exact", SolverName) == "exact"
     True

@@ -38,6 +38,9 @@ class Workers(Protocol):
 class Here:
     """This process."""
 
+    def __repr__(self) -> str:
+        return "this process"
+
     def threads(self) -> int | None:
         """None: those of this process."""
         return None
@@ -60,6 +63,9 @@ class Cluster:
         self._client, self._about = client, about
         self._sent: dict[int, tuple[Any, Any]] = {}
 
+    def __repr__(self) -> str:
+        return f"a Dask cluster ({self._client.scheduler_info()['address']})"
+
     def threads(self) -> int | None:
         """As the workers that were there at first."""
         return int(self._about["threads"])
@@ -71,8 +77,9 @@ class Cluster:
 
         Raises
         ------
-        ConvRNNError : a worker of another version joined, workers die again and again, or the
-            scheduler is gone.
+        ConvRNNError
+            A worker of another version joined, workers die again and again, or the scheduler is
+            gone.
         """
         from distributed import CancelledError, KilledWorker, as_completed
 
@@ -132,8 +139,9 @@ def workers(address: str | None) -> Iterator[Workers]:
 
     Raises
     ------
-    ConvRNNError : no scheduler answers, it has no workers, or they are of other versions than each
-        other or this process.
+    ConvRNNError
+        No scheduler answers, it has no workers, or they are of other versions than each other or
+        this process.
     """
     if address is None:
         yield HERE

@@ -46,20 +46,34 @@ def load_network(
 
     Parameters
     ----------
-    name : one of `list_models`.
-    checkpoint : a checkpoint in the published format: its prefix ``…/model.ckpt``, one of its
-        files, or its folder; or a ``.safetensors`` of `convrnns convert`. None, and no weights:
-        the one that `convrnns download` fetched.
-    weights : instead of a checkpoint, each variable's value by its name in the checkpoint, or
+    name : str
+        One of `list_models`.
+    checkpoint : str or path, optional
+        A checkpoint in the published format: its prefix ``…/model.ckpt``, one of its files, or its
+        folder; or a ``.safetensors`` of `convrnns convert`. None, and no weights: the one that
+        `convrnns download` fetched.
+    weights : mapping of str to array-like or {'random'}, optional
+        Instead of a checkpoint, each variable's value by its name in the checkpoint, or
         ``"random"`` for an untrained network.
-    seed : of the random weights.
-    lesion : ``"feedback"`` (no long-range feedback) or ``"recurrence"`` (cell states zero at every
-        step) in all layers that have it; a `Lesion` names layers and a step to begin at.
+    seed : int, default 0
+        Seed of the random weights.
+    lesion : Lesion or str, optional
+        ``"feedback"`` (no long-range feedback) or ``"recurrence"`` (cell states zero at every step)
+        in all layers that have it; a `Lesion` names layers and a step to begin at.
 
     Raises
     ------
-    ConvRNNError : unknown model; no weights; weights that are damaged or not this model's; a lesion
-        of what the model does not have.
+    ConvRNNError
+        Unknown model; no weights; weights that are damaged or not this model's; a lesion of what
+        the model does not have.
+
+    Examples
+    --------
+    >>> network = load_network("timedecay_shallow", weights="random", seed=0)
+    >>> network
+    <ConvRNN timedecay_shallow (untrained, seed 0)>
+    >>> network.layers
+    ['conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'imnetds']
     """
     model = find_model(name)
     lesioned = lesion_of(model, lesion)
@@ -75,7 +89,17 @@ def load_network(
 
 
 class ConvRNN:
-    """A published network with its weights. Made by `load_network`."""
+    """A published network with its weights. Made by `load_network`.
+
+    Examples
+    --------
+    >>> from convrnns_brainscore.images import normalise
+    >>> network = load_network("timedecay_shallow", weights="random")
+    >>> images = normalise(np.full((1, 224, 224, 3), 128))
+    >>> outputs = network.unroll(images, "conv3", Presentation.custom(times=6))
+    >>> outputs["conv3"].shape  # [batch, step, height, width, channel]
+    (1, 3, 14, 14, 256)
+    """
 
     def __init__(self, model: Model, weights: Weights, lesion: Lesion | None = None) -> None:
         self.model = model
@@ -138,19 +162,25 @@ class ConvRNN:
 
         Parameters
         ----------
-        images : float32 [batch, 224, 224, 3], normalised (`convrnns_brainscore.images`).
-        layers : names among ``self.layers``.
-        presentation : what is shown when; None: as the model was trained.
-        all_times : every step from 0, instead of from `first_reported_step`.
+        images : float32 array-like [batch, 224, 224, 3]
+            Normalised (`convrnns_brainscore.images`).
+        layers : str or iterable of str
+            Names among ``self.layers``.
+        presentation : Presentation, optional
+            What is shown when; None: as the model was trained.
+        all_times : bool, default False
+            Every step from 0, instead of from `first_reported_step`.
 
         Returns
         -------
-        dict : layer → float32 [batch, step, …].
+        dict
+            Layer → float32 [batch, step, …].
 
         Raises
         ------
-        ConvRNNError : unknown layer; a layer that the image does not reach within the presentation;
-            images of another shape or type, with NaN, or not normalised.
+        ConvRNNError
+            Unknown layer; a layer that the image does not reach within the presentation; images of
+            another shape or type, with NaN, or not normalised.
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
@@ -169,17 +199,22 @@ class ConvRNN:
 
         Parameters
         ----------
-        images : tensor [batch, 224, 224, 3], normalised.
-        layers : None: all.
-        presentation, all_times : as in `unroll`.
+        images
+            Tensor [batch, 224, 224, 3], normalised.
+        layers : str or iterable of str, optional
+            None: all.
+        presentation, all_times
+            As in `unroll`.
 
         Returns
         -------
-        dict : layer → tensor [batch, step, …].
+        dict
+            Layer → tensor [batch, step, …].
 
         Raises
         ------
-        ConvRNNError : as `unroll`, except that the pixels' values are not looked at.
+        ConvRNNError
+            As `unroll`, except that the pixels' values are not looked at.
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
         layers = self.layers if layers is None else layers
@@ -213,17 +248,22 @@ class ConvRNN:
 
         Parameters
         ----------
-        images : float32 [batch, 224, 224, 3], normalised.
-        asked : layer → averages, each a tuple of (step, weight).
-        presentation : what is shown when.
+        images : float32 array-like [batch, 224, 224, 3]
+            Normalised.
+        asked : mapping of str to sequence of tuple of (step, weight)
+            Layer → averages, each a tuple of (step, weight).
+        presentation : Presentation
+            What is shown when.
 
         Returns
         -------
-        dict : layer → float32 [batch, average, …].
+        dict
+            Layer → float32 [batch, average, …].
 
         Raises
         ------
-        ConvRNNError : as `unroll`.
+        ConvRNNError
+            As `unroll`.
         """
         images = check_normalised(images)
         outputs = self._run(ops.convert_to_tensor(images), asked, presentation)
@@ -278,8 +318,8 @@ class ConvRNN:
 
         Yields
         ------
-        layer, step, output : the backend's tensor [batch, …], or [1, …] where every image gives the
-            same.
+        layer, step, output
+            The backend's tensor [batch, …], or [1, …] where every image gives the same.
         """
         shown, off = ops.convert_to_tensor(images), ops.convert_to_tensor(presentation.off_frame)
 
@@ -295,13 +335,15 @@ class ConvRNN:
 
         Parameters
         ----------
-        images : float32 [batch, 224, 224, 3], normalised.
-        presentation : None: as the model was trained.
+        images : float32 array-like [batch, 224, 224, 3]
+            Normalised.
+        presentation : Presentation, optional
+            None: as the model was trained.
 
         Raises
         ------
-        ConvRNNError : the presentation ends before the image reaches the steps that the decoder
-            reads.
+        ConvRNNError
+            The presentation ends before the image reaches the steps that the decoder reads.
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
         readout = backbones.READOUT

@@ -178,7 +178,8 @@ def simulated_scores(
 
     Returns
     -------
-    The results, and each region's recording.
+    (list of Result, dict of str to NeuroidAssembly)
+        The results, and each region's recording.
     """
     stimuli = stimulus_set(f"objects92-{TRUTH}", objects.stimuli)
     columns = {name: stimuli[name].to_numpy() for name in stimuli.columns}

@@ -8,6 +8,7 @@ and download is checked against that record.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.networks.build import variable_shapes
 from convrnns_brainscore.zoo import find_model
 
+_log = logging.getLogger(__name__)
+
 BASE_ADDRESS = "https://convrnnckpts.s3-us-west-1.amazonaws.com"
 """Where the authors publish the checkpoints, as ``/<model>/model.ckpt.index`` and ``.data-…``."""
 
@@ -49,25 +52,33 @@ def download(
 
     Parameters
     ----------
-    model : a name of the zoo.
-    folder : where checkpoints lie.
-    base_address : the address below which ``/<model>/model.ckpt.…`` lie.
-    progress : show a progress bar for each file.
+    model : str
+        A name of the zoo.
+    folder : path
+        Where checkpoints lie.
+    base_address : str, default BASE_ADDRESS
+        The address below which ``/<model>/model.ckpt.…`` lie.
+    progress : bool, default False
+        Show a progress bar for each file.
 
     Returns
     -------
-    Whether anything was fetched; False if the whole checkpoint was there.
+    bool
+        Whether anything was fetched; False if the whole checkpoint was there.
 
     Raises
     ------
-    ConvRNNError : unknown model; the server has no such files, or is not reached, in `RETRIES` + 1
-        attempts; what came is damaged, or differs from what was recorded at the first download; a
-        checkpoint is there that this function did not bring.
-    OSError : the folder cannot be written.
+    ConvRNNError
+        Unknown model; the server has no such files, or is not reached, in `RETRIES` + 1 attempts;
+        what came is damaged, or differs from what was recorded at the first download; a checkpoint
+        is there that this function did not bring.
+    OSError
+        The folder cannot be written.
     """
     shapes = variable_shapes(find_model(model))
     prefix = checkpoint_path(folder, model)
     if _is_whole(prefix):
+        _log.info("%s is there already, and whole", prefix)
         return False
     arriving = prefix.parent / ".download"
     with _alone_in(arriving):
@@ -100,19 +111,25 @@ def download_weights(model: str, folder: Path, url: str, sha256: str) -> Path:
 
     Parameters
     ----------
-    model : a name of the zoo.
-    folder : where checkpoints lie.
-    url, sha256 : of the file, which is checked against the digest each time.
+    model : str
+        A name of the zoo.
+    folder : path
+        Where checkpoints lie.
+    url, sha256 : str
+        Address and digest of the file, which is checked against the digest each time.
 
     Returns
     -------
-    Where it lies, beside the published checkpoint.
+    path
+        Where it lies, beside the published checkpoint.
 
     Raises
     ------
-    ConvRNNError : the server has no such file, or is not reached, in `RETRIES` + 1 attempts; it is
-        another file than the digest says.
-    OSError : the folder cannot be written.
+    ConvRNNError
+        The server has no such file, or is not reached, in `RETRIES` + 1 attempts; it is another
+        file than the digest says.
+    OSError
+        The folder cannot be written.
     """
     name = f"{sha256[:16]}.safetensors"
     beside = folder / find_model(model).name
@@ -193,6 +210,7 @@ def _is_whole(prefix: Path) -> bool:
 
 def _fetch(source: pooch.Pooch, name: str, progress: bool, differs: str) -> None:
     """One file of ``source``; ``differs``: what is said of one that its digest does not fit."""
+    _log.info("downloading %s", source.get_url(name))
     pooch.get_logger().setLevel("WARNING")  # it would announce each file beside its bar
     downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
     try:

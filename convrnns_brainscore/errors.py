@@ -32,10 +32,14 @@ def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> Co
 
     Parameters
     ----------
-    kind : what the name stands for, e.g. ``"model"``.
-    name : what the user gave.
-    known : the names that exist, in the order in which they are listed.
-    hint : a sentence put before the list of known names.
+    kind : str
+        What the name stands for, e.g. ``"model"``.
+    name
+        What the user gave.
+    known : iterable of str
+        The names that exist, in the order in which they are listed.
+    hint : str, default ''
+        A sentence put before the list of known names.
     """
     known = [str(each) for each in known]
     nearest = get_close_matches(str(name), known, n=1, cutoff=0.5)

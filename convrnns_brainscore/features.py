@@ -11,6 +11,7 @@ the batches that are done. The store appears under its name when it is whole.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shutil
@@ -50,6 +51,8 @@ from convrnns_brainscore.stores import (
 )
 from convrnns_brainscore.timing import bins_of_steps
 
+_log = logging.getLogger(__name__)
+
 
 def extract(
     network: ConvRNN,
@@ -71,29 +74,61 @@ def extract(
 
     Parameters
     ----------
-    network : the network.
-    stimuli : ``stimulus_id``, ``filename`` and ``degrees`` as `read_stimuli` gives them, or what it
+    network : ConvRNN
+        The network.
+    stimuli : DataFrame, str, path or sequence of str or path
+        ``stimulus_id``, ``filename`` and ``degrees`` as `read_stimuli` gives them, or what it
         takes: image files, folders, patterns, tables.
-    layers : the layers to extract.
-    out : ``….zarr`` or ``….nc``.
-    presentation : None: as the model was trained.
-    all_times : every step from 0, instead of from the first that the published zoo reports.
-    batch_size : images at a time.
-    skip_broken : leave out files that cannot be read as images, instead of stopping at the first.
-    progress : show progress bars, and say beforehand how much will be written.
-    workers : who unrolls the batches (`cluster.workers`); they see images and ``out`` under the
-        same paths.
+    layers : str or iterable of str
+        The layers to extract.
+    out : str or path
+        ``….zarr`` or ``….nc``.
+    presentation : Presentation, optional
+        None: as the model was trained.
+    all_times : bool, default False
+        Every step from 0, instead of from the first that the published zoo reports.
+    batch_size : int, default BATCH_SIZE
+        Images at a time.
+    skip_broken : bool, default False
+        Leave out files that cannot be read as images, instead of stopping at the first.
+    progress : bool, default False
+        Show progress bars, and say beforehand how much will be written.
+    workers : Workers, default HERE
+        Who unrolls the batches (`cluster.workers`); they see images and ``out`` under the same
+        paths.
 
     Returns
     -------
-    One line for each file left out, saying why.
+    list of str
+        One line for each file left out, saying why.
 
     Raises
     ------
-    ConvRNNError : bad layers, presentation or stimuli; an image cannot be read; ``out``, or what is
-        under way beside it, was begun with other settings, weights or images, or is being written
-        by another process; the disk has too little room. Nothing is written then.
-    OSError : ``out`` cannot be written.
+    ConvRNNError
+        Bad layers, presentation or stimuli; an image cannot be read; ``out``, or what is under way
+        beside it, was begun with other settings, weights or images, or is being written by another
+        process; the disk has too little room. Nothing is written then.
+    OSError
+        ``out`` cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import xarray as xr
+    >>> from convrnns_brainscore import Presentation, load_network
+    >>> from convrnns_brainscore.objects92 import load_objects92
+    >>> network = load_network("timedecay_shallow", weights="random")
+    >>> files = load_objects92().stimuli["filename"][:2]
+    >>> with TemporaryDirectory() as folder:
+    ...     skipped = extract(
+    ...         network, files, "conv3", f"{folder}/features.nc", Presentation.custom(times=6)
+    ...     )
+    ...     with xr.open_dataset(f"{folder}/features.nc", group="conv3") as features:
+    ...         activations = features["activations"].load()
+    >>> activations.dims, activations.shape
+    (('presentation', 'neuroid', 'time_bin'), (2, 50176, 3))
+    >>> activations["time_bin_start"].values  # in ms
+    array([30, 40, 50])
     """
     presentation = as_presentation(presentation, Presentation.default(network.name))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
@@ -116,12 +151,18 @@ class Request:
 
     Attributes
     ----------
-    network, presentation : what is shown, to whom.
-    averages : layer → averages over steps, as `ConvRNN.averages` takes them.
-    bins : layer → the averages' start and end in ms.
-    label : layers and averages in words, exact enough to tell any two apart.
-    batch_size : images at a time.
-    apart : each average is to be read by itself.
+    network, presentation
+        What is shown, to whom.
+    averages : mapping of str to sequence of tuple of (step, weight)
+        Layer → averages over steps, as `ConvRNN.averages` takes them.
+    bins : mapping of str to pair of arrays
+        Layer → the averages' start and end in ms.
+    label : str
+        Layers and averages in words, exact enough to tell any two apart.
+    batch_size : int, default BATCH_SIZE
+        Images at a time.
+    apart : bool, default False
+        Each average is to be read by itself.
     """
 
     network: ConvRNN
@@ -177,6 +218,7 @@ def write_features(
         _clear(work, out)
         console.print(f"{out} is complete already.", soft_wrap=True)
         return skipped
+    _log.info("%d images, %d at a time, by %s", len(stimuli), batch_size, workers)
     sizes = [4 * int(np.prod(shapes[layer])) * len(a) for layer, a in request.averages.items()]
     with _only_process(work, out):
         store, journal = work / "store.zarr", Journal(work)
@@ -184,6 +226,7 @@ def write_features(
             raise ConvRNNError(f"another process has just written {out}.")
         if journal.begun:
             check_same(store, attributes, stimuli, out)
+            _log.info("resuming %s: %d batches are done", out, len(journal.done()))
         to_write = len(stimuli) * sum(sizes)
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
         if (stimuli["degrees"] == VISUAL_DEGREES).all():
@@ -284,6 +327,7 @@ def _checked(
                 if not skip_broken:
                     raise result
                 skipped.append(str(result))
+                _log.info("left out: %s", result)
                 result = ""
             results.append(result)
     stimuli = stimuli.assign(image_sha256=results)

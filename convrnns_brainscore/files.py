@@ -19,7 +19,8 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
 
     Raises
     ------
-    ConvRNNError : another process holds it, or the file system has no locks.
+    ConvRNNError
+        Another process holds it, or the file system has no locks.
     """
     held = FileLock(lock, timeout=0)
     try:
@@ -47,7 +48,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    OSError : the folder cannot be written; it names ``path``.
+    OSError
+        The folder cannot be written; it names ``path``.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -32,12 +32,13 @@ def dissimilarities(patterns: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    patterns : [stimulus, unit].
+    patterns : float array [stimulus, unit]
 
     Returns
     -------
-    [pair], the upper triangle row by row; NaN where patterns do not differ between stimuli, or one
-    does not vary over units.
+    float64 array [pair]
+        The upper triangle row by row; NaN where patterns do not differ between stimuli, or one does
+        not vary over units.
     """
     pairs = np.triu_indices(len(patterns), 1)
     if (patterns == patterns[:1]).all():
@@ -62,18 +63,26 @@ def dissimilarity_movie(
 
     Parameters
     ----------
-    network : the network.
-    images : float32 [stimulus, 224, 224, 3], normalised.
-    presentation : what is shown when.
-    layers : None: all.
-    keep : layer → steps whose activations are wanted too.
-    progress : show a progress bar.
+    network : ConvRNN
+        The network.
+    images : float32 array [stimulus, 224, 224, 3]
+        Normalised.
+    presentation : Presentation
+        What is shown when.
+    layers : sequence of str, optional
+        None: all.
+    keep : mapping of str to sequence of int, optional
+        Layer → steps whose activations are wanted too.
+    progress : bool, default False
+        Show a progress bar.
 
     Returns
     -------
-    movie : layer × time_bin × pair. NaN before the image reaches the layer, and where every image
-        gives the same.
-    kept : (layer, step) → [stimulus, unit].
+    movie
+        Layer × time_bin × pair. NaN before the image reaches the layer, and where every image gives
+        the same.
+    kept
+        (layer, step) → [stimulus, unit].
     """
     images = check_normalised(images)
     layers = list(layers or network.layers)
@@ -124,16 +133,21 @@ def similarity(
 
     Parameters
     ----------
-    movie : layer × time_bin × pair.
-    references : name → [pair] dissimilarities of the same stimuli, or [subject, pair]: the
-        similarity is then the mean over subjects.
-    resamples : bootstrap samples of the stimuli for the error.
-    seed : of the resampling.
+    movie : DataArray
+        Layer × time_bin × pair.
+    references : mapping of str to float64 array
+        Name → [pair] dissimilarities of the same stimuli, or [subject, pair]: the similarity is
+        then the mean over subjects.
+    resamples : int, default 100
+        Bootstrap samples of the stimuli for the error.
+    seed : int, default 0
+        Seed of the resampling.
 
     Returns
     -------
-    ``similarity`` and ``error`` (its standard deviation over resampled stimuli), reference × layer
-    × time_bin; NaN where the movie is undefined.
+    Dataset
+        ``similarity`` and ``error`` (its standard deviation over resampled stimuli), reference ×
+        layer × time_bin; NaN where the movie is undefined.
     """
     subjects = [np.atleast_2d(reference) for reference in references.values()]
     flat = movie.values.reshape(-1, movie.sizes["pair"])

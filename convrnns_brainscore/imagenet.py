@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.stimuli import SUFFIXES, image_digests
 
+_log = logging.getLogger(__name__)
+
 CLASSES = 1000
 
 NEAR_CHANCE = 0.005
@@ -46,9 +49,12 @@ class Accuracy:
 
     Attributes
     ----------
-    model, label : its name, and which weights.
-    images : how many it saw.
-    top1, top5 : shares of them.
+    model, label : str
+        Its name, and which weights.
+    images : int
+        How many it saw.
+    top1, top5 : float
+        Shares of them.
     """
 
     model: str
@@ -72,7 +78,8 @@ def wordnet_ids() -> list[str]:
 
     Raises
     ------
-    ConvRNNError : Brain-Score is not installed.
+    ConvRNNError
+        Brain-Score is not installed.
     """
     folder = brain_score_folder() / "model_helpers" / "brain_transformation"
     found = (folder / "imagenet_classes.txt").read_text(encoding="utf-8").split()
@@ -88,20 +95,25 @@ def read_labelled(
 
     Parameters
     ----------
-    source : a folder with a folder of images for each class, named by its WordNet id; or a ``.csv``
-        with columns ``filename`` (relative to the table's folder) and ``label``, a WordNet id or a
+    source : path
+        A folder with a folder of images for each class, named by its WordNet id; or a ``.csv`` with
+        columns ``filename`` (relative to the table's folder) and ``label``, a WordNet id or a
         number.
-    first_label : from where numbers count, 0 or 1; None: from 0, if a 0 is among them.
-    progress : where a bar is shown while the files are checked.
+    first_label : int, optional
+        From where numbers count, 0 or 1; None: from 0, if a 0 is among them.
+    progress : Progress, optional
+        Where a bar is shown while the files are checked.
 
     Returns
     -------
-    ``filename``, ``label`` (0 … 999), ``image_sha256``.
+    DataFrame
+        ``filename``, ``label`` (0 … 999), ``image_sha256``.
 
     Raises
     ------
-    ConvRNNError : no images, one that cannot be read, no such class, or labels of which it is not
-        plain what they mean.
+    ConvRNNError
+        No images, one that cannot be read, no such class, or labels of which it is not plain what
+        they mean.
     """
     classes = {name: index for index, name in enumerate(wordnet_ids())}
     if source.is_dir():
@@ -204,14 +216,18 @@ def measure(
 
     Parameters
     ----------
-    images : ``filename``, ``label``, ``image_sha256`` (`read_labelled`).
-    out : a folder, which is made: what is predicted for each image goes to ``<model>.csv`` there.
-    progress : where a bar is shown.
+    images : DataFrame
+        ``filename``, ``label``, ``image_sha256`` (`read_labelled`).
+    out : path
+        A folder, which is made: what is predicted for each image goes to ``<model>.csv`` there.
+    progress : Progress, optional
+        Where a bar is shown.
 
     Raises
     ------
-    ConvRNNError : an image cannot be read; ``out`` holds predictions of other weights or images, or
-        another process writes there.
+    ConvRNNError
+        An image cannot be read; ``out`` holds predictions of other weights or images, or another
+        process writes there.
     """
     out.mkdir(parents=True, exist_ok=True)
     made_by = {
@@ -226,6 +242,8 @@ def measure(
         done -= done % batch_size  # the same batches as without a stop
         _keep_rows(table, done)
         _check_rows(table, images.iloc[:done])
+        if done:
+            _log.info("resuming %s: %d images are done", table, done)
         progress = progress or progress_bar(shown=False)
         task = progress.add_task(network.name, total=len(images), completed=done)
         try:

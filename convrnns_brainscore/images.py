@@ -67,7 +67,8 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
 
     Raises
     ------
-    ConvRNNError : wrong shape, not floating point, NaN, or values that no normalised pixel has.
+    ConvRNNError
+        Wrong shape, not floating point, NaN, or values that no normalised pixel has.
     """
     try:
         images = np.asarray(images)
@@ -110,13 +111,16 @@ def load_image(path: str | PathLike[str], degrees: float = VISUAL_DEGREES) -> ND
 
     Parameters
     ----------
-    path : the file.
-    degrees : the width of the stimulus in degrees of visual angle; 8 fills the field.
+    path : str or path
+        The file.
+    degrees : float, default VISUAL_DEGREES
+        The width of the stimulus in degrees of visual angle; 8 fills the field.
 
     Raises
     ------
-    ConvRNNError : no such file, not an image, broken, or of floating-point samples; degrees that
-        leave nothing of the image.
+    ConvRNNError
+        No such file, not an image, broken, or of floating-point samples; degrees that leave nothing
+        of the image.
     """
     if not 0 < degrees < np.inf:
         raise ConvRNNError(f"{path}: {degrees:g} degrees; expected a positive number.")
@@ -132,7 +136,8 @@ def load_cropped(path: str | PathLike[str]) -> NDArray[np.float32]:
 
     Raises
     ------
-    ConvRNNError : no such file, not an image, broken, or of floating-point samples.
+    ConvRNNError
+        No such file, not an image, broken, or of floating-point samples.
     """
     return _load(path, _middle)
 
@@ -169,12 +174,15 @@ def load_images(
 
     Parameters
     ----------
-    paths : the files.
-    degrees : the width of each in degrees of visual angle; None: each fills the field.
+    paths : str, path or sequence of str or path
+        The files.
+    degrees : sequence of float, optional
+        The width of each in degrees of visual angle; None: each fills the field.
 
     Raises
     ------
-    ConvRNNError : no files, or as `load_image`.
+    ConvRNNError
+        No files, or as `load_image`.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:

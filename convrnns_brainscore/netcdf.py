@@ -14,10 +14,14 @@ def write_group(data: xr.Dataset, path: Path, group: str | None = None, mode: st
 
     Parameters
     ----------
-    data : what the group holds.
-    path : the file.
-    group : None: the root.
-    mode : ``"w"`` begins the file, ``"a"`` adds to it.
+    data : Dataset
+        What the group holds.
+    path : path
+        The file.
+    group : str, optional
+        None: the root.
+    mode : str, default 'w'
+        ``"w"`` begins the file, ``"a"`` adds to it.
     """
     # Nobody else opens the file meanwhile, and the file systems of some clusters have no locks.
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
@@ -32,8 +36,10 @@ def in_fixed_order(data: xr.Dataset, unfilled: Iterable[Hashable] | None = None)
 
     Parameters
     ----------
-    data : its variables' encodings are changed.
-    unfilled : variables that are stored without a fill value; None: all.
+    data : Dataset
+        Its variables' encodings are changed.
+    unfilled : iterable of Hashable, optional
+        Variables that are stored without a fill value; None: all.
     """
     data = data[sorted(data.variables)]
     for name in list(data.variables) if unfilled is None else unfilled:

@@ -60,22 +60,30 @@ def read_nwb(
 
     Parameters
     ----------
-    path : of the ``.nwb`` file.
-    intervals : the table of presentations; None: the only one that has a column of stimuli.
-    stimulus_column : its column of what was shown; None: the first of `STIMULUS_COLUMNS`.
-    region_of : what becomes of a unit on electrodes of several regions: ``"first"`` or
-        ``"leave-out"``; None: refused.
-    locations : the file's name of an area → V1, V2, V4, IT, …, where they are called otherwise.
-    first, last : of the bins, in ms from image onset.
+    path : str or path
+        Path of the ``.nwb`` file.
+    intervals : str, optional
+        The table of presentations; None: the only one that has a column of stimuli.
+    stimulus_column : str, optional
+        Its column of what was shown; None: the first of `STIMULUS_COLUMNS`.
+    region_of : str, optional
+        What becomes of a unit on electrodes of several regions: ``"first"`` or ``"leave-out"``;
+        None: refused.
+    locations : mapping of str to str, optional
+        The file's name of an area → V1, V2, V4, IT, …, where they are called otherwise.
+    first, last
+        Begin and end of the bins, in ms from image onset.
 
     Returns
     -------
-    xr.DataArray : as `recordings` has it. ``image_on_ms`` where the table says when images ended.
+    xr.DataArray
+        As `recordings` has it. ``image_on_ms`` where the table says when images ended.
 
     Raises
     ------
-    ConvRNNError : pynwb is not installed, no such file or table or column, no units, unclear
-        regions, or times that look like ms.
+    ConvRNNError
+        Pynwb is not installed, no such file or table or column, no units, unclear regions, or times
+        that look like ms.
     """
     try:
         from pynwb import NWBHDF5IO

@@ -22,11 +22,14 @@ class Objects92:
 
     Attributes
     ----------
-    stimuli : one row an object: ``stimulus_id``, ``filename`` (a full path), ``object_name`` (one
-        of six categories) and the flags ``human``, ``face``, ``animal``, ``natural``.
-    macaque_it : [4186] dissimilarities (1 − Pearson r, upper triangle row by row) of 674 cells in
-        macaque IT, spikes 71–210 ms after onset.
-    human_it : [4, 4186] of human IT (fMRI), one row a subject, mean of two sessions.
+    stimuli : DataFrame
+        One row an object: ``stimulus_id``, ``filename`` (a full path), ``object_name`` (one of six
+        categories) and the flags ``human``, ``face``, ``animal``, ``natural``.
+    macaque_it : float64 array
+        [4186] dissimilarities (1 − Pearson r, upper triangle row by row) of 674 cells in macaque
+        IT, spikes 71–210 ms after onset.
+    human_it : float64 array
+        [4, 4186] of human IT (fMRI), one row a subject, mean of two sessions.
     """
 
     stimuli: pd.DataFrame

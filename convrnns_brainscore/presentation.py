@@ -31,21 +31,36 @@ class Presentation:
 
     Parameters
     ----------
-    name : ``"default"``, ``"neural"``, ``"constant"`` or ``"custom"``.
-    times : number of steps.
-    image_off : the step from which the off stimulus is shown; None: never.
-    off : the off stimulus: one number in the normalised space; or an RGB triple, 0–255; or an image
+    name : str
+        ``"default"``, ``"neural"``, ``"constant"`` or ``"custom"``.
+    times : int
+        Number of steps.
+    image_off : int or None
+        The step from which the off stimulus is shown; None: never.
+    off : float, RGB triple, array or path, default 0.5
+        The off stimulus: one number in the normalised space; or an RGB triple, 0–255; or an image
         (a mask): a file, uint8 [224, 224, 3], or normalised float32 [224, 224, 3].
 
     Attributes
     ----------
-    off_frame : the off stimulus, float32 [1, 224, 224, 3], normalised.
-    off_label : the off stimulus in words, exact enough to tell any two apart.
+    off_frame : float32 array
+        The off stimulus, float32 [1, 224, 224, 3], normalised.
+    off_label : str
+        The off stimulus in words, exact enough to tell any two apart.
 
     Raises
     ------
-    ConvRNNError : fewer than one step, ``image_off`` outside 1…times, or an off stimulus that no
-        image could hold.
+    ConvRNNError
+        Fewer than one step, ``image_off`` outside 1…times, or an off stimulus that no image could
+        hold.
+
+    Examples
+    --------
+    >>> monkeys = Presentation.neural()
+    >>> monkeys.times, monkeys.image_off  # 260 ms, the image on for 100 ms
+    (26, 10)
+    >>> Presentation.custom(times=20, image_off=5, off=(128, 128, 128)).off_label
+    'rgb 128,128,128'
     """
 
     name: str

@@ -22,10 +22,14 @@ def progress_bar(
 
     Parameters
     ----------
-    console : None: standard error. A quiet console shows nothing.
-    unit : of what is counted; with it, the speed is shown (``"images"``: images/s).
-    shown : False: there is no bar.
-    transient : the bar is removed at the end.
+    console : Console, optional
+        None: standard error. A quiet console shows nothing.
+    unit : str, default ''
+        Of what is counted; with it, the speed is shown (``"images"``: images/s).
+    shown : bool, default True
+        False: there is no bar.
+    transient : bool, default False
+        The bar is removed at the end.
     """
     console = console or Console(stderr=True)
     return Progress(

@@ -48,13 +48,17 @@ def check_made_alike(
 
     Parameters
     ----------
-    held, wanted : name → value, of what was made and of what is to be made.
-    where : what the user calls it.
-    remove : what to remove to begin again; None: ``where``.
+    held, wanted : mapping of str to object
+        Name → value, of what was made and of what is to be made.
+    where : path
+        What the user calls it.
+    remove : path, optional
+        What to remove to begin again; None: ``where``.
 
     Raises
     ------
-    ConvRNNError : it names the first thing that differs.
+    ConvRNNError
+        It names the first thing that differs.
     """
     for name, value in wanted.items():
         if held.get(name) == value:
@@ -73,12 +77,14 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : a ``.zarr`` store or ``.nc`` file of `convrnns extract`, a ``.json`` or ``.nc`` of
-        `convrnns score`, or the ``results.nc`` of `convrnns fit`.
+    path : path
+        A ``.zarr`` store or ``.nc`` file of `convrnns extract`, a ``.json`` or ``.nc`` of `convrnns
+        score`, or the ``results.nc`` of `convrnns fit`.
 
     Raises
     ------
-    ConvRNNError : there is no such file, or it was not made by this package.
+    ConvRNNError
+        There is no such file, or it was not made by this package.
     """
     path = Path(path)
     if not path.exists():

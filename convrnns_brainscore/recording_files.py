@@ -30,13 +30,40 @@ def read_recording(
 
     Parameters
     ----------
-    path : of the file or store.
-    region : where all neurons come from, if the file does not say it.
-    intervals, stimulus_column, region_of, locations : of NWB files, as in `nwb.read_nwb`.
+    path : str or path
+        Path of the file or store.
+    region : str, optional
+        Where all neurons come from, if the file does not say it.
+    intervals, stimulus_column, region_of, locations
+        Of NWB files, as in `nwb.read_nwb`.
 
     Raises
     ------
-    ConvRNNError : no such file, no recording in it, or as `recordings.as_recording`.
+    ConvRNNError
+        No such file, no recording in it, or as `recordings.as_recording`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> measured = xr.DataArray(
+    ...     np.random.default_rng(0).random((4, 3, 1)),
+    ...     {
+    ...         "stimulus_id": ("presentation", ["face", "house", "face", "house"]),
+    ...         "neuroid_id": ("neuroid", [1, 2, 3]),
+    ...         "region": ("neuroid", ["V4", "V4", "IT"]),
+    ...         "time_bin_start": ("time_bin", [70]),
+    ...         "time_bin_end": ("time_bin", [170]),
+    ...     },
+    ...     ("presentation", "neuroid", "time_bin"),
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     measured.to_netcdf(f"{folder}/recording.nc")
+    ...     recording = read_recording(f"{folder}/recording.nc")
+    >>> recording.regions, recording.time_bins
+    (['V4', 'IT'], [(70.0, 170.0)])
+    >>> recording.stimuli["stimulus_id"].tolist()
+    ['face', 'house']
     """
     path = Path(path)
     if path.suffix == NWB:
@@ -70,7 +97,8 @@ def open_recording(path: str | PathLike[str]) -> xr.DataArray:
 
     Raises
     ------
-    ConvRNNError : as `open_data` and `recording_in`.
+    ConvRNNError
+        As `open_data` and `recording_in`.
     """
     return recording_in(open_data(path), path)
 
@@ -80,7 +108,8 @@ def open_data(path: str | PathLike[str]) -> xr.Dataset:
 
     Raises
     ------
-    ConvRNNError : there is no such file, or it is neither.
+    ConvRNNError
+        There is no such file, or it is neither.
     """
     path = Path(path)
     if not path.exists():
@@ -101,12 +130,15 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
 
     Parameters
     ----------
-    held : as `open_data` gives it.
-    path : of its file, for errors.
+    held : Dataset
+        As `open_data` gives it.
+    path : str or path
+        Path of its file, for errors.
 
     Raises
     ------
-    ConvRNNError : it holds no recording, or more than one.
+    ConvRNNError
+        It holds no recording, or more than one.
     """
     found = [name for name, data in held.data_vars.items() if {*DIMS[:2]} <= {*data.dims}]
     if len(found) != 1:

@@ -42,12 +42,17 @@ class Recording:
 
     Attributes
     ----------
-    values : float32 [presentation, neuron, bin]; NaN where nothing was observed.
-    stimulus : [presentation], the row of ``stimuli`` that was shown.
-    stimuli : one row a stimulus, sorted by ``stimulus_id``, with what else is known of each.
-    neurons : one row a neuron: ``neuroid_id`` (with the subject, where subjects number alike),
+    values : float32 array [presentation, neuron, bin]
+        NaN where nothing was observed.
+    stimulus : int array [presentation]
+        The row of ``stimuli`` that was shown.
+    stimuli : DataFrame
+        One row a stimulus, sorted by ``stimulus_id``, with what else is known of each.
+    neurons : DataFrame
+        One row a neuron: ``neuroid_id`` (with the subject, where subjects number alike),
         ``region``, ``subject``.
-    time_bins : start and end in ms from image onset.
+    time_bins : list of (start, end)
+        Start and end in ms from image onset.
     """
 
     values: NDArray[np.float32]
@@ -78,12 +83,15 @@ class Recording:
 
         Parameters
         ----------
-        regions : None: all of them.
-        window : the one bin to average to; None: its own, or steps of 10 ms where they are finer.
+        regions : sequence of str, optional
+            None: all of them.
+        window : (start, end), optional
+            The one bin to average to; None: its own, or steps of 10 ms where they are finer.
 
         Raises
         ------
-        ConvRNNError : a region that no neuron comes from, or a window that is not covered.
+        ConvRNNError
+            A region that no neuron comes from, or a window that is not covered.
         """
         if window is not None and not window[0] < window[1]:
             raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
@@ -95,7 +103,8 @@ class Recording:
 
         Raises
         ------
-        ConvRNNError : a region that no neuron comes from.
+        ConvRNNError
+            A region that no neuron comes from.
         """
         by_name = {each.lower(): each for each in self.regions}
         wanted = []
@@ -112,7 +121,8 @@ class Recording:
 
         Raises
         ------
-        ConvRNNError : the recording does not cover a bin.
+        ConvRNNError
+            The recording does not cover a bin.
         """
         starts, ends = np.array(self.time_bins, float).T
         values = np.empty((*self.values.shape[:2], len(time_bins)), np.float32)
@@ -150,11 +160,13 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
 
     Parameters
     ----------
-    recordings : each as the module says, with the same time bins.
+    recordings : sequence of DataArray
+        Each as the module says, with the same time bins.
 
     Raises
     ------
-    ConvRNNError : the bins differ.
+    ConvRNNError
+        The bins differ.
     """
     plain = [_plain(each).transpose(*DIMS) for each in recordings]
     edges = [
@@ -193,13 +205,16 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
 
     Parameters
     ----------
-    data : as the module says, or Brain-Score's ``NeuroidAssembly``.
-    region : where all neurons come from, if ``data`` does not say it.
+    data : DataArray
+        As the module says, or Brain-Score's ``NeuroidAssembly``.
+    region : str, optional
+        Where all neurons come from, if ``data`` does not say it.
 
     Raises
     ------
-    ConvRNNError : a dim or a coordinate is missing or makes no sense, a region is none of ours,
-        times are not in ms or not sorted, or nothing was observed.
+    ConvRNNError
+        A dim or a coordinate is missing or makes no sense, a region is none of ours, times are not
+        in ms or not sorted, or nothing was observed.
     """
     if not isinstance(data, xr.DataArray):
         raise ConvRNNError(
@@ -258,7 +273,8 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
 
     Raises
     ------
-    ConvRNNError : they are missing, make no sense, or are not in ms.
+    ConvRNNError
+        They are missing, make no sense, or are not in ms.
     """
     edges = []
     for name in ("time_bin_start", "time_bin_end"):

@@ -46,12 +46,14 @@ def region_layers(
 
     Parameters
     ----------
-    region_layer_map : None: one layer a region; ``"paper"``: as in the paper, several layers a
-        region; or the user's own: region → layer or layers, or a JSON file of that.
+    region_layer_map : str, path, mapping of str to str or sequence of str, optional
+        None: one layer a region; ``"paper"``: as in the paper, several layers a region; or the
+        user's own: region → layer or layers, or a JSON file of that.
 
     Raises
     ------
-    ConvRNNError : no map, a region that is none, or a layer that the model does not have.
+    ConvRNNError
+        No map, a region that is none, or a layer that the model does not have.
     """
     if region_layer_map is None or region_layer_map == "paper":
         v1, v2, v4, posterior, anterior = _PAPER[model.depth]
@@ -90,11 +92,13 @@ def candidate_layers(
 
     Parameters
     ----------
-    layers : for all regions; None: those that the paper found to match each region.
+    layers : sequence of str, optional
+        Layers for all regions; None: those that the paper found to match each region.
 
     Raises
     ------
-    ConvRNNError : a layer that the model does not have.
+    ConvRNNError
+        A layer that the model does not have.
     """
     candidates = region_layers(model, "paper")
     if layers is not None:
@@ -114,7 +118,8 @@ def layers_of(model: Model, regions: RegionLayers, region: str) -> list[str]:
 
     Raises
     ------
-    ConvRNNError : the model has no such region.
+    ConvRNNError
+        The model has no such region.
     """
     if not isinstance(region, str) or region not in regions:
         raise unknown(f"region of {model.name}", region, regions)

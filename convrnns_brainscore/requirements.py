@@ -47,7 +47,8 @@ def brain_score_folder() -> Path:
 
     Raises
     ------
-    ConvRNNError : it is not.
+    ConvRNNError
+        It is not.
     """
     found = find_spec("brainscore_vision")
     if found is None or not found.submodule_search_locations:
@@ -61,9 +62,12 @@ class Misfit:
 
     Attributes
     ----------
-    package, installed : its name and version; None: it is missing.
-    wanted : what versions all that need it can have.
-    by : who needs it.
+    package, installed
+        Its name and version; None: it is missing.
+    wanted : SpecifierSet
+        What versions all that need it can have.
+    by : tuple of str
+        Who needs it.
     """
 
     package: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,8 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image
 
+_log = logging.getLogger(__name__)
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """File names that count as images in a folder or pattern (upper or lower case)."""
 
@@ -29,28 +32,32 @@ def read_stimuli(
 
     Parameters
     ----------
-    sources : each one of
+    sources : str, path or sequence of str or path
+        each one of
 
         * an image file;
         * a folder: the images directly in it, sorted by name (``img1``, ``img10``, ``img2``);
         * a pattern such as ``"photographs/**/*.png"``: the images that match, sorted by path;
         * a ``.csv`` with columns ``stimulus_id`` and ``filename`` (relative to the table's folder),
           and ``degrees`` if the stimuli's sizes differ. Ids are text and stay as written.
-
-    degrees : the width of all stimuli in degrees of visual angle; None: as the table says, and
-        where there is none, 8, which fills the field of view.
+    degrees : float, optional
+        The width of all stimuli in degrees of visual angle; None: as the table says, and where
+        there is none, 8, which fills the field of view.
 
     Returns
     -------
-    stimuli : ``stimulus_id``, ``filename`` (absolute), ``degrees``, in the order of ``sources``.
-        The id of a file without table is its name without suffix; or its name; or its path below
-        the folder that all have in common: the first of these that tells all files apart.
-    left_out : what lies in the folders and patterns and is no image by its name.
+    stimuli
+        ``stimulus_id``, ``filename`` (absolute), ``degrees``, in the order of ``sources``. The id
+        of a file without table is its name without suffix; or its name; or its path below the
+        folder that all have in common: the first of these that tells all files apart.
+    left_out
+        What lies in the folders and patterns and is no image by its name.
 
     Raises
     ------
-    ConvRNNError : no images; no such path; a table that is not readable, lacks a column or a value;
-        an id or a file without table that comes twice; sizes that are no positive numbers.
+    ConvRNNError
+        No images; no such path; a table that is not readable, lacks a column or a value; an id or a
+        file without table that comes twice; sizes that are no positive numbers.
     """
     sources = [sources] if isinstance(sources, str | PathLike) else sources
     if not isinstance(sources, Iterable):
@@ -66,6 +73,8 @@ def read_stimuli(
             tables.append(_read_table(path))
             continue
         found, others = _find(path)
+        if others:
+            _log.info("%d of %s are not images by their names: left out", len(others), path)
         files += found
         left_out += others
     if files:
@@ -87,8 +96,8 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ConvRNNError : a column, or all rows, are missing; an id comes twice; a size is no positive
-        number.
+    ConvRNNError
+        A column, or all rows, are missing; an id comes twice; a size is no positive number.
     """
     for column in ("stimulus_id", "filename"):
         if column not in stimuli:

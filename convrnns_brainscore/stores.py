@@ -67,8 +67,10 @@ def create_store(
 
     Parameters
     ----------
-    bins : layer → start and end of its time bins in ms.
-    apart : each bin is to be read by itself: in chunks of its own, uncompressed.
+    bins : mapping of str to pair of arrays
+        Layer → start and end of its time bins in ms.
+    apart : bool, default False
+        Each bin is to be read by itself: in chunks of its own, uncompressed.
     """
     root = zarr.open_group(str(store), mode="w")
     root.attrs.put(dict(attributes))

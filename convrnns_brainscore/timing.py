@@ -38,7 +38,8 @@ def parse_time_bins(time_bins: Any) -> list[TimeBin]:
 
     Raises
     ------
-    ConvRNNError : no bins, or a bin that ends before it starts or starts before image onset.
+    ConvRNNError
+        No bins, or a bin that ends before it starts or starts before image onset.
     """
     if isinstance(time_bins, np.ndarray):
         time_bins = time_bins.tolist()

@@ -6,6 +6,7 @@ their seed, and the label goes wherever the network's numbers go.
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from convrnns_brainscore.checkpoints import (
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backbones import rows
 from convrnns_brainscore.zoo import Model
+
+_log = logging.getLogger(__name__)
 
 _GATES = ("tau", "gate", "out_to_cell")
 _GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_out_weights": 0.5}
@@ -68,13 +71,15 @@ def load_weights(
 
     Raises
     ------
-    ConvRNNError : no weights given, or both; or they are not the model's (the variable is named).
+    ConvRNNError
+        No weights given, or both; or they are not the model's (the variable is named).
     """
     if checkpoint is not None and weights is not None:
         raise ConvRNNError("give either checkpoint=… or weights=…, not both.")
     if checkpoint is None and weights is None:
         checkpoint = find_checkpoint(checkpoint_folder(), model.name)
     if checkpoint is not None:
+        _log.info("weights of %s: %s", model.name, checkpoint)
         return _weights(read_checkpoint(checkpoint, shapes, model.name))
     if weights is None:
         raise ConvRNNError(

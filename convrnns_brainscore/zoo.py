@@ -72,7 +72,8 @@ def find_model(name: str) -> Model:
 
     Raises
     ------
-    ConvRNNError : no published model has that name.
+    ConvRNNError
+        No published model has that name.
     """
     if not isinstance(name, str) or name not in MODELS:
         raise unknown("model", name, MODELS)

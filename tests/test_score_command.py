@@ -13,7 +13,8 @@ import pytest
 from brainscore_core.metrics import Score
 from rich.console import Console
 
-from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore import ConvRNNError, cli
+from convrnns_brainscore.brainscore import scoring
 from convrnns_brainscore.brainscore.scoring import Result, as_record
 from convrnns_brainscore.brainscore.summary import summarise
 from convrnns_brainscore.provenance import read_provenance
@@ -113,6 +114,25 @@ def test_without_network_the_missing_data_set_is_named_and_others_go_on(tmp_path
     assert "data set Kar2019, which cannot be fetched here" in lines[0]
     assert "gru_shallow on Kar2019-ost" in lines[1]
     assert lines[2] == "convrnns: 2 of 2 scores failed."
+
+
+def test_a_bug_does_not_look_like_a_mistake_of_the_user(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def broken(self) -> None:
+        raise ZeroDivisionError("somewhere deep")
+
+    (tmp_path / "IT.nc").write_text("never read")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scoring, "package_benchmark", lambda *_: broken(None))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["score", "timedecay_shallow", "IT.nc", "--weights", "random"])
+    assert ended.value.code == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "convrnns: timedecay_shallow on IT.nc: ZeroDivisionError: somewhere deep"
+    assert "not yours to fix" in told[1]
+    log = (tmp_path / "scores" / "failures.log").read_text()
+    assert "in broken" in log
 
 
 def test_describe_tells_what_made_a_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ averaged into bins while they are made.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -33,6 +34,8 @@ from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.stimuli import image_digests
 from convrnns_brainscore.timing import TimeBin, bin_weights, parse_time_bins, step_bins
+
+_log = logging.getLogger(__name__)
 
 LOGITS = "logits"
 """The name of the decoded readout among the layers."""
@@ -63,16 +66,20 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
 
     Parameters
     ----------
-    network : from `load_network`.
-    presentation : None: `Presentation.neural` for layers over time, and for ``logits`` the one that
-        the model was trained with (under the neural one, what the last step shows entered the
-        network after the image went off).
-    batch_size : images at a time.
+    network : ConvRNN
+        From `load_network`.
+    presentation : Presentation, optional
+        None: `Presentation.neural` for layers over time, and for ``logits`` the one that the model
+        was trained with (under the neural one, what the last step shows entered the network after
+        the image went off).
+    batch_size : int, default BATCH_SIZE
+        Images at a time.
 
     Attributes
     ----------
-    identifier : ``convrnn_<model>…`` with a digest of all but layers, bins and stimuli, so that
-        whatever Brain-Score keys by it (the basis of `LayerPCA`) is never another network's.
+    identifier
+        ``convrnn_<model>…`` with a digest of all but layers, bins and stimuli, so that whatever
+        Brain-Score keys by it (the basis of `LayerPCA`) is never another network's.
     """
 
     def __init__(
@@ -110,26 +117,34 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
 
         Parameters
         ----------
-        stimuli : a stimulus set, or image files.
-        layers : names; None: ``["logits"]``.
-        stimuli_identifier : name of the stimuli in the cache; None: the stimulus set's identifier;
-            False: not cached.
-        number_of_trials : what the answer is averaged over. The network is deterministic, so one
-            presentation stands for any number.
-        require_variance : refused.
-        time_bins : (start, end) in ms from image onset; None: every step of the presentation. Not
-            for ``logits``.
+        stimuli : StimulusSet or sequence of str or path
+            A stimulus set, or image files.
+        layers : sequence of str or None
+            Names; None: ``["logits"]``.
+        stimuli_identifier : str or bool, optional
+            Name of the stimuli in the cache; None: the stimulus set's identifier; False: not
+            cached.
+        number_of_trials : int, default 1
+            What the answer is averaged over. The network is deterministic, so one presentation
+            stands for any number.
+        require_variance : bool, default False
+            Refused.
+        time_bins : sequence of (start, end), optional
+            (start, end) in ms from image onset; None: every step of the presentation. Not for
+            ``logits``.
 
         Returns
         -------
-        NeuroidAssembly : float32; presentation with the stimulus set's columns; neuroid with
-            ``layer``, ``channel``, ``channel_x``, ``channel_y``, ``neuroid_num``, ``neuroid_id``;
-            time_bin with ``time_bin_start`` and ``time_bin_end``.
+        NeuroidAssembly
+            float32; presentation with the stimulus set's columns; neuroid with ``layer``,
+            ``channel``, ``channel_x``, ``channel_y``, ``neuroid_num``, ``neuroid_id``; time_bin
+            with ``time_bin_start`` and ``time_bin_end``.
 
         Raises
         ------
-        ConvRNNError : a variance is required; no stimuli, broken or missing files, an id that comes
-            twice; unknown layers, or ``logits`` together with layers over time.
+        ConvRNNError
+            A variance is required; no stimuli, broken or missing files, an id that comes twice;
+            unknown layers, or ``logits`` together with layers over time.
         """
         show = self.from_stimulus_set if isinstance(stimuli, StimulusSet) else self.from_paths
         return show(stimuli, layers, stimuli_identifier, require_variance, time_bins)
@@ -230,9 +245,11 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             return self._averages(unique, shapes, time_bins or ())
 
         if stimuli_identifier and self.identifier and not internals.batch_hooks(self):
+            # result_caching logs whether it holds the key.
             key = f"{self.identifier}-{_digest((layers, time_bins, contents))}"
             values = _cached(key, compute)
         else:
+            _log.info("%s: no store is used for these activations", self.identifier)
             values = compute()
         if len(unique) != len(paths):
             place = {path: index for index, path in enumerate(unique)}
@@ -324,7 +341,8 @@ def files_of(stimuli: StimulusSet) -> list[str]:
 
     Raises
     ------
-    ConvRNNError : no stimuli, an id that comes twice, or no files.
+    ConvRNNError
+        No stimuli, an id that comes twice, or no files.
     """
     try:
         ids = stimuli["stimulus_id"]

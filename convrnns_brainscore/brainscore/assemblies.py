@@ -29,11 +29,15 @@ def neuroid_assembly(
 
     Parameters
     ----------
-    values : [presentation, neuroid, time_bin], or [presentation, neuroid] where there are no bins.
-    made_by : attributes.
-    columns : what is known of the presentations.
-    shapes : layer → shape of one step's output, (height, width, channel) or (channel,); their
-        neuroids follow each other.
+    values : float32 array [presentation, neuroid, time_bin]
+        Or [presentation, neuroid] where there are no bins.
+    made_by : dict of str to object
+        Attributes.
+    columns : dict of str to array
+        What is known of the presentations.
+    shapes : dict of str to tuple of int
+        Layer → shape of one step's output, (height, width, channel) or (channel,); their neuroids
+        follow each other.
     """
     neuroids = pd.concat([_neuroids(layer, shape) for layer, shape in shapes.items()])
     coords: dict[str, Any] = {

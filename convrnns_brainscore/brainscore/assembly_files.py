@@ -48,8 +48,10 @@ def write_assembly(assembly: DataAssembly, path: str | Path) -> None:
 
     Raises
     ------
-    ConvRNNError : the assembly is of a kind that Brain-Score does not have.
-    OSError : ``path`` cannot be written.
+    ConvRNNError
+        The assembly is of a kind that Brain-Score does not have.
+    OSError
+        ``path`` cannot be written.
     """
     path = Path(path)
     with written_whole(path) as partial:
@@ -61,7 +63,8 @@ def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
 
     Raises
     ------
-    ConvRNNError : ``path`` is no such file.
+    ConvRNNError
+        ``path`` is no such file.
     """
     try:
         with xr.open_dataset(path, group=group) as opened:

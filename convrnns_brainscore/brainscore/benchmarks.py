@@ -54,15 +54,24 @@ class Listed:
 
     Attributes
     ----------
-    name : in Brain-Score's registry.
-    kind : ``"neural"``, ``"behavioural"``, ``"engineering"`` or ``"unknown"``.
-    region : V1, V2, V4, IT, or None.
-    bins : number of time bins; 0 for behaviour.
-    window : begin and end of the bins in ms, or None where only the data say it.
-    image_ms : how long an image was on, or None where it is not known.
-    metric : the metric's name.
-    stimuli : their number, or None.
-    public : whether Brain-Score gives its data to everybody, or None.
+    name : str
+        In Brain-Score's registry.
+    kind : str
+        ``"neural"``, ``"behavioural"``, ``"engineering"`` or ``"unknown"``.
+    region : str or None
+        V1, V2, V4, IT, or None.
+    bins : int
+        Number of time bins; 0 for behaviour.
+    window : (int, int) or None
+        Begin and end of the bins in ms, or None where only the data say it.
+    image_ms : int or None
+        How long an image was on, or None where it is not known.
+    metric : str
+        The metric's name.
+    stimuli : int or None
+        Their number, or None.
+    public : bool or None
+        Whether Brain-Score gives its data to everybody, or None.
     """
 
     name: str
@@ -82,7 +91,8 @@ def list_benchmarks() -> dict[str, Listed]:
 
     Raises
     ------
-    ConvRNNError : Brain-Score is not installed.
+    ConvRNNError
+        Brain-Score is not installed.
     """
     folder = brain_score_folder() / "benchmarks"
     pattern = re.compile(r"^benchmark_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
@@ -103,7 +113,8 @@ def find_benchmark(name: str) -> Listed:
 
     Raises
     ------
-    ConvRNNError : Brain-Score has no benchmark of that name.
+    ConvRNNError
+        Brain-Score has no benchmark of that name.
     """
     known = list_benchmarks()
     if name not in known:
@@ -116,7 +127,8 @@ def load_benchmark(name: str) -> Any:
 
     Raises
     ------
-    ConvRNNError : no such benchmark, or its data cannot be fetched.
+    ConvRNNError
+        No such benchmark, or its data cannot be fetched.
     """
     find_benchmark(name)
     import brainscore_vision
@@ -135,7 +147,8 @@ def load_data(name: str) -> Any:
 
     Raises
     ------
-    ConvRNNError : Brain-Score has no such data set, or it cannot be fetched.
+    ConvRNNError
+        Brain-Score has no such data set, or it cannot be fetched.
     """
     folder = brain_score_folder() / "data"
     pattern = re.compile(r"^data_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
@@ -158,11 +171,13 @@ def loading_data(name: str) -> Iterator[None]:
 
     Parameters
     ----------
-    name : of the benchmark or data set that is loaded.
+    name : str
+        Name of the benchmark or data set that is loaded.
 
     Raises
     ------
-    ConvRNNError : a data set of the benchmark ``name`` could not be loaded.
+    ConvRNNError
+        A data set of the benchmark ``name`` could not be loaded.
     """
     internals.name_failed_data()
     with internals.no_installing():

@@ -46,16 +46,32 @@ def load_brain_model(
 
     Parameters
     ----------
-    name, checkpoint, weights, seed, lesion : as in `load_network`.
-    presentation : what the subject sees when; None: `Presentation.neural`, the image for 100 ms, in
+    name, checkpoint, weights, seed, lesion
+        As in `load_network`.
+    presentation : Presentation, optional
+        What the subject sees when; None: `Presentation.neural`, the image for 100 ms, in
         recordings, and in behaviour the presentation that the model was trained with.
-    region_layer_map : as in `regions.region_layers`: None (one layer a region), ``"paper"``, a
-        mapping or a JSON file.
-    identifier : what Brain-Score calls the subject, such as one with refitted regions.
+    region_layer_map : str, path, mapping of str to str or sequence of str, optional
+        As in `regions.region_layers`: None (one layer a region), ``"paper"``, a mapping or a JSON
+        file.
+    identifier : str, optional
+        What Brain-Score calls the subject, such as one with refitted regions.
 
     Raises
     ------
-    ConvRNNError : as `load_network`; a map with regions or layers that there are not.
+    ConvRNNError
+        As `load_network`; a map with regions or layers that there are not.
+
+    Examples
+    --------
+    >>> from convrnns_brainscore.objects92 import load_objects92
+    >>> subject = load_brain_model("timedecay_shallow", weights="random")
+    >>> subject.identifier
+    'convrnn_timedecay_shallow-untrained-seed0'
+    >>> subject.start_recording("IT", time_bins=[(50, 60), (70, 170)])
+    >>> recording = subject.look_at(list(load_objects92().stimuli["filename"][:2]))
+    >>> recording.dims, recording.shape
+    (('presentation', 'neuroid', 'time_bin'), (2, 8192, 2))
     """
     network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed, lesion=lesion)
     return TemporalBrainModel(network, presentation, region_layer_map, identifier)
@@ -107,12 +123,15 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        recording_target : V1, V2, V4, IT, pIT, cIT or aIT.
-        time_bins : (start, end) in ms from image onset, in any order.
+        recording_target : str
+            V1, V2, V4, IT, pIT, cIT or aIT.
+        time_bins : iterable of (start, end), default ((70, 170),)
+            (start, end) in ms from image onset, in any order.
 
         Raises
         ------
-        ConvRNNError : no such region, or bins that cannot be recorded.
+        ConvRNNError
+            No such region, or bins that cannot be recorded.
         """
         layers_of(self.network.model, self.region_layer_map, recording_target)
         self._time_bins = parse_time_bins(time_bins)
@@ -124,13 +143,15 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        task : ``BrainModel.Task.label`` with ``"imagenet"`` or a list of labels to choose from;
+        task : str
+            ``BrainModel.Task.label`` with ``"imagenet"`` or a list of labels to choose from;
             ``probabilities`` with ``fitting_stimuli``, whose ``image_label`` a readout of the
             logits learns; ``odd_one_out``; or ``passive``, which ends a task.
 
         Raises
         ------
-        ConvRNNError : no such task, or none of what it needs.
+        ConvRNNError
+            No such task, or none of what it needs.
         """
         tasks = {
             BrainModel.Task.label: lambda: LabelBehavior(self.identifier, self.activations_model),
@@ -164,14 +185,18 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        stimuli : a stimulus set, or image files.
-        number_of_trials : what the answer is averaged over. The network is deterministic, so one
-            presentation stands for any number.
-        require_variance : refused, for the same reason.
+        stimuli : StimulusSet or list of str or path
+            A stimulus set, or image files.
+        number_of_trials : int, default 1
+            What the answer is averaged over. The network is deterministic, so one presentation
+            stands for any number.
+        require_variance : bool, default False
+            Refused, for the same reason.
 
         Raises
         ------
-        ConvRNNError : nothing was started, a variance is required, or an image cannot be read.
+        ConvRNNError
+            Nothing was started, a variance is required, or an image cannot be read.
         """
         if self._behaviour is not None:
             return self._behaviour.look_at(

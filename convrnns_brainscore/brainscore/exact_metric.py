@@ -40,11 +40,13 @@ class ExactMetric:
 
     Parameters
     ----------
-    metric : ``pls``, ``ridge``, ``spantime_pls`` or ``spantime_ridge``, as Brain-Score loads them.
+    metric
+        ``pls``, ``ridge``, ``spantime_pls`` or ``spantime_ridge``, as Brain-Score loads them.
 
     Raises
     ------
-    ConvRNNError : another metric.
+    ConvRNNError
+        Another metric.
     """
 
     def __init__(self, metric: Any) -> None:

@@ -18,15 +18,24 @@ class Experiment:
 
     Attributes
     ----------
-    name : of the benchmark in Brain-Score's registry, or a package's file.
-    identifier : as the benchmark calls itself.
-    region : that is recorded from; None: behaviour.
-    image_ms : how long images were on, in ms.
-    image_duration : the same in words: ``"150 ms"``, ``"assumed 100 ms"``.
-    metric : its name.
-    time_bins : start and end in ms of each bin; none of behaviour.
-    stimuli : their number.
-    neurons : number of neurons in the data; 0: not known.
+    name : str
+        Name of the benchmark in Brain-Score's registry, or a package's file.
+    identifier : str
+        As the benchmark calls itself.
+    region : str or None
+        The region that is recorded; None: behaviour.
+    image_ms : float
+        How long images were on, in ms.
+    image_duration : str
+        The same in words: ``"150 ms"``, ``"assumed 100 ms"``.
+    metric : str
+        Its name.
+    time_bins : tuple of (start, end)
+        Start and end in ms of each bin; none of behaviour.
+    stimuli : int
+        Their number.
+    neurons : int
+        Number of neurons in the data; 0: not known.
     """
 
     name: str
@@ -45,8 +54,10 @@ def read_experiment(name: str, benchmark: Any) -> Experiment:
 
     Parameters
     ----------
-    name : of the benchmark in Brain-Score's registry, or a package's file.
-    benchmark : one of Brain-Score's benchmark objects.
+    name : str
+        Name of the benchmark in Brain-Score's registry, or a package's file.
+    benchmark
+        One of Brain-Score's benchmark objects.
     """
     recorded = internals.recorded_data(benchmark)
     duration, words = image_duration(name)

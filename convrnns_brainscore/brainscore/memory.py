@@ -41,8 +41,10 @@ def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str, neurons: 
 
     Parameters
     ----------
-    neuroids : of the model.
-    neurons : of the data, where they are known.
+    neuroids : int
+        Neuroids of the model.
+    neurons : int, default 0
+        Neurons of the data, where they are known.
     """
     recording = 4 * stimuli * bins * neuroids
     copies = COPIES.get(metric, OTHER_COPIES)
@@ -60,13 +62,17 @@ def check_memory(
 
     Parameters
     ----------
-    experiment : what the benchmark does.
-    neuroids : number of the model's neuroids that are recorded, after any projection.
-    solver : what carries out the metric's fits.
+    experiment : Experiment
+        What the benchmark does.
+    neuroids : int
+        Number of the model's neuroids that are recorded, after any projection.
+    solver : str, default SolverName.brainscore
+        What carries out the metric's fits.
 
     Raises
     ------
-    ConvRNNError : it does not fit, with the ways out.
+    ConvRNNError
+        It does not fit, with the ways out.
     """
     metric = solver if solver == SolverName.exact else experiment.metric
     bins = len(experiment.time_bins) or 1
@@ -88,7 +94,8 @@ def available_memory(group: Path = Path("/proc/self/cgroup")) -> int:
 
     Parameters
     ----------
-    group : the file that names the process's control group (version 2; elsewhere it is ignored).
+    group : path, default Path('/proc/self/cgroup')
+        The file that names the process's control group (version 2; elsewhere it is ignored).
     """
     free = [psutil.virtual_memory().available]
     lines = group.read_text().splitlines() if group.exists() else []

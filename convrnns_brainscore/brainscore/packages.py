@@ -49,18 +49,23 @@ def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> 
 
     Parameters
     ----------
-    recording : of one region or more, each of which becomes a file.
-    stimuli : ``stimulus_id``, ``filename``, ``degrees`` of all its stimuli, in their order
+    recording : Recording
+        Recording of one region or more, each of which becomes a file.
+    stimuli : DataFrame
+        ``stimulus_id``, ``filename``, ``degrees`` of all its stimuli, in their order
         (`fits.prepare.match_stimuli`); their size is the same.
-    folder : is made; it must not exist, or be empty.
+    folder : path
+        Folder that is made; it must not exist, or be empty.
 
     Returns
     -------
-    What was left out, in words.
+    list of str
+        What was left out, in words.
 
     Raises
     ------
-    ConvRNNError : ``folder`` is not empty; stimuli of several sizes; nothing is left.
+    ConvRNNError
+        ``folder`` is not empty; stimuli of several sizes; nothing is left.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -103,7 +108,8 @@ def read_package(path: Path) -> NeuroidAssembly:
 
     Raises
     ------
-    ConvRNNError : it is none, or its stimuli are not beside it.
+    ConvRNNError
+        It is none, or its stimuli are not beside it.
     """
     path = Path(path)
     table = path.parent / TABLE
@@ -132,17 +138,21 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
 
     Parameters
     ----------
-    path : of ``<region>.nc``.
-    metric : ``pls``, ``ridge``, ``spantime_pls`` or ``spantime_ridge``; None: `STATIC` for one
-        time bin, `TEMPORAL` for several.
+    path : path
+        Path of ``<region>.nc``.
+    metric : str, optional
+        ``pls``, ``ridge``, ``spantime_pls`` or ``spantime_ridge``; None: `STATIC` for one time bin,
+        `TEMPORAL` for several.
 
     Returns
     -------
-    NeuralBenchmark : with ``image_on_ms``, or None where it is not known.
+    NeuralBenchmark
+        With ``image_on_ms``, or None where it is not known.
 
     Raises
     ------
-    ConvRNNError : as `read_package` and `neural_benchmark`.
+    ConvRNNError
+        As `read_package` and `neural_benchmark`.
     """
     assembly = read_package(path)
     if metric is None:
@@ -182,20 +192,25 @@ def neural_benchmark(
 
     Parameters
     ----------
-    name : begins the benchmark's identifier. The identifier ends with a digest of the data, since
+    name : str
+        Begins the benchmark's identifier. The identifier ends with a digest of the data, since
         Brain-Score stores ceilings by identifier alone.
-    recording : presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` and
-        ``stratify_by`` on presentation, ``region`` (one value) on neuroid, and its
-        ``stimulus_set``.
-    metric : ``"pls"`` or ``"ridge"`` for one time bin, ``"spantime_pls"`` or ``"spantime_ridge"``
-        for several.
-    stratify_by : the coordinate over whose values the train and test splits are balanced; None:
-        there is none.
-    visual_degrees : the size at which the stimuli were seen; 8 fills the model's field.
+    recording
+        Presentation × neuroid × time_bin, with ``stimulus_id``, ``repetition`` and ``stratify_by``
+        on presentation, ``region`` (one value) on neuroid, and its ``stimulus_set``.
+    metric : str
+        ``"pls"`` or ``"ridge"`` for one time bin, ``"spantime_pls"`` or ``"spantime_ridge"`` for
+        several.
+    stratify_by : str or None, default 'object_name'
+        The coordinate over whose values the train and test splits are balanced; None: there is
+        none.
+    visual_degrees : float, default VISUAL_DEGREES
+        The size at which the stimuli were seen; 8 fills the model's field.
 
     Raises
     ------
-    ConvRNNError : the metric does not fit the number of bins, or a coordinate is missing.
+    ConvRNNError
+        The metric does not fit the number of bins, or a coordinate is missing.
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)

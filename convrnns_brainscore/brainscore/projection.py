@@ -21,7 +21,8 @@ def random_projection(
 
     Raises
     ------
-    ConvRNNError : fewer than one neuroid.
+    ConvRNNError
+        Fewer than one neuroid.
     """
     if neuroids < 1:
         raise ConvRNNError(f"`max_neuroids={neuroids}`: expected 1 or more.")

@@ -49,13 +49,17 @@ def plugin_files(
 
     Parameters
     ----------
-    models : names; None: all 20.
-    suffix : of the identifiers.
-    region_layer_map : as in `regions.region_layers`; regions that it leaves out keep their default.
+    models : iterable of str, optional
+        Names; None: all 20.
+    suffix : str, default ''
+        Suffix of the identifiers.
+    region_layer_map : str or path, optional
+        As in `regions.region_layers`; regions that it leaves out keep their default.
 
     Raises
     ------
-    ConvRNNError : unknown model, or a map with regions or layers that there are not.
+    ConvRNNError
+        Unknown model, or a map with regions or layers that there are not.
     """
     names = list_models() if models is None else [find_model(name).name for name in models]
     identifiers = {f"{PREFIX}{name}{suffix}": find_model(name) for name in names}
@@ -102,8 +106,10 @@ def register() -> Path:
 
     Raises
     ------
-    ConvRNNError : Brain-Score is not installed, or another plugin has one of the names.
-    OSError : its folder cannot be written.
+    ConvRNNError
+        Brain-Score is not installed, or another plugin has one of the names.
+    OSError
+        Its folder cannot be written.
     """
     folder = _folder()
     taken = registered_models(folder.parent, leave_out=PLUGIN)
@@ -121,8 +127,10 @@ def unregister() -> Path:
 
     Raises
     ------
-    ConvRNNError : Brain-Score is not installed, or there is no plugin to remove.
-    OSError : its folder cannot be written.
+    ConvRNNError
+        Brain-Score is not installed, or there is no plugin to remove.
+    OSError
+        Its folder cannot be written.
     """
     folder = _folder()
     if not folder.exists():
@@ -145,7 +153,8 @@ def registered_models(models: Path, leave_out: str = "") -> dict[str, Path]:
 
     Parameters
     ----------
-    models : a folder of plugins, such as Brain-Score's own.
+    models : path
+        A folder of plugins, such as Brain-Score's own.
     """
     return {
         name: first.parent

@@ -62,14 +62,22 @@ class Plan:
 
     Attributes
     ----------
-    subject : the network, as Brain-Score's experimental subject.
-    benchmark : one of Brain-Score's benchmark objects.
-    experiment : what the benchmark does with the subject.
-    presentation : what the subject is shown; None: as the model was trained.
-    image_duration : how long the image is on, in words.
-    layers : that are recorded; none in behaviour.
-    max_neuroids : to which each bin's features are projected; None: all of them.
-    solver : what carries out the metric's fits.
+    subject : TemporalBrainModel
+        The network, as Brain-Score's experimental subject.
+    benchmark
+        One of Brain-Score's benchmark objects.
+    experiment : Experiment
+        What the benchmark does with the subject.
+    presentation : Presentation or None
+        What the subject is shown; None: as the model was trained.
+    image_duration : str
+        How long the image is on, in words.
+    layers : tuple of str
+        The layers that are recorded; none in behaviour.
+    max_neuroids : int or None
+        Number of features to which each bin is projected; None: all of them.
+    solver : SolverName
+        What carries out the metric's fits.
     """
 
     subject: TemporalBrainModel
@@ -132,8 +140,10 @@ class Failure:
 
     Attributes
     ----------
-    model, benchmark : whose score it is.
-    error : why, with its traceback.
+    model, benchmark : str
+        Whose score it is.
+    error : Exception
+        Why, with its traceback.
     """
 
     model: str
@@ -170,22 +180,49 @@ def score(
 
     Parameters
     ----------
-    network : from `load_network`.
-    benchmark : a name of `benchmarks.list_benchmarks`, the ``….nc`` of a package, or one of
-        Brain-Score's benchmark objects.
-    name : of a benchmark object.
-    presentation : None: neural, with the image on for as long as the benchmark's was (or, where
-        that is not known, 100 ms); for behaviour, as the model was trained.
-    region_layer_map : as in `load_brain_model`.
-    max_neuroids : project each bin's features to so many by sparse random projection
-        (scikit-learn's, seeded by the model's name). None: all of them.
-    solver : ``"brainscore"``: the metric as it is; ``"exact"``: its splits and correlation, with
-        this package's fits (`exact_metric`), in less time and memory.
+    network : ConvRNN
+        From `load_network`.
+    benchmark : str or object
+        A name of `benchmarks.list_benchmarks`, the ``….nc`` of a package, or one of Brain-Score's
+        benchmark objects.
+    name : str, optional
+        Name of a benchmark object.
+    presentation : Presentation, optional
+        None: neural, with the image on for as long as the benchmark's was (or, where that is not
+        known, 100 ms); for behaviour, as the model was trained.
+    region_layer_map : str, path or mapping, optional
+        As in `load_brain_model`.
+    max_neuroids : int, optional
+        Project each bin's features to so many by sparse random projection (scikit-learn's, seeded
+        by the model's name). None: all of them.
+    solver : str, default SolverName.brainscore
+        ``"brainscore"``: the metric as it is; ``"exact"``: its splits and correlation, with this
+        package's fits (`exact_metric`), in less time and memory.
 
     Raises
     ------
-    ConvRNNError : no such benchmark or no data; a metric that has no exact solver; not enough
-        memory; a region that the map lacks.
+    ConvRNNError
+        No such benchmark or no data; a metric that has no exact solver; not enough memory; a region
+        that the map lacks.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from convrnns_brainscore import load_network, simulate_recording
+    >>> from convrnns_brainscore.brainscore.packages import neural_benchmark
+    >>> from convrnns_brainscore.brainscore.simulate import compose_stimuli
+    >>> network = load_network("timedecay_shallow", weights="random")
+    >>> subject = TemporalBrainModel(network)
+    >>> subject.start_recording("IT", time_bins=[(50, 90)])
+    >>> with TemporaryDirectory() as folder:
+    ...     stimuli = compose_stimuli(Path(folder), count=60)
+    ...     recording = simulate_recording(subject.look_at(stimuli), stimuli, inputs=2)
+    ...     benchmark = neural_benchmark("simulated", recording, "ridge")
+    ...     result = score(network, benchmark, max_neuroids=500)
+    >>> result.summary.raw > 0.1
+    True
+    >>> result.made_by["layers"], result.made_by["weights"]
+    ('conv5', 'untrained, seed 0')
     """
     if isinstance(benchmark, str):
         name, benchmark = benchmark, load_scored(benchmark)
@@ -209,7 +246,8 @@ def load_scored(name: str, metric: str | None = None) -> Any:
 
     Parameters
     ----------
-    metric : of a package; None: its default.
+    metric : str, optional
+        Metric of a package; None: its default.
     """
     if is_package(name):
         return package_benchmark(Path(name), metric)
@@ -252,7 +290,8 @@ def presentation_for(
 
     Parameters
     ----------
-    presentation : what the user asks for; None: the benchmark's own.
+    presentation : Presentation, optional
+        What the user asks for; None: the benchmark's own.
     """
     if presentation is not None:
         off = presentation.image_off
@@ -271,7 +310,8 @@ def run(plan: Plan) -> Result:
 
     Raises
     ------
-    ConvRNNError : not enough memory, or data that cannot be fetched.
+    ConvRNNError
+        Not enough memory, or data that cannot be fetched.
     """
     benchmark, made_by = plan.benchmark, plan.made_by
     if plan.layers:
@@ -307,17 +347,23 @@ def score_many(
 
     Parameters
     ----------
-    models : name → what loads the network.
-    names : of benchmarks.
-    out : folder. ``<identifier>,<benchmark>….json`` and ``….nc`` hold a score; what is there
-        already, made by the same weights, data, settings and versions, is not computed again.
+    models : mapping of str to callable
+        Name → what loads the network.
+    names : sequence of str
+        Names of benchmarks.
+    out : path
+        Folder. ``<identifier>,<benchmark>….json`` and ``….nc`` hold a score; what is there already,
+        made by the same weights, data, settings and versions, is not computed again.
         ``failures.log`` holds the tracebacks of scores that failed.
-    load : name of a benchmark → the benchmark.
-    settings : of `score`.
+    load : callable, default load_scored
+        Name of a benchmark → the benchmark.
+    settings
+        Settings of `score`.
 
     Yields
     ------
-    What the JSON file of a score holds; or a `Failure`, after which the others go on.
+    dict of str to object or Failure
+        What the JSON file of a score holds; or a `Failure`, after which the others go on.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in names:

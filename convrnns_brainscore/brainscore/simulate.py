@@ -36,14 +36,18 @@ def compose_stimuli(folder: Path, count: int = 400, seed: int = 0) -> StimulusSe
 
     Parameters
     ----------
-    folder : where the PNG files are written; it is made.
-    count : number of stimuli; the six categories (``object_name``) take turns.
-    seed : of all that is random.
+    folder : path
+        Where the PNG files are written; it is made.
+    count : int, default 400
+        Number of stimuli; the six categories (``object_name``) take turns.
+    seed : int, default 0
+        Seed of all that is random.
 
     Returns
     -------
-    StimulusSet : ``stimulus_id``, ``object_name``, ``object``, and the object's ``size`` (share of
-        the width) and centre ``x``, ``y`` (share of width and height from the upper left).
+    StimulusSet
+        ``stimulus_id``, ``object_name``, ``object``, and the object's ``size`` (share of the width)
+        and centre ``x``, ``y`` (share of width and height from the upper left).
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -86,17 +90,36 @@ def simulate_recording(
 
     Parameters
     ----------
-    activations : presentation × neuroid × time_bin of the network that is the truth, as its brain
-        model's ``look_at`` returns them.
-    stimuli : the stimulus set, its rows in the order of the presentations.
-    neurons, repetitions, seed : size of the recording and seed of all that is random.
-    inputs : units that a neuron reads at most.
-    latency : ms from the network's time bins to the recording's.
+    activations : NeuroidAssembly
+        Presentation × neuroid × time_bin of the network that is the truth, as its brain model's
+        ``look_at`` returns them.
+    stimuli : StimulusSet
+        The stimulus set, its rows in the order of the presentations.
+    neurons, repetitions, seed
+        Size of the recording and seed of all that is random.
+    inputs : int, default 32
+        Units that a neuron reads at most.
+    latency : float, default 0
+        Ms from the network's time bins to the recording's.
 
     Returns
     -------
-    NeuroidAssembly : presentation (stimuli × repetitions) × neuroid × time_bin, spikes/s, with
-        ``stimulus_set`` among its attributes.
+    NeuroidAssembly
+        Presentation (stimuli × repetitions) × neuroid × time_bin, spikes/s, with ``stimulus_set``
+        among its attributes.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from convrnns_brainscore import load_brain_model
+    >>> subject = load_brain_model("timedecay_shallow", weights="random")
+    >>> subject.start_recording("IT", time_bins=[(50, 60), (60, 70)])
+    >>> with TemporaryDirectory() as folder:
+    ...     stimuli = compose_stimuli(Path(folder), count=6)
+    ...     activations = subject.look_at(stimuli)
+    >>> recording = simulate_recording(activations, stimuli, neurons=5, repetitions=3)
+    >>> recording.shape  # presentations of 6 stimuli, neurons, time bins
+    (18, 5, 2)
     """
     rng = np.random.default_rng(seed)
     features = activations.transpose("presentation", "time_bin", "neuroid").values
@@ -140,7 +163,8 @@ def regions_together(recordings: Mapping[str, NeuroidAssembly]) -> xr.DataArray:
 
     Parameters
     ----------
-    recordings : region → what `simulate_recording` made with the same repetitions.
+    recordings : mapping of str to NeuroidAssembly
+        Region → what `simulate_recording` made with the same repetitions.
     """
     plain = [
         xr.DataArray(each).reset_index(["presentation", "neuroid", "time_bin"])

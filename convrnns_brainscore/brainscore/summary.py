@@ -23,11 +23,16 @@ class Bin:
 
     Attributes
     ----------
-    start, end : ms from image onset.
-    raw : correlation, with its sign.
-    ceiling : as Brain-Score estimates it.
-    ceiled : by the score's formula, with the sign of ``raw``; NaN where it is undefined.
-    reason : why it is undefined, or "".
+    start, end : float
+        Ms from image onset.
+    raw : float
+        Correlation, with its sign.
+    ceiling : float
+        As Brain-Score estimates it.
+    ceiled : float
+        Ceiled value by the score's formula, with the sign of ``raw``; NaN where it is undefined.
+    reason : str
+        Why it is undefined, or "".
     """
 
     start: float
@@ -44,12 +49,18 @@ class Summary:
 
     Attributes
     ----------
-    raw, ceiling, ceiled : of a static benchmark; of a temporal one their means over the bins that
-        have a ceiled value. ``ceiled`` has the sign of ``raw``.
-    brain_score : Brain-Score's own number; the mean of its bins where it gives one a bin.
-    formula : how ``ceiled`` follows from the others.
-    bins : a temporal benchmark's time bins.
-    counted : how many of them have a ceiled value.
+    raw, ceiling, ceiled : float
+        Values of a static benchmark; of a temporal one their means over the bins that have a ceiled
+        value.
+        ``ceiled`` has the sign of ``raw``.
+    brain_score : float
+        Brain-Score's own number; the mean of its bins where it gives one a bin.
+    formula : str
+        How ``ceiled`` follows from the others.
+    bins : tuple of Bin, default ()
+        A temporal benchmark's time bins.
+    counted : int, default 0
+        How many of them have a ceiled value.
     """
 
     raw: float
@@ -68,11 +79,14 @@ def summarise(
 
     Parameters
     ----------
-    given : scalar, or one value a time bin; with ``raw`` and ``ceiling`` among its attributes where
-        the benchmark has them.
-    time_bins : of a temporal benchmark.
-    first_image_ms : when the image reaches the recorded layer. Bins that end before are undefined,
-        whatever a metric made of features that are the same for every image.
+    given : Score
+        Scalar, or one value a time bin; with ``raw`` and ``ceiling`` among its attributes where the
+        benchmark has them.
+    time_bins : sequence of (start, end), default ()
+        Time bins of a temporal benchmark.
+    first_image_ms : float, default 0
+        When the image reaches the recorded layer. Bins that end before are undefined, whatever a
+        metric made of features that are the same for every image.
     """
     per_bin = given.attrs.get("per_bin", given)
     values = _values(per_bin)

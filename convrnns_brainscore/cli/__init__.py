@@ -52,11 +52,10 @@ def switches(
     """Switches of all commands; they may stand anywhere on the command line."""
     if not (verbose or debug):
         return
-    from rich.console import Console
-    from rich.logging import RichHandler
-
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
     _log.setLevel(logging.DEBUG if debug else logging.INFO)
-    _log.addHandler(RichHandler(console=Console(stderr=True), show_path=False))
+    _log.addHandler(handler)
 
 
 def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
@@ -64,8 +63,10 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
 
     Parameters
     ----------
-    arguments : None: those of the process.
-    program : what its help calls it.
+    arguments : list of str, optional
+        None: those of the process.
+    program : str, default 'convrnns'
+        What its help calls it.
     """
     # As a cluster's scheduler ends a job: it stops as an exception does, which tidies up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -98,7 +99,8 @@ def _misfits(error: Exception) -> str:
 
     Raises
     ------
-    Exception : ``error`` itself, where all packages fit.
+    Exception
+        ``error`` itself, where all packages fit.
     """
     from convrnns_brainscore.requirements import misfits
 

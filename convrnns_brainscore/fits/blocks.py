@@ -94,9 +94,12 @@ class Setting:
 
     Attributes
     ----------
-    prepared, method : what is fitted, and how.
-    stimuli : `resampling.draw_stimuli`.
-    populations : region → subject, or all of them → `resampling.draw_neurons` of the region's.
+    prepared, method
+        What is fitted, and how.
+    stimuli : float32 array
+        `resampling.draw_stimuli`.
+    populations : mapping of str to mapping of str to int array
+        Region → subject, or all of them → `resampling.draw_neurons` of the region's.
     """
 
     prepared: Prepared
@@ -111,10 +114,14 @@ class BinBlock:
 
     Attributes
     ----------
-    position : of the features.
-    fits : regions and bins.
-    crossed : regions, each bin of which is fitted.
-    chosen : region → latencies and bins by which they are chosen.
+    position : int
+        Position of the features.
+    fits : tuple of (str, int)
+        Regions and bins.
+    crossed : tuple of str
+        Regions, each bin of which is fitted.
+    chosen : mapping of str to sequence of (int, int)
+        Region → latencies and bins by which they are chosen.
     """
 
     position: int
@@ -148,9 +155,12 @@ class Done:
 
     Attributes
     ----------
-    fits : of regions and bins.
-    crossed : region → median r over neurons, [split, bin].
-    chosen : region → `selection.validate` of what its layer and latency are chosen by.
+    fits : list of RegionFit
+        Fits of regions and bins.
+    crossed : dict of str to float64 array
+        Region → median r over neurons, [split, bin].
+    chosen : dict of str to (float64 array, float64 array)
+        Region → `selection.validate` of what its layer and latency are chosen by.
     """
 
     fits: list[RegionFit] = field(default_factory=list)

@@ -41,7 +41,8 @@ def image_features(filenames: Sequence[str], degrees: Sequence[float]) -> NDArra
 
     Parameters
     ----------
-    filenames, degrees : the images and their width in degrees, shown as to the networks.
+    filenames, degrees
+        The images and their width in degrees, shown as to the networks.
     """
     kernel: Any = gabor_kernel
     filters = [

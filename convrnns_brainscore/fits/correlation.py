@@ -13,11 +13,13 @@ def pearson(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    a, b : [stimulus, …], of one shape.
+    a, b : array-like [stimulus, …]
+        Arrays of one shape.
 
     Returns
     -------
-    […]; NaN where either does not vary, or fewer than three rows are finite.
+    float64 array […]
+        NaN where either does not vary, or fewer than three rows are finite.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     missing = ~(np.isfinite(a) & np.isfinite(b))

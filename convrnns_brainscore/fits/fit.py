@@ -85,23 +85,65 @@ def fit_recording(
 
     Parameters
     ----------
-    networks : name in the results → what loads the network.
-    prepared : the recording, its stimuli, bins and splits (`prepare.prepare`).
-    out : a folder, which is made.
-    method : None: PLS with 25 components.
-    time : ``"per-bin"`` or ``"shared"`` weights.
-    layers : for all regions; None: the paper's candidates for each region.
-    cross_temporal : fit the features of each bin to the responses of every bin as well.
-    scratch_limit : bytes of features on disk at a time; None: four fifths of what is free.
-    keep_features : leave the features in ``out``.
-    progress : show progress bars.
-    workers : who extracts and fits (`cluster.workers`); they see images and ``out`` under the same
-        paths.
+    networks : mapping of str to callable
+        Name in the results → what loads the network.
+    prepared : Prepared
+        The recording, its stimuli, bins and splits (`prepare.prepare`).
+    out : path
+        A folder, which is made.
+    method : Method, optional
+        None: PLS with 25 components.
+    time : str, default TimeName.per_bin
+        ``"per-bin"`` or ``"shared"`` weights.
+    layers : sequence of str, optional
+        Layers for all regions; None: the paper's candidates for each region.
+    cross_temporal : bool, default False
+        Fit the features of each bin to the responses of every bin as well.
+    scratch_limit : int, optional
+        Bytes of features on disk at a time; None: four fifths of what is free.
+    keep_features : bool, default False
+        Leave the features in ``out``.
+    progress : bool, default False
+        Show progress bars.
+    workers : Workers, default HERE
+        Who extracts and fits (`cluster.workers`); they see images and ``out`` under the same paths.
 
     Raises
     ------
-    ConvRNNError : ``out`` holds other results, or another process writes there; the features do
-        not fit on the disk; settings that do not go together.
+    ConvRNNError
+        ``out`` holds other results, or another process writes there; the features do not fit on the
+        disk; settings that do not go together.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from convrnns_brainscore import load_network
+    >>> from convrnns_brainscore.fits.prepare import prepare
+    >>> from convrnns_brainscore.objects92 import load_objects92
+    >>> from convrnns_brainscore.recordings import as_recording
+    >>> stimuli = load_objects92().stimuli[:30].assign(degrees=8.0)
+    >>> measured = xr.DataArray(
+    ...     np.random.default_rng(0).random((60, 8, 1)),
+    ...     {
+    ...         "stimulus_id": ("presentation", np.tile(stimuli["stimulus_id"], 2)),
+    ...         "neuroid_id": ("neuroid", np.arange(8)),
+    ...         "region": ("neuroid", ["IT"] * 8),
+    ...         "time_bin_start": ("time_bin", [70]),
+    ...         "time_bin_end": ("time_bin", [90]),
+    ...     },
+    ...     ("presentation", "neuroid", "time_bin"),
+    ... )
+    >>> prepared = prepare(as_recording(measured), stimuli, splits=2, latencies=[0])
+    >>> with TemporaryDirectory() as folder:
+    ...     results = fit_recording(
+    ...         {"whole": lambda: load_network("timedecay_shallow", weights="random")},
+    ...         prepared,
+    ...         Path(folder),
+    ...         method=Method("ridge"),
+    ...     )
+    ...     found = results.predictivity("whole", "conv5", "IT")
+    >>> abs(float(found.r[0])) < 0.6  # neurons of noise
+    True
     """
     method, weights = method or Method(), parse_choice("time", time, TimeName)
     if cross_temporal and weights is TimeName.shared:
@@ -161,7 +203,8 @@ class _Fitting:
 
         Raises
         ------
-        ConvRNNError : ``out`` holds results, whole or under way, of other settings.
+        ConvRNNError
+            ``out`` holds results, whole or under way, of other settings.
         """
         if (self.out / RESULTS).exists():
             kept = read_results(self.out / RESULTS)
@@ -200,6 +243,7 @@ class _Fitting:
         stimuli = len(self.prepared.stimuli)
         limit = room(self.work) if self.scratch_limit is None else self.scratch_limit
         for group in grouped(network.model, bins, stimuli, limit):
+            _log.info("%s: features of %s", name, ", ".join(group))
             store = FeatureStore(
                 network,
                 group,
@@ -246,7 +290,8 @@ class _Fitting:
 
         Raises
         ------
-        ConvRNNError : it was, by other settings.
+        ConvRNNError
+            It was, by other settings.
         """
         path = self.path(model, layer)
         if kept is not None:
@@ -320,9 +365,12 @@ class _Fitting:
 
         Parameters
         ----------
-        bins, regions, latencies : of the layer.
-        place : position → bins that it has the features of.
-        choosing : region → bins by which its layer and latency are chosen.
+        bins, regions, latencies
+            Bins, regions and latencies of the layer.
+        place : mapping of int to sequence of int
+            Position → bins that it has the features of.
+        choosing : mapping of str to sequence of int
+            Region → bins by which its layer and latency are chosen.
         """
         chosen: dict[int, dict[str, list[tuple[int, int]]]] = {}
         for latency, region in product(latencies, regions):

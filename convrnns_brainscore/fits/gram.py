@@ -24,11 +24,12 @@ def gram_matrix(blocks: Iterable[ArrayLike]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    blocks : the features, some columns at a time: [stimulus, feature] each.
+    blocks : iterable of array-like
+        The features, some columns at a time: [stimulus, feature] each.
 
     Returns
     -------
-    [stimulus, stimulus].
+    float64 array [stimulus, stimulus]
     """
     total: NDArray[np.float64] | None = None
     for block in blocks:
@@ -53,7 +54,8 @@ def split_gram(
 
     Returns
     -------
-    [train, train] and [test, train].
+    (float64 array, float64 array)
+        [train, train] and [test, train].
     """
     centre = KernelCenterer()
     inner = centre.fit_transform(gram[np.ix_(train, train)])

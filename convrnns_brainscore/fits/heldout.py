@@ -48,13 +48,17 @@ class Method:
 
     Attributes
     ----------
-    name : ``"pls"`` or ``"ridge"``.
-    components : of PLS.
-    penalty : of ridge; None: chosen for each neuron by leave-one-out.
+    name : str, default 'pls'
+        ``"pls"`` or ``"ridge"``.
+    components : int, default COMPONENTS
+        Components of PLS.
+    penalty : float, optional
+        Penalty of ridge; None: chosen for each neuron by leave-one-out.
 
     Raises
     ------
-    ConvRNNError : no such method, or settings that it cannot have.
+    ConvRNNError
+        No such method, or settings that it cannot have.
     """
 
     name: str = "pls"
@@ -150,7 +154,8 @@ def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int
 
     Raises
     ------
-    ConvRNNError : ridge on more.
+    ConvRNNError
+        Ridge on more.
     """
     if rows <= MOST_ROWS and 4 * rows * features <= IN_MEMORY:
         together = np.empty((rows, features), np.float32)
@@ -202,8 +207,10 @@ def fitted_together(
 
     Parameters
     ----------
-    responses : [row, neuron]; NaN where nothing was observed.
-    needed : training rows must be more than this.
+    responses : float64 array [row, neuron]
+        NaN where nothing was observed.
+    needed : int
+        Training rows must be more than this.
     """
     observed = np.isfinite(responses)
     notes = np.full(responses.shape[1], "", object)
@@ -247,13 +254,18 @@ class HeldOut:
 
     Attributes
     ----------
-    r : [split, neuron, bin], of predicted and observed responses.
-    prediction_halves : [halving, neuron, bin], of what the fits to either half of the repetitions
-        predict.
-    response_halves : [halving, neuron, bin], of the responses averaged over either half.
-    penalty : [split, neuron, bin] of ridge.
-    notes : [neuron], what is to be said of a neuron, or empty.
-    predicted : for each split [test stimulus, neuron, bin]; NaN where nothing was.
+    r : float64 array [split, neuron, bin]
+        r of predicted and observed responses.
+    prediction_halves : float64 array [halving, neuron, bin]
+        r of what the fits to either half of the repetitions predict.
+    response_halves : float64 array [halving, neuron, bin]
+        r of the responses averaged over either half.
+    penalty : float64 array
+        [split, neuron, bin] of ridge.
+    notes : array [neuron]
+        What is to be said of a neuron, or empty.
+    predicted : list of float64 array
+        For each split [test stimulus, neuron, bin]; NaN where nothing was.
     """
 
     r: Array
@@ -296,12 +308,17 @@ def held_out(
 
     Parameters
     ----------
-    predict : what fits rows, which are the stimuli of the first bin, of the second, ….
-    responses : [stimulus, neuron, bin], averaged over repetitions; NaN where nothing was observed.
-    halves : the same over either half of the repetitions, for each halving; none: there are no
+    predict : callable
+        What fits rows, which are the stimuli of the first bin, of the second, ….
+    responses : float64 array [stimulus, neuron, bin]
+        Averaged over repetitions; NaN where nothing was observed.
+    halves : pairs of float64 arrays
+        The same over either half of the repetitions, for each halving; none: there are no
         repetitions.
-    splits : of stimuli; all bins of a stimulus stand on the same side.
-    needed : training rows must be more than this.
+    splits : sequence of Split
+        Splits of stimuli; all bins of a stimulus stand on the same side.
+    needed : int
+        Training rows must be more than this.
     """
     stimuli, neurons, bins = responses.shape
     result = HeldOut.undefined(len(splits), neurons, bins)

@@ -42,8 +42,10 @@ class Choices:
 
     Attributes
     ----------
-    validated, tested : [region, latency, split, choosing bin], as `selection.validate` gives them.
-    bins : [region, choosing bin], positions of time bins; −1 where a region has fewer.
+    validated, tested : array [region, latency, split, choosing bin]
+        As `selection.validate` gives them.
+    bins : mapping of str to list of int
+        [region, choosing bin], positions of time bins; −1 where a region has fewer.
     """
 
     def __init__(

@@ -47,10 +47,12 @@ class KernelPLS:
 
     Attributes
     ----------
-    dual : [stimulus, component]; the scores of stimuli with (centred) inner products k to the
-        training stimuli are k @ dual.
-    loadings : [component, neuron]; responses are scores @ loadings + mean.
-    mean : [neuron] of the training responses.
+    dual : float64 array [stimulus, component]
+        The scores of stimuli with (centred) inner products k to the training stimuli are k @ dual.
+    loadings : float64 array [component, neuron]
+        Responses are scores @ loadings + mean.
+    mean : float64 array
+        [neuron] of the training responses.
     """
 
     dual: Array
@@ -72,9 +74,11 @@ def kernel_pls(gram: Array, responses: ArrayLike, components: int = COMPONENTS) 
 
     Parameters
     ----------
-    gram : [stimulus, stimulus], of centred features (`gram.split_gram`).
-    responses : [stimulus, neuron].
-    components : how many, at most.
+    gram : float64 array [stimulus, stimulus]
+        Gram of centred features (`gram.split_gram`).
+    responses : array-like [stimulus, neuron]
+    components : int, default COMPONENTS
+        How many, at most.
     """
     responses = np.asarray(responses, np.float64)
     mean = responses.mean(axis=0)

@@ -34,14 +34,21 @@ class Prepared:
 
     Attributes
     ----------
-    recording : of the regions and in the bins that are fitted.
-    stimuli : ``stimulus_id``, ``filename``, ``degrees`` in the order of the recording's.
-    presentation : what the networks are shown.
-    splits, inner : of stimuli.
-    groups : of each stimulus, which stand on one side of a split each; None: there are none.
-    latencies : shifts in ms among which one is chosen for each region.
-    half_correlations : [halving, neuron, bin].
-    notes : what was decided on the way, for the report.
+    recording : Recording
+        Recording of the regions and in the bins that are fitted.
+    stimuli : DataFrame
+        ``stimulus_id``, ``filename``, ``degrees`` in the order of the recording's.
+    presentation : Presentation
+        What the networks are shown.
+    splits, inner
+        Splits of stimuli.
+    groups : list of str or None
+        Groups of each stimulus, which stand on one side of a split each; None: there are none.
+    latencies : tuple of int
+        Shifts in ms among which one is chosen for each region.
+    half_correlations : float64 array [halving, neuron, bin]
+    notes : list of str
+        What was decided on the way, for the report.
     """
 
     recording: Recording
@@ -123,24 +130,36 @@ def prepare(
 
     Parameters
     ----------
-    recording : as `recordings.as_recording` gives it.
-    stimuli : ``stimulus_id``, ``filename``, ``degrees`` (`stimuli.read_stimuli`).
-    regions : None: all that the recording has.
-    window : start and end in ms of the one bin to average to; None: the recording's bins, or the
+    recording : Recording
+        As `recordings.as_recording` gives it.
+    stimuli : DataFrame
+        ``stimulus_id``, ``filename``, ``degrees`` (`stimuli.read_stimuli`).
+    regions : sequence of str, optional
+        None: all that the recording has.
+    window : (start, end), optional
+        Start and end in ms of the one bin to average to; None: the recording's bins, or the
         networks' steps where those are finer.
-    image_ms : how long images were on; None: the recording's ``image_on_ms``, or 100 ms.
-    off : what was shown then, as `Presentation` takes it.
-    splits : their number.
-    stratify : the column of the recording's stimuli whose values each side of a split has its share
-        of; None: ``object_name``, if there is one; ``"none"``: do not.
-    group : the column whose values stand on one side of a split each.
-    needed : training stimuli must be more than this.
-    latencies : shifts to choose among, in ms.
+    image_ms : float, optional
+        How long images were on; None: the recording's ``image_on_ms``, or 100 ms.
+    off : float, RGB triple, array or path, default 0.5
+        What was shown then, as `Presentation` takes it.
+    splits : int, default 10
+        Their number.
+    stratify : str, optional
+        The column of the recording's stimuli whose values each side of a split has its share of;
+        None: ``object_name``, if there is one; ``"none"``: do not.
+    group : str, optional
+        The column whose values stand on one side of a split each.
+    needed : int, default 0
+        Training stimuli must be more than this.
+    latencies : sequence of int, default LATENCIES
+        Shifts to choose among, in ms.
 
     Raises
     ------
-    ConvRNNError : stimuli without files, no such region or column, too few stimuli, times that the
-        networks do not have.
+    ConvRNNError
+        Stimuli without files, no such region or column, too few stimuli, times that the networks do
+        not have.
     """
     notes: list[str] = []
     recording = recording.selected(regions, window)
@@ -199,7 +218,8 @@ def presentation_until(latest: float, image_ms: float, off: Any = 0.5) -> Presen
 
     Raises
     ------
-    ConvRNNError : ``image_ms`` is no multiple of a step.
+    ConvRNNError
+        ``image_ms`` is no multiple of a step.
     """
     if not (image_ms >= MS_PER_STEP and float(image_ms) % MS_PER_STEP == 0):
         raise ConvRNNError(
@@ -216,7 +236,8 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
 
     Raises
     ------
-    ConvRNNError : stimuli without a file, the first ten of either side listed.
+    ConvRNNError
+        Stimuli without a file, the first ten of either side listed.
     """
     wanted = recorded["stimulus_id"]
     known = files.set_index("stimulus_id")

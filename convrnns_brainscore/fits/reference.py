@@ -40,14 +40,20 @@ class Reference:
 
     Attributes
     ----------
-    stimuli : ``stimulus_id`` in the order of the pairs.
-    time_bins : start and end in ms.
-    regions : names of what is compared.
-    dissimilarities : draw → [region, bin, pair]; draw −1: of all neurons; else of those of a
-        resample. NaN where undefined.
-    reliability : [region, bin]; Spearman's r of the dissimilarities of either half of the
-        repetitions, Spearman–Brown corrected. NaN where there are none.
-    notes : what cannot be said, and why.
+    stimuli : DataFrame
+        ``stimulus_id`` in the order of the pairs.
+    time_bins : list of (start, end)
+        Start and end in ms.
+    regions : list of str
+        Names of what is compared.
+    dissimilarities : callable
+        Draw → [region, bin, pair]; draw −1: of all neurons; else of those of a resample. NaN where
+        undefined.
+    reliability : float64 array [region, bin]
+        Spearman's r of the dissimilarities of either half of the repetitions, Spearman–Brown
+        corrected. NaN where there are none.
+    notes : tuple of str, default ()
+        What cannot be said, and why.
     """
 
     stimuli: pd.DataFrame
@@ -63,7 +69,8 @@ def reference_of(recording: Recording) -> Reference:
 
     Raises
     ------
-    ConvRNNError : too few neurons in all regions.
+    ConvRNNError
+        Too few neurons in all regions.
     """
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     responses = trials.average()
@@ -130,12 +137,15 @@ def given_reference(held: xr.Dataset, path: Path) -> Reference | None:
 
     Parameters
     ----------
-    held : as `recording_files.open_data` gives it.
-    path : of its file, for errors.
+    held : Dataset
+        As `recording_files.open_data` gives it.
+    path : path
+        Path of its file, for errors.
 
     Raises
     ------
-    ConvRNNError : a name or a number of pairs is missing.
+    ConvRNNError
+        A name or a number of pairs is missing.
     """
     found = [name for name, data in held.data_vars.items() if "pair" in data.dims]
     if not found:

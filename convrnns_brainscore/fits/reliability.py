@@ -32,9 +32,12 @@ class Trials:
 
     Attributes
     ----------
-    values : [presentation, neuron, …]; NaN where nothing was observed.
-    stimulus : [presentation], the position of what was shown among the stimuli.
-    stimuli : their number.
+    values : float array [presentation, neuron, …]
+        NaN where nothing was observed.
+    stimulus : int array [presentation]
+        The position of what was shown among the stimuli.
+    stimuli : int
+        Their number.
     """
 
     values: NDArray[np.floating[Any]]
@@ -133,7 +136,8 @@ def reliability(halves: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    halves : [halving, neuron, bin] of `half_correlations`.
+    halves : float64 array
+        [halving, neuron, bin] of `half_correlations`.
     """
     return spearman_brown(nanmean(halves))
 

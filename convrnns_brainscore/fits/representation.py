@@ -64,17 +64,25 @@ def compare_networks(
 
     Parameters
     ----------
-    networks : name → what loads the network.
-    reference : what they are compared with.
-    stimuli : ``stimulus_id``, ``filename``, ``degrees``, in the reference's order.
-    presentation : what is shown.
-    folder : for features while they are needed; it is made.
-    layers : None: all.
-    progress : show progress bars.
+    networks : mapping of str to callable
+        Name → what loads the network.
+    reference : Reference
+        What they are compared with.
+    stimuli : DataFrame
+        ``stimulus_id``, ``filename``, ``degrees``, in the reference's order.
+    presentation : Presentation
+        What is shown.
+    folder : path
+        Folder for features while they are needed; it is made.
+    layers : sequence of str, optional
+        None: all.
+    progress : bool, default False
+        Show progress bars.
 
     Returns
     -------
-    As `compare_movies`; what made each model's geometry is among the attributes, as JSON.
+    (Dataset, DataFrame)
+        As `compare_movies`; what made each model's geometry is among the attributes, as JSON.
     """
     there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,9 +123,12 @@ def movie_of(
 
     Parameters
     ----------
-    layers, time_bins, presentation : what is shown, and averaged.
-    stimuli : ``stimulus_id``, ``filename``, ``degrees``.
-    folder : for the features, as many layers at a time as fit on its disk; they are removed.
+    layers, time_bins, presentation
+        What is shown, and averaged.
+    stimuli : DataFrame
+        ``stimulus_id``, ``filename``, ``degrees``.
+    folder : path
+        Folder for the features, as many layers at a time as fit on its disk; they are removed.
     """
     pairs = len(stimuli) * (len(stimuli) - 1) // 2
     movie = np.full((len(layers), len(time_bins), pairs), np.nan)
@@ -149,17 +160,22 @@ def compare_movies(
 
     Parameters
     ----------
-    movies : model → layer × time_bin × pair, of the reference's stimuli and bins.
-    reference : what they are compared with.
-    progress : show a progress bar.
+    movies : mapping of str to DataArray
+        Model → layer × time_bin × pair, of the reference's stimuli and bins.
+    reference : Reference
+        What they are compared with.
+    progress : bool, default False
+        Show a progress bar.
 
     Returns
     -------
-    similarities : ``similarity`` (Spearman's), ``error`` and ``p`` (model × region × layer ×
-        time_bin), ``reliability`` (region × time_bin).
-    differences : a row for each region and two models, of their layers that are most similar on
-        average (on these data, so that more layers flatter a model): ``difference`` (mean over
-        bins), ``error``, ``p``, ``bins`` in which p is below .05, ``untested``: why there is no p.
+    similarities
+        ``similarity`` (Spearman's), ``error`` and ``p`` (model × region × layer × time_bin),
+        ``reliability`` (region × time_bin).
+    differences
+        A row for each region and two models, of their layers that are most similar on average (on
+        these data, so that more layers flatter a model): ``difference`` (mean over bins),
+        ``error``, ``p``, ``bins`` in which p is below .05, ``untested``: why there is no p.
     """
     cells = [
         (model, layer, time_bin)

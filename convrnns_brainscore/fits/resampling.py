@@ -61,7 +61,8 @@ def draw_neurons(subjects: Sequence[str], count: int = RESAMPLES) -> Draw:
 
     Parameters
     ----------
-    subjects : of each neuron.
+    subjects : sequence of str
+        Subjects of each neuron.
     """
     rng = np.random.default_rng(SEED)
     kept = np.arange(len(subjects))
@@ -108,15 +109,20 @@ def resampled_scores(
 
     Parameters
     ----------
-    predicted : for each split, [test stimulus, neuron, bin]; NaN where nothing was.
-    observed : [stimulus, neuron, bin].
-    splits : of stimuli.
-    stimuli : [resample, stimulus] of `draw_stimuli`.
-    populations : `draw_neurons` of each population of these neurons that has a score of its own.
+    predicted : sequence of float64 array
+        Predictions of each split, [test stimulus, neuron, bin]; NaN where nothing was.
+    observed : float64 array [stimulus, neuron, bin]
+    splits : sequence of Split
+        Splits of stimuli.
+    stimuli : float32 array
+        [resample, stimulus] of `draw_stimuli`.
+    populations : sequence of int array
+        `draw_neurons` of each population of these neurons that has a score of its own.
 
     Returns
     -------
-    [statistic, population, resample, bin], medians and then means; NaN where undefined.
+    float32 array [statistic, population, resample, bin]
+        Medians and then means; NaN where undefined.
     """
     bins = observed.shape[2]
     total = np.zeros((2, len(populations), len(stimuli), bins))
@@ -140,12 +146,15 @@ def weighted_pearson(a: Array, b: Array, weights: NDArray[np.float32]) -> NDArra
 
     Parameters
     ----------
-    a, b : [row, column]; a row counts where it is finite in both.
-    weights : [resample, row], from 0 on.
+    a, b : float64 array [row, column]
+        A row counts where it is finite in both.
+    weights : float32 array [resample, row]
+        From 0 on.
 
     Returns
     -------
-    [resample, column]; NaN where either does not vary, or fewer than three rows have weight.
+    float32 array [resample, column]
+        NaN where either does not vary, or fewer than three rows have weight.
     """
     present = np.isfinite(a) & np.isfinite(b)
     first, second = (_standardised(np.where(present, each, np.nan)) for each in (a, b))
@@ -185,8 +194,9 @@ def _median_and_mean(values: NDArray[np.float32], drawn: Draw) -> NDArray[np.flo
 
     Parameters
     ----------
-    values : [row, column].
-    drawn : [row, place], columns; −1 for none.
+    values : float32 array [row, column]
+    drawn : int array [row, place]
+        Columns; −1 for none.
     """
     nothing = np.full((len(values), 1), np.nan, np.float32)
     chosen = np.take_along_axis(np.hstack([values, nothing]), drawn, axis=1)

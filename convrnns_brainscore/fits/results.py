@@ -38,16 +38,22 @@ class Predictivity:
 
     Attributes
     ----------
-    r : median over neurons, mean over splits.
-    error : standard error of r over other stimuli and neurons (`resampling`).
-    ceiling : median over neurons of split-half reliability, mean over halvings.
-    normalised : sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where
-        the ceiling is below `MIN_CEILING`.
-    noise_corrected : the noise-corrected r, median over neurons more reliable than
-        `MIN_RELIABILITY`; NaN where the ceiling is below `MIN_CEILING`, and a neuron that is
-        more reliable is so by chance.
-    neurons, reliable : how many have an r; and of these how many are as reliable.
-    undefined : why there is no value, or empty.
+    r : float64 array
+        Median over neurons, mean over splits.
+    error : float64 array
+        Standard error of r over other stimuli and neurons (`resampling`).
+    ceiling : float64 array
+        Median over neurons of split-half reliability, mean over halvings.
+    normalised : float64 array
+        sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where the ceiling
+        is below `MIN_CEILING`.
+    noise_corrected : float64 array
+        The noise-corrected r, median over neurons more reliable than `MIN_RELIABILITY`; NaN where
+        the ceiling is below `MIN_CEILING`, and a neuron that is more reliable is so by chance.
+    neurons, reliable : int array
+        How many have an r; and of these how many are as reliable.
+    undefined : list of str
+        Why there is no value, or empty.
     """
 
     r: Array
@@ -66,9 +72,11 @@ class Results:
 
     Attributes
     ----------
-    root : the recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
+    root : Dataset
+        The recording: ``half_correlation`` (halving × neuroid × time_bin), ``test`` (split ×
         stimulus), neurons, bins, and in the attributes all that made the fits.
-    fits : model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
+    fits : mapping of (str, str) to Dataset
+        Model and layer → ``r`` (split × neuroid × time_bin), ``prediction_halves`` and
         ``response_halves`` (halving × neuroid × time_bin), ``resampled`` (statistic × population ×
         resample × time_bin): scores of resampled stimuli and neurons, ``undefined`` (time_bin): why
         a bin has no score, ``note`` (neuroid × time_bin). Its neurons are those of its populations'

@@ -42,7 +42,8 @@ class StoredFits(Mapping[tuple[str, str], xr.Dataset]):
 
     Parameters
     ----------
-    places : model and layer → the file, and the group in it.
+    places : mapping of (str, str) to (path, str or None)
+        Model and layer → the file, and the group in it.
     """
 
     def __init__(self, places: Mapping[tuple[str, str], tuple[Path, str | None]]) -> None:
@@ -69,11 +70,14 @@ def layer_dataset(
 
     Parameters
     ----------
-    fits : of the layer.
-    bins : the layer's time bins, with why some have no score.
-    choices : what layer and latency are chosen by.
-    crossed : [region, split, feature bin, bin], r of features of one bin against responses of
-        another; None: it was not asked for.
+    fits : LayerFits
+        Fits of the layer.
+    bins : LayerBins
+        The layer's time bins, with why some have no score.
+    choices : Choices
+        What layer and latency are chosen by.
+    crossed : float64 array or None [region, split, feature bin, bin]
+        r of features of one bin against responses of another; None: it was not asked for.
     """
     result, prepared = fits.result, fits.setting.prepared
     of_split, of_halving = ("split", "neuroid", "time_bin"), ("halving", "neuroid", "time_bin")
@@ -120,7 +124,8 @@ def root_dataset(prepared: Prepared, settings: Mapping[str, Any]) -> xr.Dataset:
 
     Parameters
     ----------
-    settings : all that makes the fits but the networks' weights, as plain values.
+    settings : mapping of str to object
+        All that makes the fits but the networks' weights, as plain values.
     """
     test = np.zeros((len(prepared.splits), len(prepared.stimuli)), np.int8)
     for index, split in enumerate(prepared.splits):
@@ -157,7 +162,8 @@ def read_results(path: Path) -> Results:
 
     Raises
     ------
-    ConvRNNError : ``path`` is no such file, or of another schema.
+    ConvRNNError
+        ``path`` is no such file, or of another schema.
     """
     try:
         with netCDF4.Dataset(path) as opened:

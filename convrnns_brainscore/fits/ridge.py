@@ -25,9 +25,11 @@ def ridge(
 
     Parameters
     ----------
-    train, test : [stimulus, coordinate] (`gram.coordinates`), or features.
-    responses : [train stimulus, neuron].
-    penalty : of all neurons; None: for each neuron the one among `PENALTIES` with the least error
+    train, test : float64 array
+        [stimulus, coordinate] (`gram.coordinates`), or features.
+    responses : float64 array [train stimulus, neuron]
+    penalty : float, optional
+        Penalty of all neurons; None: for each neuron the one among `PENALTIES` with the least error
         in leave-one-out.
     """
     if penalty is not None:

@@ -43,9 +43,12 @@ class LayerBins:
 
     Attributes
     ----------
-    averages : the averages over steps that differ.
-    position : time bin → its place among the averages.
-    undefined : time bin → why its features say nothing about the image.
+    averages : tuple of tuple of (step, weight)
+        The averages over steps that differ.
+    position : dict of (start, end) to int
+        Time bin → its place among the averages.
+    undefined : dict of (start, end) to str
+        Time bin → why its features say nothing about the image.
     """
 
     averages: tuple[Average, ...]
@@ -90,7 +93,8 @@ def grouped(
 
     Raises
     ------
-    ConvRNNError : a layer by itself does not fit.
+    ConvRNNError
+        A layer by itself does not fit.
     """
     groups: list[dict[str, LayerBins]] = []
     held = limit + 1

@@ -54,7 +54,8 @@ def bins_to_choose_by(reliability: Array) -> list[int]:
 
     Parameters
     ----------
-    reliability : [bin], the median over neurons; NaN where it is undefined.
+    reliability : float64 array [bin]
+        The median over neurons; NaN where it is undefined.
     """
     known = np.flatnonzero(np.isfinite(reliability))
     best = known[np.argsort(-reliability[known], kind="stable")[:SELECTION_BINS]]
@@ -71,14 +72,18 @@ def validate(
 
     Parameters
     ----------
-    predict : `heldout.predictor` of the features.
-    responses : for each bin [stimulus, neuron]; NaN where nothing was observed.
-    splits, inner : as `inner_splits` makes them.
+    predict : callable
+        `heldout.predictor` of the features.
+    responses : sequence of float64 array
+        Responses in each bin, [stimulus, neuron]; NaN where nothing was observed.
+    splits, inner
+        As `inner_splits` makes them.
 
     Returns
     -------
-    Median r over neurons, [split, bin] each: on the validated part of the training stimuli, and on
-    the test stimuli. NaN where nothing varies.
+    (float64 array, float64 array)
+        Median r over neurons, [split, bin] each: on the validated part of the training stimuli, and
+        on the test stimuli. NaN where nothing varies.
     """
     validated = np.full((len(splits), len(responses)), np.nan)
     tested = validated.copy()
@@ -109,11 +114,15 @@ class Choice:
 
     Attributes
     ----------
-    layer, latency, time_bin : by the test stimuli of all splits: for the map.
-    score : [split], r (median over neurons, mean over bins) on test stimuli of what the split's own
-        training stimuli chose.
-    bin_score : [split], the same of the one bin that they chose.
-    chosen : [split], layer, latency and bin that they chose.
+    layer, latency, time_bin
+        Chosen by the test stimuli of all splits: for the map.
+    score : float64 array [split]
+        r (median over neurons, mean over bins) on test stimuli of what the split's own training
+        stimuli chose.
+    bin_score : float64 array [split]
+        The same of the one bin that they chose.
+    chosen : list of (str, int, int)
+        [split], layer, latency and bin that they chose.
     """
 
     layer: str
@@ -135,9 +144,10 @@ def choose(
 
     Parameters
     ----------
-    layers, latencies, bins : what stands along the axes.
-    validated, tested : [layer, latency, split, bin]; NaN where the features say nothing about the
-        image, which predicts nothing: r = 0.
+    layers, latencies, bins
+        What stands along the axes.
+    validated, tested : float64 array [layer, latency, split, bin]
+        NaN where the features say nothing about the image, which predicts nothing: r = 0.
     """
     validated, tested = np.nan_to_num(validated), np.nan_to_num(tested)
     splits = validated.shape[2]

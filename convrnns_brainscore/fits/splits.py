@@ -60,15 +60,21 @@ def make_splits(
 
     Parameters
     ----------
-    stimuli : their number. A stimulus is one row, however often it was shown.
-    count : number of splits.
-    strata : of each stimulus; every stratum has its share in training and test.
-    groups : of each stimulus; a group stands on one side of a split only.
-    needed : training stimuli must be more than this.
+    stimuli : int
+        Their number. A stimulus is one row, however often it was shown.
+    count : int, default 10
+        Number of splits.
+    strata : sequence of str, optional
+        Strata of each stimulus; every stratum has its share in training and test.
+    groups : sequence of str, optional
+        Groups of each stimulus; a group stands on one side of a split only.
+    needed : int, default 0
+        Training stimuli must be more than this.
 
     Raises
     ------
-    ConvRNNError : too few stimuli, strata or groups.
+    ConvRNNError
+        Too few stimuli, strata or groups.
     """
     if count < 2:
         raise ConvRNNError(f"`splits={count}`: expected 2 or more.")

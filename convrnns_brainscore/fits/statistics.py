@@ -52,11 +52,13 @@ def paired_test(differences: Array) -> Array:
 
     Parameters
     ----------
-    differences : [neuron, cell]; NaN where a neuron has none.
+    differences : float64 array [neuron, cell]
+        NaN where a neuron has none.
 
     Returns
     -------
-    [cell], above 0; NaN where fewer than `FEWEST_NEURONS` neurons have a difference.
+    float64 array [cell]
+        Above 0; NaN where fewer than `FEWEST_NEURONS` neurons have a difference.
     """
     if len(differences) > MOST_NEURONS:
         chosen = np.random.default_rng(SEED).choice(len(differences), MOST_NEURONS, replace=False)
@@ -106,14 +108,22 @@ class Comparison:
 
     Attributes
     ----------
-    region, first, second : what is compared.
-    neurons : how many have a difference.
-    difference : of r, mean over neurons and bins; NaN where there is none.
-    error : its standard error over other stimuli and neurons (`resampling`).
-    p : of the difference meaned over bins.
-    over_time : [bin], the difference, mean over neurons.
-    p_over_time : [bin], corrected over bins.
-    untested : why there is no p, or empty.
+    region, first, second : str
+        What is compared.
+    neurons : int
+        How many have a difference.
+    difference : float
+        Difference of r, mean over neurons and bins; NaN where there is none.
+    error : float
+        Its standard error over other stimuli and neurons (`resampling`).
+    p : float
+        Of the difference meaned over bins.
+    over_time : float64 array [bin]
+        The difference, mean over neurons.
+    p_over_time : float64 array [bin]
+        Corrected over bins.
+    untested : str
+        Why there is no p, or empty.
     """
 
     region: str
@@ -138,9 +148,11 @@ def compare(
 
     Parameters
     ----------
-    region, names : what is compared.
-    first, second : of either its r [neuron, bin], of the same neurons and NaN where it is
-        undefined, and its resampled means over neurons [resample, bin], drawn alike.
+    region, names
+        What is compared.
+    first, second : (float64 array, float64 array)
+        r [neuron, bin] of each, of the same neurons and NaN where it is undefined, and its
+        resampled means over neurons [resample, bin], drawn alike.
     """
     d = _apart(first[0], second[0])
     overall = nanmean(d, axis=1)
@@ -201,9 +213,12 @@ class ByLayer:
 
     Attributes
     ----------
-    region, first, second, layers : what is compared.
-    difference : of r, mean over neurons, [layer, bin].
-    p : [layer, bin], corrected over layers and bins.
+    region, first, second, layers
+        What is compared.
+    difference : float64 array
+        Difference of r, mean over neurons, [layer, bin].
+    p : float64 array [layer, bin]
+        Corrected over layers and bins.
     """
 
     region: str
@@ -219,7 +234,8 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
 
     Raises
     ------
-    ConvRNNError : they have no layer in common.
+    ConvRNNError
+        They have no layer in common.
     """
     theirs = fitted_layers(results, second, region)
     layers = [layer for layer in fitted_layers(results, first, region) if layer in theirs]

@@ -47,8 +47,10 @@ def bin_after_bin(features: Any, positions: Sequence[int], at_a_time: int = 128)
 
     Parameters
     ----------
-    features : [stimulus, feature, bin], an array in memory or on disk.
-    positions : bins, in the order of the rows.
+    features : array [stimulus, feature, bin]
+        An array in memory or on disk.
+    positions : sequence of int
+        Bins, in the order of the rows.
     """
     stimuli = features.shape[0]
     for index, position in enumerate(positions):
@@ -71,10 +73,14 @@ class StreamedPLS:
 
     Attributes
     ----------
-    weights : [feature, component]; the scores of stimuli are (features − feature_mean) @ weights.
-    loadings : [component, neuron]; responses are scores @ loadings + mean.
-    feature_mean, mean : of the training rows, [feature] and [neuron].
-    scores : [row, component] of all rows that were streamed.
+    weights : float64 array [feature, component]
+        The scores of stimuli are (features − feature_mean) @ weights.
+    loadings : float64 array [component, neuron]
+        Responses are scores @ loadings + mean.
+    feature_mean, mean : float64 array
+        Means over the training rows, [feature] and [neuron].
+    scores : float64 array
+        [row, component] of all rows that were streamed.
     """
 
     weights: Array
@@ -105,13 +111,17 @@ def streamed_pls(
 
     Parameters
     ----------
-    blocks : the features, the same each time it is called.
-    targets : for each fit the responses [row, neuron] and the training rows.
-    components : how many, at most.
+    blocks : callable
+        The features, the same each time it is called.
+    targets : sequence of (float array, int array)
+        The responses of each fit [row, neuron] and the training rows.
+    components : int, default COMPONENTS
+        How many, at most.
 
     Returns
     -------
-    The fits.
+    list of StreamedPLS
+        The fits.
     """
     rows = len(targets[0][0])
     member = np.zeros((rows, len(targets)), np.float32)

@@ -121,7 +121,8 @@ def output_shape(model: Model, layer: str) -> tuple[int, ...]:
 
     Raises
     ------
-    ConvRNNError : the model has no such layer.
+    ConvRNNError
+        The model has no such layer.
     """
     if layer == READOUT:
         return (CLASSES,)
@@ -136,7 +137,8 @@ def neuroid_coordinates(shape: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
 
     Parameters
     ----------
-    shape : (height, width, channel) or (channel,) of one step's output.
+    shape : tuple of int
+        (height, width, channel) or (channel,) of one step's output.
     """
     index = np.indices(shape).reshape(len(shape), -1)
     if len(shape) == 1:
@@ -149,7 +151,8 @@ def first_step(model: Model, layer: str) -> int:
 
     Raises
     ------
-    ConvRNNError : the model has no such layer.
+    ConvRNNError
+        The model has no such layer.
     """
     names = layer_names(model)
     if layer not in names:
@@ -170,14 +173,19 @@ def reported_steps(
 
     Parameters
     ----------
-    model : a row of the zoo.
-    layers : the layer or layers asked for; each counts once.
-    times : the number of steps of the presentation.
-    all_times : every step from 0 instead.
+    model : Model
+        A row of the zoo.
+    layers : str, iterable of str or None
+        The layer or layers asked for; each counts once.
+    times : int
+        The number of steps of the presentation.
+    all_times : bool, default False
+        Every step from 0 instead.
 
     Raises
     ------
-    ConvRNNError : no or unknown layer, or one that the image does not reach in time.
+    ConvRNNError
+        No or unknown layer, or one that the image does not reach in time.
     """
     if not isinstance(layers, str | Iterable | None):
         raise ConvRNNError(f"layers={layers!r}: expected names of layers.")

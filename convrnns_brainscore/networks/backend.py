@@ -30,7 +30,8 @@ def start() -> None:
 
     Raises
     ------
-    ConvRNNError : as `check_process`.
+    ConvRNNError
+        As `check_process`.
     """
     global _started_in
     check_process()

@@ -47,8 +47,10 @@ def build(model: Model, variable: cells.Variable) -> list[Layer]:
 
     Parameters
     ----------
-    model : a row of the zoo.
-    variable : gives each variable's value, from its name (below ``tnn_model/``) and shape.
+    model : Model
+        A row of the zoo.
+    variable : Variable
+        Gives each variable's value, from its name (below ``tnn_model/``) and shape.
     """
     layers: list[Layer] = []
     source, depth_in = None, 3

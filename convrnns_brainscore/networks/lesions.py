@@ -24,10 +24,13 @@ class Lesion:
 
     Parameters
     ----------
-    kind : ``"feedback"`` or ``"recurrence"``.
-    layers : the layers that receive no feedback, or whose cells' states are zero; None: all that
-        have any.
-    first_step : the step from which the lesion holds.
+    kind : str
+        ``"feedback"`` or ``"recurrence"``.
+    layers : iterable of str, optional
+        The layers that receive no feedback, or whose cells' states are zero; None: all that have
+        any.
+    first_step : int, default 0
+        The step from which the lesion holds.
     """
 
     kind: str
@@ -49,7 +52,8 @@ def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
 
     Raises
     ------
-    ConvRNNError : unknown kind; or the model has no such part, there or at all.
+    ConvRNNError
+        Unknown kind; or the model has no such part, there or at all.
     """
     if lesion is None:
         return None

@@ -29,8 +29,10 @@ class Network:
 
     Parameters
     ----------
-    layers : from the image on.
-    compiled : makes each layer's parts graphs of their own, or leaves them as they are.
+    layers : list of Layer
+        From the image on.
+    compiled : callable, default backend.compiled
+        Makes each layer's parts graphs of their own, or leaves them as they are.
     """
 
     def __init__(
@@ -75,13 +77,17 @@ class Network:
 
         Parameters
         ----------
-        stimulus : the input [batch or 1, 224, 224, 3] at a step; the same tensor while it stays.
-        asked : layer → the steps whose output is wanted.
-        lesion : what is silenced, its layers by name.
+        stimulus : callable
+            The input [batch or 1, 224, 224, 3] at a step; the same tensor while it stays.
+        asked : mapping of str to iterable of int
+            Layer → the steps whose output is wanted.
+        lesion : Lesion, optional
+            What is silenced, its layers by name.
 
         Yields
         ------
-        layer, step, output [batch, …], or [1, …] where the output is the same for every image.
+        (str, int, tensor)
+            Layer, step, output [batch, …], or [1, …] where the output is the same for every image.
         """
         asked = {name: set(steps) for name, steps in asked.items()}
         needed = self.plan(asked, lesion)

@@ -38,14 +38,19 @@ def write_figure(results: Results, name: str, path: Path, region: str | None = N
 
     Parameters
     ----------
-    results : of fits.
-    name : one of `choices.FigureName`.
-    path : its suffix says the format, one of `FORMATS`.
-    region : None: all, one panel each.
+    results : Results
+        Results of fits.
+    name : str
+        One of `choices.FigureName`.
+    path : path
+        Its suffix says the format, one of `FORMATS`.
+    region : str, optional
+        None: all, one panel each.
 
     Raises
     ------
-    ConvRNNError : no such region, another format, or nothing to draw.
+    ConvRNNError
+        No such region, another format, or nothing to draw.
     """
     kind = parse_choice("figure", name, FigureName)
     if path.suffix not in FORMATS:

@@ -55,9 +55,11 @@ class NeuronScores:
 
     Attributes
     ----------
-    model, layer, time_bin : what predicts them, and the bin's position.
-    neurons : their ids.
-    reliability, r : [neuron].
+    model, layer, time_bin
+        What predicts them, and the bin's position.
+    neurons : list of str
+        Their ids.
+    reliability, r : float64 array [neuron]
     """
 
     model: str

@@ -51,7 +51,8 @@ def write_report(results: Results, out: Path) -> list[Path]:
 
     Returns
     -------
-    The files.
+    list of path
+        The files.
     """
     table = summary(results)
     written = [out / "summary.csv"]

@@ -26,7 +26,8 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
 
     Parameters
     ----------
-    found, differences : of `representation.compare_movies`.
+    found, differences
+        Of `representation.compare_movies`.
     """
     table = found[["similarity", "error", "p"]].to_dataframe().reset_index()
     table = table.merge(found["reliability"].to_dataframe()["reliability"].reset_index())
@@ -78,10 +79,14 @@ def draw_movie(
 
     Parameters
     ----------
-    similarities : panel title → layer × time_bin.
-    presentation : when the image was on; the same for all panels.
-    title : above all panels.
-    path : the file to write; its suffix says the format.
+    similarities : mapping of str to DataArray
+        Panel title → layer × time_bin.
+    presentation : Presentation
+        When the image was on; the same for all panels.
+    title : str
+        Above all panels.
+    path : path
+        The file to write; its suffix says the format.
     """
     figure = Figure(figsize=(4.6 * len(similarities) + 1.2, 4.6), layout="constrained")
     figure.suptitle(title, fontsize=11)

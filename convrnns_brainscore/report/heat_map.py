@@ -21,11 +21,15 @@ def heat_map(
 
     Parameters
     ----------
-    axes : the panel.
-    values : [layer, bin].
-    layers : names, from below.
-    starts : of the bins, in ms.
-    limit : the end of the colour scale.
+    axes : Axes
+        The panel.
+    values : float64 array [layer, bin]
+    layers : sequence of str
+        Names, from below.
+    starts : sequence of float
+        Starts of the bins, in ms.
+    limit : float
+        The end of the colour scale.
     """
     image = axes.imshow(
         values,

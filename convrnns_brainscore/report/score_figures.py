@@ -18,8 +18,10 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Parameters
     ----------
-    records : as in a score's JSON file.
-    path : the file to write; its suffix says the format.
+    records : sequence of mapping of str to object
+        As in a score's JSON file.
+    path : path
+        The file to write; its suffix says the format.
     """
     names = list(dict.fromkeys(record["benchmark"] for record in records))
     figure = Figure(figsize=(5 * len(names) + 0.6, 5.4), layout="constrained")

@@ -32,8 +32,10 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
 
     Parameters
     ----------
-    records : as in a score's JSON file.
-    path : the CSV file.
+    records : sequence of mapping of str to object
+        As in a score's JSON file.
+    path : path
+        The CSV file.
     """
     table = Table(title="Scores")
     for column in ("model", "weights", "benchmark", "metric"):
@@ -78,7 +80,8 @@ def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
 
     Parameters
     ----------
-    rate : of float32 matrix products on this machine, in GFLOP/s.
+    rate : float
+        Rate of float32 matrix products on this machine, in GFLOP/s.
     """
     row = find_model(model)
     regions = region_layers(row)

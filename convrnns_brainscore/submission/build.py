@@ -57,12 +57,15 @@ class WeightsAddress:
 
     Attributes
     ----------
-    url : ``https://…``, where a ``.safetensors`` of `convrnns convert` is, whatever its name.
-    sha256 : 64 hexadecimal digits.
+    url : str
+        ``https://…``, where a ``.safetensors`` of `convrnns convert` is, whatever its name.
+    sha256 : str
+        64 hexadecimal digits.
 
     Raises
     ------
-    ConvRNNError : it is no such address, or no such digest.
+    ConvRNNError
+        It is no such address, or no such digest.
     """
 
     url: str
@@ -100,22 +103,30 @@ def build(
 
     Parameters
     ----------
-    models : names of the zoo, in any order.
-    out : ``….zip``.
-    backend : Keras' ``"tensorflow"`` or ``"torch"``.
-    suffix : of the identifiers and of the plugin's name; Brain-Score takes each name once.
-    region_layer_map : as in `regions.region_layers`, for all models.
-    weights : model → where its weights are; of others, the published ones are fetched.
-    metadata : add ``metadata.yml``, which has to be reviewed before a submission is merged.
+    models : sequence of str
+        Names of the zoo, in any order.
+    out : path
+        ``….zip``.
+    backend : str, default BackendName.tensorflow
+        Keras' ``"tensorflow"`` or ``"torch"``.
+    suffix : str, default ''
+        Suffix of the identifiers and of the plugin's name; Brain-Score takes each name once.
+    region_layer_map : str or path, optional
+        As in `regions.region_layers`, for all models.
+    weights : mapping of str to WeightsAddress, optional
+        Model → where its weights are; of others, the published ones are fetched.
+    metadata : bool, default False
+        Add ``metadata.yml``, which has to be reviewed before a submission is merged.
 
     Returns
     -------
-    Identifiers in Brain-Score.
+    list of str
+        Identifiers in Brain-Score.
 
     Raises
     ------
-    ConvRNNError : unknown models or layers, settings that do not go together, or ``out`` cannot be
-        written.
+    ConvRNNError
+        Unknown models or layers, settings that do not go together, or ``out`` cannot be written.
     """
     if out.suffix != ".zip":
         raise ConvRNNError(f"{out}: expected a name that ends in .zip.")

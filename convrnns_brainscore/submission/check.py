@@ -57,16 +57,21 @@ def check(
 
     Parameters
     ----------
-    path : the zip.
-    random_weights : untrained weights from this machine stand in for those that the server would
-        fetch; what follows from that is said.
-    environment : a folder to make the environment in, and to keep it for the next check; None: one
-        that is removed at the end.
-    say : is told what is being done.
+    path : path
+        The zip.
+    random_weights : bool, default False
+        Untrained weights from this machine stand in for those that the server would fetch; what
+        follows from that is said.
+    environment : path, optional
+        A folder to make the environment in, and to keep it for the next check; None: one that is
+        removed at the end.
+    say : callable, default lambda _: None
+        Is told what is being done.
 
     Raises
     ------
-    ConvRNNError : there is no such file, or no environment can be made.
+    ConvRNNError
+        There is no such file, or no environment can be made.
     """
     if path.is_dir():
         raise ConvRNNError(f"{path} is a folder: pack it, or name the zip.")

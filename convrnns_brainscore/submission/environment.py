@@ -44,7 +44,8 @@ class Environment:
 
     Attributes
     ----------
-    folder : of the environment.
+    folder : path
+        Folder of the environment.
     """
 
     folder: Path
@@ -118,7 +119,8 @@ def make_environment(folder: Path) -> Environment:
 
     Raises
     ------
-    ConvRNNError : it cannot be made, or ``folder`` holds something else.
+    ConvRNNError
+        It cannot be made, or ``folder`` holds something else.
     """
     environment = Environment(folder.absolute())
     ours = (folder / MARK).exists()

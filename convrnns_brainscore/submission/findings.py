@@ -14,10 +14,13 @@ class Finding:
 
     Attributes
     ----------
-    check : what was looked at.
-    status : ``pass``; ``note``, untidy or good to know; ``unchecked``, could not be looked at;
-        ``fail``, to be mended.
-    message : what was found, and what to do.
+    check : str
+        What was looked at.
+    status : str
+        ``pass``; ``note``, untidy or good to know; ``unchecked``, could not be looked at; ``fail``,
+        to be mended.
+    message : str
+        What was found, and what to do.
     """
 
     check: str
@@ -64,8 +67,10 @@ class Check:
 
     Attributes
     ----------
-    name : of the check.
-    findings : where they go.
+    name : str
+        Name of the check.
+    findings : Findings
+        Where they go.
     """
 
     name: str

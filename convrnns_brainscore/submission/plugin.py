@@ -26,8 +26,10 @@ class Module:
 
     Attributes
     ----------
-    tree : its syntax tree; None: it is not Python.
-    error : why not, or empty.
+    tree : Module or None
+        Its syntax tree; None: it is not Python.
+    error : str, default ''
+        Why not, or empty.
     """
 
     tree: ast.Module | None
@@ -40,8 +42,10 @@ class Plugin:
 
     Attributes
     ----------
-    name : of its folder.
-    files : path below it → content.
+    name : str
+        Name of its folder.
+    files : mapping of str to bytes
+        Path below it → content.
     """
 
     name: str

@@ -60,7 +60,8 @@ def look(model: Any, shown: Any) -> tuple[int, int]:
 
     Raises
     ------
-    ValueError : what is recorded is not what was asked for, or the same for all images.
+    ValueError
+        What is recorded is not what was asked for, or the same for all images.
     """
     for region in REGIONS:
         model.start_recording(region, time_bins=[(70, 170)])

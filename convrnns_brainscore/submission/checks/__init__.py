@@ -30,7 +30,8 @@ def check_plugin(plugin: Plugin, brain_score: Path, findings: Findings) -> None:
 
     Parameters
     ----------
-    brain_score : the folder of Brain-Score's own model plugins.
+    brain_score : path
+        The folder of Brain-Score's own model plugins.
     """
     for name, run in CHECKS.items():
         own, done = Findings(), ""
