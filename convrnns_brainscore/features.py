@@ -36,7 +36,7 @@ from convrnns_brainscore.networks.backend import threads
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.stimuli import check_stimuli, image_digests, read_stimuli
+from convrnns_brainscore.stimuli import check_images, check_stimuli, read_stimuli
 from convrnns_brainscore.stores import (
     Bins,
     Journal,
@@ -201,7 +201,8 @@ def write_features(
     else:
         stimuli, _ = read_stimuli(stimuli)
     console = Console(stderr=True, quiet=not progress)
-    stimuli, skipped = _checked(stimuli, skip_broken, console)
+    with progress_bar(console, unit="images", transient=True) as bar:
+        stimuli, skipped = check_images(stimuli, skip_broken=skip_broken, bar=bar)
 
     attributes: dict[str, str | int] = {
         **describe(network, presentation),
@@ -310,31 +311,6 @@ def _extract_batch(store: Path, request: Request, stimuli: pd.DataFrame, index: 
             flat = output.reshape(*output.shape[:2], -1)
             arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
     return chunks
-
-
-def _checked(
-    stimuli: pd.DataFrame, skip_broken: bool, console: Console
-) -> tuple[pd.DataFrame, list[str]]:
-    """The stimuli whose files are images, with their SHA-256; and what is wrong with the others."""
-    results, skipped = [], []
-    with progress_bar(console, unit="images", transient=True) as bar:
-        for result in bar.track(
-            image_digests(stimuli["filename"], stimuli["degrees"]),
-            len(stimuli),
-            description="checking images",
-        ):
-            if isinstance(result, ConvRNNError):
-                if not skip_broken:
-                    raise result
-                skipped.append(str(result))
-                _log.info("left out: %s", result)
-                result = ""
-            results.append(result)
-    stimuli = stimuli.assign(image_sha256=results)
-    stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
-    if not len(stimuli):
-        raise ConvRNNError(f"none of the {len(skipped)} files is an image: {skipped[0]}")
-    return stimuli, skipped
 
 
 @contextmanager

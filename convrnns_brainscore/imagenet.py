@@ -30,7 +30,7 @@ from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.requirements import brain_score_folder
-from convrnns_brainscore.stimuli import SUFFIXES, image_digests
+from convrnns_brainscore.stimuli import SUFFIXES, check_images
 
 _log = logging.getLogger(__name__)
 
@@ -147,20 +147,8 @@ def read_labelled(
     absent = [name for name in table["filename"] if not Path(name).is_file()]
     if absent:
         raise ConvRNNError(f"{source}: {len(absent)} files are not there, {absent[0]} first.")
-    return _checked(table[["filename", "label"]].reset_index(drop=True), progress)
-
-
-def _checked(images: pd.DataFrame, progress: Progress | None) -> pd.DataFrame:
-    """With each file's SHA-256: a broken one is found now, and not in the night."""
-    bar = progress or progress_bar(shown=False)
-    sizes = np.full(len(images), float(VISUAL_DEGREES))
-    digests = image_digests(images["filename"], sizes)
-    found = []
-    for digest in bar.track(digests, len(images), description="checking images"):
-        if isinstance(digest, ConvRNNError):
-            raise digest
-        found.append(digest)
-    return images.assign(image_sha256=found)
+    table = table[["filename", "label"]].reset_index(drop=True).assign(degrees=VISUAL_DEGREES)
+    return check_images(table, bar=progress)[0].drop(columns="degrees")
 
 
 def _table(source: Path) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import cpu_count  # type: ignore[import-untyped]
+from rich.progress import Progress
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
@@ -124,9 +125,50 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
     return stimuli
 
 
-def image_digests(
-    filenames: Iterable[str], degrees: Iterable[float]
-) -> Iterator[str | ConvRNNError]:
+def check_images(
+    stimuli: pd.DataFrame, *, skip_broken: bool = False, bar: Progress | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read every image once, so that a broken one is found before hours of work and not after them.
+
+    Parameters
+    ----------
+    stimuli : DataFrame
+        ``filename`` and ``degrees`` at least.
+    skip_broken : bool, default False
+        Leave out files that cannot be read as images, instead of stopping at the first.
+    bar : Progress, optional
+        Progress bar to show the count in.
+
+    Returns
+    -------
+    stimuli : DataFrame
+        The rows whose files are images, with their ``image_sha256``.
+    skipped : list of str
+        One line for each file left out, saying why.
+
+    Raises
+    ------
+    ConvRNNError
+        A file cannot be read as an image, or none can.
+    """
+    digests, skipped = [], []
+    found = _digests(stimuli["filename"], stimuli["degrees"])
+    for digest in bar.track(found, len(stimuli), description="checking images") if bar else found:
+        if isinstance(digest, ConvRNNError):
+            if not skip_broken:
+                raise digest
+            skipped.append(str(digest))
+            _log.info("left out: %s", digest)
+            digest = ""
+        digests.append(digest)
+    stimuli = stimuli.assign(image_sha256=digests)
+    stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
+    if not len(stimuli):
+        raise ConvRNNError(f"none of the {len(skipped)} files is an image: {skipped[0]}")
+    return stimuli, skipped
+
+
+def _digests(filenames: Iterable[str], degrees: Iterable[float]) -> Iterator[str | ConvRNNError]:
     """For each file in turn: its SHA-256, or why it is no image that can be shown."""
 
     def check(filename: str, size: float) -> str | ConvRNNError:

@@ -31,8 +31,8 @@ ORDER = {
     ],
     "brainscore": [
         "internals", "assemblies", "assembly_files", "activations", "projection", "brain_model",
-        "digests", "benchmarks", "experiment", "memory", "packages", "exact_metric", "summary",
-        "scoring", "registry", "simulate",
+        "digests", "benchmarks", "experiment", "memory", "packages", "exact_metric", "plan",
+        "summary", "scoring", "registry", "simulate",
     ],
     "report": [
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",

@@ -37,13 +37,8 @@ from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.brainscore.digests import data_digest
 from convrnns_brainscore.brainscore.experiment import Experiment
 from convrnns_brainscore.brainscore.packages import neural_benchmark
-from convrnns_brainscore.brainscore.scoring import (
-    FAILURES,
-    make_plan,
-    presentation_for,
-    score,
-    score_many,
-)
+from convrnns_brainscore.brainscore.plan import make_plan, presentation_for
+from convrnns_brainscore.brainscore.scoring import FAILURES, score, score_many
 from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
 from convrnns_brainscore.brainscore.summary import TOO_LOW_CEILING, summarise
 from convrnns_brainscore.convrnn import ConvRNN

@@ -20,7 +20,7 @@ uv venv --quiet environment
 uv pip install --quiet --python environment/bin/python dist/*.whl
 convrnns=environment/bin/convrnns
 $convrnns --help > /dev/null
-stimuli=$(environment/bin/python -c 'from convrnns_brainscore.recordings import OBJECTS92; print(OBJECTS92 / "stimuli")')
+stimuli=$(environment/bin/python -c 'from convrnns_brainscore.objects92 import OBJECTS92; print(OBJECTS92 / "stimuli")')
 $convrnns extract timedecay_shallow "$stimuli"/object0[12].png --layers conv5,imnetds \
     --weights random --seed 1 --out features.zarr
 $convrnns submission build timedecay_shallow --out submission.zip

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from result_caching import store  # type: ignore[import-untyped]
 
 from convrnns_brainscore.brainscore import internals
-from convrnns_brainscore.brainscore.assemblies import neuroid_assembly
+from convrnns_brainscore.brainscore.assemblies import files_of, neuroid_assembly
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.stimuli import image_digests
+from convrnns_brainscore.stimuli import check_images
 from convrnns_brainscore.timing import TimeBin, bin_weights, parse_time_bins, step_bins
 
 _log = logging.getLogger(__name__)
@@ -231,11 +231,8 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
                 step_bins(0, self.presentation.times) if time_bins is None else time_bins
             )
         unique = list(dict.fromkeys(paths))
-        contents = []
-        for found in image_digests(unique, [VISUAL_DEGREES] * len(unique)):
-            if isinstance(found, ConvRNNError):
-                raise found
-            contents.append(found)
+        files = pd.DataFrame({"filename": unique, "degrees": VISUAL_DEGREES})
+        contents = check_images(files)[0]["image_sha256"].tolist()
 
         shapes = {layer: self._shape(layer) for layer in layers}
 
@@ -334,27 +331,6 @@ def identifier_of(network: ConvRNN) -> str:
     if network.lesion:
         label += f"-without-{network.lesion}".replace(", ", "-").replace(" ", "-")
     return f"convrnn_{network.name}{label}"
-
-
-def files_of(stimuli: StimulusSet) -> list[str]:
-    """The file of each stimulus of a set.
-
-    Raises
-    ------
-    ConvRNNError
-        No stimuli, an id that comes twice, or no files.
-    """
-    try:
-        ids = stimuli["stimulus_id"]
-        twice = ids[ids.duplicated()]
-        if len(twice):
-            raise ConvRNNError(f"stimulus_id {twice.iloc[0]} comes twice in the stimulus set.")
-        paths = [str(stimuli.get_stimulus(key)) for key in ids]
-    except (AttributeError, KeyError) as error:
-        raise ConvRNNError(f"the stimulus set does not say where its files are: {error}") from error
-    if not paths:
-        raise ConvRNNError("no stimuli to look at.")
-    return paths
 
 
 def _as_paths(paths: Any) -> list[str]:

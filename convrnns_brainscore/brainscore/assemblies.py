@@ -14,6 +14,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
 
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
 from convrnns_brainscore.timing import TimeBin
 
@@ -86,3 +87,24 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
     result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
     result.identifier = identifier
     return result
+
+
+def files_of(stimuli: StimulusSet) -> list[str]:
+    """The file of each stimulus of a set.
+
+    Raises
+    ------
+    ConvRNNError
+        No stimuli, an id that comes twice, or no files.
+    """
+    try:
+        ids = stimuli["stimulus_id"]
+        twice = ids[ids.duplicated()]
+        if len(twice):
+            raise ConvRNNError(f"stimulus_id {twice.iloc[0]} comes twice in the stimulus set.")
+        paths = [str(stimuli.get_stimulus(key)) for key in ids]
+    except (AttributeError, KeyError) as error:
+        raise ConvRNNError(f"the stimulus set does not say where its files are: {error}") from error
+    if not paths:
+        raise ConvRNNError("no stimuli to look at.")
+    return paths

@@ -119,9 +119,10 @@ def fit(
         raise ConvRNNError("--components is of PLS: give --method pls, or omit it.")
     if latencies[0] > latencies[1]:
         raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: the first is the lower.")
+    measured, files = parts.read(recording), stimuli.read()
     prepared = prepare(
-        parts.read(recording),
-        stimuli.read(),
+        measured,
+        files,
         regions=parts.asked,
         window=parts.window,
         image_ms=image_ms,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -24,9 +25,10 @@ from convrnns_brainscore.fits.heldout import (
 )
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import resampled_scores
-from convrnns_brainscore.fits.scratch import FeatureStore
+from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins
 from convrnns_brainscore.fits.selection import held_out_medians, validate
 from convrnns_brainscore.fits.streamed_pls import Block as Rows
+from convrnns_brainscore.timing import TimeBin
 
 Array = NDArray[np.float64]
 
@@ -166,6 +168,52 @@ class Done:
     fits: list[RegionFit] = field(default_factory=list)
     crossed: dict[str, Array] = field(default_factory=dict)
     chosen: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+
+
+def plan_blocks(
+    time_bins: Sequence[TimeBin],
+    bins: LayerBins,
+    regions: Sequence[str],
+    choosing: Mapping[tuple[int, str], Sequence[int]],
+    *,
+    fitted: bool,
+    crossed: bool,
+) -> list[BinBlock]:
+    """The blocks of a layer: what the features of each position are fitted to.
+
+    Parameters
+    ----------
+    time_bins : sequence of (start, end)
+        Start and end of the recording's bins, in ms.
+    bins : LayerBins
+        Where the layer's features are in these bins, and in those shifted by a latency.
+    regions : sequence of str
+        Regions that the layer is fitted to.
+    choosing : mapping of (int, str) to sequence of int
+        Latency and region → bins by which the region's layer and latency are chosen.
+    fitted : bool
+        Each bin is fitted to its own features.
+    crossed : bool
+        Each bin is fitted to the features of every bin.
+    """
+    own = bins.sharing(time_bins)
+    chosen: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    for (latency, region), indices in choosing.items():
+        for index in indices:
+            start, end = time_bins[index]
+            place = bins.position.get((start - latency, end - latency))
+            if place is not None:
+                chosen.setdefault(place, {}).setdefault(region, []).append((latency, index))
+    return [
+        BinBlock(
+            place,
+            tuple(product(regions, own.get(place, ()) if fitted else ())),
+            tuple(regions) if crossed and place in own else (),
+            chosen.get(place, {}),
+        )
+        for place in sorted({*own, *chosen})
+        if fitted or crossed or place in chosen
+    ]
 
 
 def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:

@@ -29,7 +29,6 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process, written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.blocks import (
-    BinBlock,
     ConstantFeatures,
     Features,
     LayerFeatures,
@@ -37,6 +36,7 @@ from convrnns_brainscore.fits.blocks import (
     SharedBlock,
     fit_bin,
     fit_shared,
+    plan_blocks,
 )
 from convrnns_brainscore.fits.heldout import Method
 from convrnns_brainscore.fits.layer_fits import Choices, LayerFits
@@ -61,7 +61,7 @@ from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
-from convrnns_brainscore.stimuli import image_digests
+from convrnns_brainscore.stimuli import check_images
 from convrnns_brainscore.timing import BEFORE_ONSET
 
 _log = logging.getLogger(__name__)
@@ -327,11 +327,15 @@ class _Fitting:
         choosing = {region: prepared.choosing_bins(region) for region in regions}
         choices = Choices(regions, latencies, len(prepared.splits), choosing)
         crossed = np.full((len(regions), len(prepared.splits), count, count), np.nan)
-        place: dict[int, list[int]] = {}
-        for index, each in enumerate(prepared.time_bins):
-            if each in bins.position:
-                place.setdefault(bins.position[each], []).append(index)
-        blocks = self._blocks(bins, place, regions, choosing, latencies)
+        place = bins.sharing(prepared.time_bins)
+        blocks = plan_blocks(
+            prepared.time_bins,
+            bins,
+            regions,
+            {(latency, region): choosing[region] for latency in latencies for region in regions},
+            fitted=self.time is TimeName.per_bin,
+            crossed=self.cross_temporal,
+        )
         shared = []
         if self.time is TimeName.shared and place:
             defined = tuple(sorted(index for indices in place.values() for index in indices))
@@ -352,48 +356,6 @@ class _Fitting:
                 fits.put(done.fits[0])
                 bar.advance(task)
         return layer_dataset(fits, bins, choices, crossed if self.cross_temporal else None)
-
-    def _blocks(
-        self,
-        bins: LayerBins,
-        place: Mapping[int, Sequence[int]],
-        regions: Sequence[str],
-        choosing: Mapping[str, Sequence[int]],
-        latencies: Sequence[int],
-    ) -> list[BinBlock]:
-        """What features of each position are fitted to.
-
-        Parameters
-        ----------
-        bins, regions, latencies
-            Bins, regions and latencies of the layer.
-        place : mapping of int to sequence of int
-            Position → bins that it has the features of.
-        choosing : mapping of str to sequence of int
-            Region → bins by which its layer and latency are chosen.
-        """
-        chosen: dict[int, dict[str, list[tuple[int, int]]]] = {}
-        for latency, region in product(latencies, regions):
-            for index in choosing[region]:
-                start, end = self.prepared.time_bins[index]
-                position = bins.position.get((start - latency, end - latency))
-                if position is not None:
-                    pairs = chosen.setdefault(position, {}).setdefault(region, [])
-                    pairs.append((latency, index))
-        return [
-            BinBlock(
-                position,
-                tuple(
-                    product(
-                        regions, place.get(position, ()) if self.time is TimeName.per_bin else ()
-                    )
-                ),
-                tuple(regions) if self.cross_temporal and position in place else (),
-                chosen.get(position, {}),
-            )
-            for position in sorted({*place, *chosen})
-            if self.time is TimeName.per_bin or self.cross_temporal or position in chosen
-        ]
 
 
 def _populations(prepared: Prepared, region: str) -> dict[str, NDArray[np.intp]]:
@@ -418,11 +380,7 @@ def _settings(
 ) -> dict[str, Any]:
     """All that makes the fits but the networks' weights, as plain values."""
     stimuli = prepared.stimuli
-    images = []
-    for digest in image_digests(stimuli["filename"], stimuli["degrees"]):
-        if isinstance(digest, ConvRNNError):
-            raise digest
-        images.append(digest)
+    images = check_images(stimuli)[0]["image_sha256"].tolist()
     return {
         "schema": SCHEMA,
         "convrnns_brainscore": __version__,

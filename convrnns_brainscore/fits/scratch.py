@@ -55,6 +55,15 @@ class LayerBins:
     position: dict[TimeBin, int]
     undefined: dict[TimeBin, str]
 
+    def sharing(self, time_bins: Sequence[TimeBin]) -> dict[int, list[int]]:
+        """Place among the averages → positions of the ``time_bins`` that have their features there,
+        where there are any."""
+        found: dict[int, list[int]] = {}
+        for index, each in enumerate(time_bins):
+            if each in self.position:
+                found.setdefault(self.position[each], []).append(index)
+        return found
+
 
 def layer_bins(
     model: Model, layer: str, time_bins: Sequence[TimeBin], presentation: Presentation
