@@ -134,6 +134,7 @@ def score(
     --------
     >>> from tempfile import TemporaryDirectory
     >>> from convrnns_brainscore import load_network, simulate_recording
+    >>> from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
     >>> from convrnns_brainscore.brainscore.packages import neural_benchmark
     >>> from convrnns_brainscore.brainscore.simulate import compose_stimuli
     >>> network = load_network("timedecay_shallow", weights="random")
