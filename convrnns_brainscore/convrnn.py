@@ -8,14 +8,12 @@ from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
-from keras import ops
-from keras.backend import standardize_dtype
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import check_normalised, check_shape
 from convrnns_brainscore.networks import backbones, backend
-from convrnns_brainscore.networks.backend import Tensor, to_numpy
+from convrnns_brainscore.networks.backend import Tensor, ops, standardize_dtype, to_numpy
 from convrnns_brainscore.networks.build import build, variable_shapes
 from convrnns_brainscore.networks.decoders import Last, build_decoder
 from convrnns_brainscore.networks.lesions import Lesion, lesion_of

@@ -33,16 +33,30 @@ SECONDS = 180
 
 _PROBES = {
     "TensorFlow": (
-        "import tensorflow as tf; "
-        "print(tf.__version__, [d.name for d in tf.config.list_physical_devices()])"
+        "try: import triton\nexcept ImportError: pass\n"  # in the order that works, see below
+        "import tensorflow as tf\n"
+        "found = tf.__version__, [d.name for d in tf.config.list_physical_devices()]"
     ),
+    "Keras": "import keras\nfound = keras.__version__, 'on', keras.config.backend()",
     "PyTorch": (
-        "import torch; n = torch.cuda.device_count(); "
-        "print(torch.__version__, [torch.cuda.get_device_name(i) for i in range(n)] or ['CPU'])"
+        "import torch\nn = torch.cuda.device_count()\n"
+        "found = torch.__version__, [torch.cuda.get_device_name(i) for i in range(n)] or ['CPU']"
     ),
-    "Keras": "import keras; print(keras.__version__, 'on', keras.config.backend())",
-    "Brain-Score": "import brainscore_vision; print('imports')",
+    "Brain-Score": "import brainscore_vision\nfound = ('imports',)",
 }
+"""What is imported in one process, one after another; each says what it found."""
+
+_OTHER_ORDER = "import tensorflow\ntry: import triton\nexcept ImportError: pass\nprint('works')"
+"""TensorFlow and Triton, which comes with PyTorch's CUDA builds, each hold an LLVM."""
+
+_STEP = """
+try:
+    exec({code!r})
+    print({name!r}, "ok", *found, sep="\\t", flush=True)
+except BaseException as error:
+    said = f"{{type(error).__name__}}: {{error}}".splitlines()[0]
+    print({name!r}, "failed", said, sep="\\t", flush=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -70,31 +84,51 @@ def versions() -> list[Line]:
 
 
 def backends() -> Iterator[Line]:
-    """What imports, and on which devices."""
-    for name, code in _PROBES.items():
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        asked = environment.get("KERAS_BACKEND", "tensorflow")
-        if name != "Keras":
-            environment.pop("KERAS_BACKEND", None)
-        elif asked not in ("tensorflow", "torch"):
-            yield Line(name, "–", f"KERAS_BACKEND={asked}: expected tensorflow or torch")
-            continue
-        try:
-            told = subprocess.run(
-                [sys.executable, "-c", code],
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-                check=False,
-                env=environment,
-            )
-        except subprocess.TimeoutExpired:
-            yield Line(name, "–", f"did not import within {SECONDS} s")
-            continue
-        lines = [line for line in (told.stdout or told.stderr).splitlines() if line.strip()]
-        said = lines[-1].strip() if lines else f"exit code {told.returncode}"
-        ok = told.returncode == 0
-        yield Line(name, said if ok else "–", "" if ok else f"does not import: {said}")
+    """What imports, and on which devices; and whether the order of imports matters."""
+    asked = os.environ.get("KERAS_BACKEND", "tensorflow")
+    known = asked in ("tensorflow", "torch")
+    waiting = [name for name in _PROBES if known or name != "Keras"]
+    if not known:
+        yield Line("Keras", "–", f"KERAS_BACKEND={asked}: expected tensorflow or torch")
+    while waiting:  # once, unless an import ends the process
+        code = "".join(_STEP.format(name=name, code=_PROBES[name]) for name in waiting)
+        ended, lines = _run(code)
+        told = dict(line.split("\t", 1) for line in lines if line.split("\t")[0] in waiting)
+        for name, found in told.items():
+            how, _, said = found.partition("\t")
+            said = said.replace("\t", " ")
+            yield Line(name, said) if how == "ok" else Line(name, "–", f"does not import: {said}")
+        left = [name for name in waiting if name not in told]
+        if left:
+            said = ended if told or not lines else lines[-1]
+            yield Line(left[0], "–", f"does not import: {said}")
+        waiting = left[1:]
+    ended, lines = _run(_OTHER_ORDER)
+    if not lines or lines[-1] != "works":
+        yield Line(
+            "TensorFlow before PyTorch",
+            f"ends the process ({ended}): import convrnns_brainscore's networks, or torchvision, "
+            "before tensorflow",
+        )
+
+
+def _run(code: str) -> tuple[str, list[str]]:
+    """How a process of its own ended, and the lines that it printed."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        told = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        so_far = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
+        return f"not within {SECONDS} s", so_far.splitlines()
+    lines = [line for line in told.stdout.splitlines() if line.strip()]
+    return f"exit code {told.returncode}", lines
 
 
 def caches() -> list[Line]:

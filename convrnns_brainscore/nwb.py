@@ -19,8 +19,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.recordings import BLANK, NOTES
 from convrnns_brainscore.regions import REGIONS
-from convrnns_brainscore.timing import MS_PER_STEP
+from convrnns_brainscore.timing import MS_PER_STEP, round_ms
 
 FIRST_MS, LAST_MS = -50, 400
 """From and to when responses are binned, in ms from image onset."""
@@ -35,6 +36,22 @@ STIMULUS_COLUMNS = (
     "frame",
 )
 """Columns of what was shown, the first that a table has."""
+
+STIMULUS_TIMES = {
+    "stim_on_time": "stim_off_time",
+    "stimulus_on_time": "stimulus_off_time",
+    "stimulus_onset_time": "stimulus_offset_time",
+    "stimulus_onset": "stimulus_offset",
+    "stim_onset": "stim_offset",
+    "stimulus_start_time": "stimulus_stop_time",
+    "stim_start_time": "stim_stop_time",
+    "stim_on": "stim_off",
+    "stimulus_on": "stimulus_off",
+    "image_on_time": "image_off_time",
+    "image_onset": "image_offset",
+    "image_on": "image_off",
+}
+"""Columns of when a stimulus came on → when it went off, where the row itself is a trial."""
 
 LONGEST_IMAGE = 10.0
 """Seconds; images on for longer suggest times in ms."""
@@ -51,7 +68,9 @@ def read_nwb(
     *,
     intervals: str | None = None,
     stimulus_column: str | None = None,
+    onset_column: str | None = None,
     region_of: str | None = None,
+    region_of_all: str | None = None,
     locations: Mapping[str, str] | None = None,
     first: float = FIRST_MS,
     last: float = LAST_MS,
@@ -66,9 +85,14 @@ def read_nwb(
         The table of presentations; None: the only one that has a column of stimuli.
     stimulus_column : str, optional
         Its column of what was shown; None: the first of `STIMULUS_COLUMNS`.
+    onset_column : str, optional
+        Its column of when a stimulus came on, in seconds, where its rows are trials; None: one of
+        `STIMULUS_TIMES`, or the start of the row.
     region_of : str, optional
         What becomes of a unit on electrodes of several regions: ``"first"`` or ``"leave-out"``;
         None: refused.
+    region_of_all : str, optional
+        Where all units come from, if the file does not say it.
     locations : mapping of str to str, optional
         The file's name of an area → V1, V2, V4, IT, …, where they are called otherwise.
     first, last
@@ -106,17 +130,16 @@ def read_nwb(
             raise ConvRNNError(f"{path} is no NWB file ({what}).") from error
         with io:  # all is read before it closes
             return _recording(
-                file, path, intervals, stimulus_column, region_of, locations or {}, first, last
-            )
+                file, path, (intervals, stimulus_column, onset_column),
+                (region_of, region_of_all, locations or {}), first, last,
+            )  # fmt: skip
 
 
 def _recording(
     file: Any,
     path: Path,
-    intervals: str | None,
-    stimulus_column: str | None,
-    region_of: str | None,
-    locations: Mapping[str, str],
+    columns: tuple[str | None, str | None, str | None],
+    regions_by: tuple[str | None, str | None, Mapping[str, str]],
     first: float,
     last: float,
 ) -> xr.DataArray:
@@ -124,22 +147,29 @@ def _recording(
         raise ConvRNNError(f"{path} has no units.")
     if "spike_times" not in file.units.colnames:
         raise ConvRNNError(f"the units of {path} have no spike_times.")
+    intervals, stimulus_column, onset_column = columns
     table, shown = _presentations(file, path, intervals, stimulus_column)
-    onset = np.asarray(table["start_time"][:], float)
-    kept = np.isfinite(onset) & np.array([each not in ("", "nan", "None") for each in shown])
-    if not kept.any():
+    onset, on_ms, notes = _onsets(table, path, onset_column)
+    named = ~np.isin(shown.astype(str), BLANK)
+    if not named.any():
         raise ConvRNNError(f"table {table.name} of {path} says of no presentation what was shown.")
+    timed = np.isfinite(onset)
+    if not timed.any():
+        raise ConvRNNError(f"table {table.name} of {path} says of no presentation when it began.")
+    kept = named & timed
+    if not named.all():
+        notes.append(f"{(~named).sum()} presentations of no stimulus are left out")
+    if not timed.all():
+        notes.append(f"{(~timed).sum()} presentations without an onset are left out")
     onset, shown = onset[kept], shown[kept]
-    on_ms = None
-    if "stop_time" in table.colnames:
-        on_ms = 1000 * (np.asarray(table["stop_time"][:], float)[kept] - onset)
+    on_ms = None if on_ms is None else on_ms[kept]
     spikes = [np.asarray(file.units.get_unit_spike_times(row), float) for row in _rows(file.units)]
     for row, times in enumerate(spikes):
         if not np.isfinite(times).all():
             raise ConvRNNError(f"unit {file.units.id[row]} of {path} has spike times that are NaN.")
     _check_seconds(path, onset, on_ms, spikes)
 
-    regions = _regions(file.units, path, region_of, locations)
+    regions = _regions(file.units, path, *regions_by)
     rows = [row for row in _rows(file.units) if regions[row] is not None]
     starts = np.arange(first, last, MS_PER_STEP)
     edges = _us(onset)[:, None] + np.round(1000 * np.append(starts, last)).astype(np.int64)
@@ -159,13 +189,60 @@ def _recording(
         "time_bin_start": ("time_bin", starts),
         "time_bin_end": ("time_bin", starts + MS_PER_STEP),
     }
-    if on_ms is not None and np.isfinite(on_ms).all():
-        # Displays are a frame early or late; the networks' steps are 10 ms.
-        steps = np.maximum(np.round(on_ms / MS_PER_STEP), 1) * MS_PER_STEP
-        coords["image_on_ms"] = ("presentation", steps)
+    if on_ms is not None and np.isfinite(on_ms).any():
+        coords["image_on_ms"] = ("presentation", round_ms(on_ms))
     return xr.DataArray(
-        values, coords, ["presentation", "neuroid", "time_bin"], name="spikes_per_second"
+        values,
+        coords,
+        ["presentation", "neuroid", "time_bin"],
+        name="spikes_per_second",
+        attrs={NOTES: notes},
     )
+
+
+def _onsets(
+    table: Any, path: Path, wanted: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[str]]:
+    """When each stimulus came on, in seconds, for how many ms it stayed, and what was chosen."""
+    start = np.asarray(table["start_time"][:], float)
+    stop = np.asarray(table["stop_time"][:], float) if "stop_time" in table.colnames else None
+    named = [name for name in STIMULUS_TIMES if name in table.colnames and _are_times(table[name])]
+    if wanted is None and len(named) > 1:
+        raise ConvRNNError(
+            f"table {table.name} of {path} has several columns of when a stimulus came on: "
+            f"{', '.join(named)}. Name one by `onset_column=…`, or start_time, the row's own."
+        )
+    if wanted is not None and wanted not in table.colnames:
+        raise ConvRNNError(
+            f"table {table.name} of {path} has no column {wanted}; name one by `onset_column=…`: "
+            f"{', '.join(table.colnames)}."
+        )
+    column = wanted or next(iter(named), "start_time")
+    if column == "start_time":
+        return start, None if stop is None else 1000 * (stop - start), []
+    try:
+        onset = np.asarray(table[column][:], float)
+    except (TypeError, ValueError):
+        raise ConvRNNError(f"column {column} of {path} holds no times.") from None
+    known = np.isfinite(onset)
+    ends = np.full(len(start), np.inf) if stop is None else np.nan_to_num(stop, nan=np.inf)
+    within = (onset >= start - 1e-6) & (onset <= ends + 1e-6)
+    if known.any() and not within[known].all():
+        if ((onset >= 0) & (start + onset <= ends + 1e-6))[known].all():
+            raise ConvRNNError(
+                f"column {column} of {path} holds times within the row (such as "
+                f"{onset[known][0]:g} s): they are of the session. Add start_time in the file, or "
+                "give `onset_column='start_time'`."
+            )
+        raise ConvRNNError(
+            f"column {column} of {path} holds times outside its rows. Name another by "
+            "`onset_column=…`, such as start_time."
+        )
+    off = STIMULUS_TIMES.get(column)
+    off = off if off in table.colnames else None
+    on_ms = None if off is None else 1000 * (np.asarray(table[off][:], float) - onset)
+    until = "for a time that the file does not say" if off is None else f"until {off}"
+    return onset, on_ms, [f"images are on from {column} of table {table.name}, {until}"]
 
 
 def _rows(table: Any) -> range:
@@ -197,13 +274,43 @@ def _presentations(
         wanted = suited[0]
     table = tables[wanted]
     if column is None:
-        column = next((name for name in STIMULUS_COLUMNS if name in table.colnames), None)
-    if column is None or column not in table.colnames:
+        column = _stimulus_column(table, path)
+    if column not in table.colnames:
         raise ConvRNNError(
-            f"table {wanted} of {path} has no column {column or 'of stimuli'}; name one by "
-            f"`stimulus_column=…`: {', '.join(table.colnames)}."
+            f"table {wanted} of {path} has no column {column}; name one by `stimulus_column=…`: "
+            f"{', '.join(table.colnames)}."
         )
     return table, np.array([_text(each) for each in table[column][:]], object)
+
+
+def _are_times(column: Any) -> bool:
+    """Whether a column holds numbers that are no flags."""
+    return np.asarray(column[:]).dtype.kind in "fiu"
+
+
+def _stimulus_column(table: Any, path: Path) -> str:
+    """The column of what was shown, if only one can be, or several that say the same."""
+    held = {
+        name: [_text(each) for each in table[name][:]]
+        for name in STIMULUS_COLUMNS
+        if name in table.colnames
+    }
+    if not held:
+        raise ConvRNNError(
+            f"table {table.name} of {path} has no column of stimuli; name one by "
+            f"`stimulus_column=…`: {', '.join(table.colnames)}."
+        )
+    kinds = {name: len(set(values)) for name, values in held.items()}
+    together = len(set(zip(*held.values(), strict=True)))
+    if any(count != together for count in kinds.values()):
+        best = max(kinds, key=lambda name: kinds[name])
+        told = ", ".join(f"{name} ({count} different)" for name, count in kinds.items())
+        raise ConvRNNError(
+            f"table {table.name} of {path} has several columns that could be what was shown: "
+            f"{told}. `stimulus_column={best!r}` tells most presentations apart; its columns: "
+            f"{', '.join(table.colnames)}."
+        )
+    return next(iter(held))
 
 
 def _text(value: Any) -> str:
@@ -246,12 +353,22 @@ def _check_seconds(
 
 
 def _regions(
-    units: Any, path: Path, region_of: str | None, locations: Mapping[str, str]
+    units: Any,
+    path: Path,
+    region_of: str | None,
+    region_of_all: str | None,
+    locations: Mapping[str, str],
 ) -> list[str | None]:
-    """Of each unit; None: it is left out."""
+    """The region of each unit; None: it is left out."""
+    if "electrodes" not in units.colnames and "electrode_group" in units.colnames:
+        groups = [units["electrode_group"][row] for row in _rows(units)]
+        return [_region(_text(group.location), locations, path) for group in groups]
     if "electrodes" not in units.colnames:
+        if region_of_all is not None:
+            return [_region(region_of_all, locations, path)] * len(units.id)
         raise ConvRNNError(
-            f"the units of {path} have no electrodes, whose location would be their region."
+            f"the units of {path} have no electrodes and no electrode group, whose location would "
+            "be their region: give `region_of_all=…` if all come from one."
         )
     column = units["electrodes"]
     ragged = hasattr(column, "target")  # several electrodes a unit

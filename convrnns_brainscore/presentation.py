@@ -130,6 +130,88 @@ class Presentation:
         return self.times, self.image_off, off
 
 
+SOME = 0.05
+"""Up to this share of presentations may last otherwise, such as where a display lost a frame."""
+
+
+def image_duration(measured: Any = None, asked: float | None = None) -> tuple[float, str]:
+    """How long images were on: for fits, geometry, packages and scores alike.
+
+    Displays are a frame early or late, and the networks' steps are 10 ms: the median of what was
+    measured is rounded to them.
+
+    Parameters
+    ----------
+    measured : float array [presentation], optional
+        Durations in ms; NaN where one is not known. None: none is.
+    asked : float, optional
+        What the user says, in ms.
+
+    Returns
+    -------
+    image_ms : float
+        In ms; a multiple of 10, unless the user asked otherwise.
+    note : str
+        What was assumed or rounded; empty: nothing.
+
+    Raises
+    ------
+    ConvRNNError
+        The data mix durations, or say another one than the user, or hold no durations in ms.
+
+    Examples
+    --------
+    >>> image_duration([199.9, 200.2, 199.8])[0]
+    200.0
+    """
+    known = np.asarray([] if measured is None else measured, np.float64).ravel()
+    known = known[np.isfinite(known)]
+    if not len(known):
+        if asked is not None:
+            return float(asked), ""
+        note = f"images are taken to have been on for {ASSUMED_IMAGE_MS} ms (`image_ms=…`)"
+        return float(ASSUMED_IMAGE_MS), note
+    usual = float(np.median(known))
+    if usual < MS_PER_STEP / 2:
+        seconds = " Is this in seconds?" if usual > 0 else ""
+        raise ConvRNNError(
+            f"image_on_ms is {usual:g} (median): images are on for {MS_PER_STEP} ms at least."
+            f"{seconds}"
+        )
+    if has_mixed_durations(known):
+        kinds, counts = np.unique(_in_steps(known), return_counts=True)
+        told = ", ".join(
+            f"{kind:g} ms in {count}" for kind, count in zip(kinds, counts, strict=True)
+        )
+        raise ConvRNNError(
+            f"images were on for several durations ({told} presentations). Take those of one, such "
+            f"as `image_ms={kinds[counts.argmax()]:g}`, and the others by themselves."
+        )
+    duration = float(_in_steps(np.array(usual)))
+    if asked is not None and abs(asked - usual) > MS_PER_STEP / 2:
+        raise ConvRNNError(
+            f"`image_ms={asked:g}`, but the recording's image_on_ms is {usual:g} (median): omit "
+            "the one, or correct the other."
+        )
+    if (known == duration).all():
+        return duration, ""
+    return duration, (
+        f"images were on for {known.min():g} to {known.max():g} ms (median {usual:g}): the "
+        f"networks see them for {duration:g} ms"
+    )
+
+
+def has_mixed_durations(measured: Any) -> bool:
+    """Whether durations in ms differ by more than displays do, in more than a few presentations."""
+    known = np.asarray(measured, np.float64)
+    known = known[np.isfinite(known)]
+    return bool(len(known)) and bool((abs(known - np.median(known)) > MS_PER_STEP).mean() > SOME)
+
+
+def _in_steps(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.maximum(np.round(times / MS_PER_STEP), 1) * MS_PER_STEP)
+
+
 def as_presentation(presentation: Any, default: Presentation) -> Presentation:
     """``presentation``, or ``default`` for None; an error where it is none (its name, say)."""
     if presentation is None:

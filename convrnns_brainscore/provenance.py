@@ -27,6 +27,25 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
     }
 
 
+PACKAGE = "convrnns_brainscore"
+"""Among the attributes of everything that this package writes: its version."""
+
+UNTRAINED = "untrained"
+"""How the label of random weights begins (`weights.Weights.label`)."""
+
+
+def display_name(name: str, made_by: Mapping[str, Any]) -> str:
+    """How a model is called wherever its numbers stand: an untrained one says that it is.
+
+    >>> display_name("rgc_shallow", {"weights": "untrained, seed 0"})
+    'rgc_shallow (untrained, seed 0)'
+    >>> display_name("rgc_shallow", {"weights": "given"})
+    'rgc_shallow'
+    """
+    weights = str(made_by.get("weights", ""))
+    return f"{name} ({weights})" if weights.startswith(UNTRAINED) else name
+
+
 _DIGESTS = {
     "recording": "responses",
     "images": "images",
@@ -78,8 +97,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        A ``.zarr`` store or ``.nc`` file of `convrnns extract`, a ``.json`` or ``.nc`` of `convrnns
-        score`, or the ``results.nc`` of `convrnns fit`.
+        Anything that this package writes: a ``.zarr`` store or ``.nc`` file of features, a
+        ``.json``
+        or ``.nc`` of a score, the ``results.nc`` and region map of fits, a ``geometry.nc``, a
+        package's ``<region>.nc``, or a ``.png`` figure.
 
     Raises
     ------
@@ -93,7 +114,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
         attributes = _attributes(path)
     except Exception as error:
         raise ConvRNNError(f"cannot read {path}: {error}") from error
-    if "convrnns_brainscore" not in attributes:
+    if PACKAGE not in attributes:
         raise ConvRNNError(f"{path} does not say what made it; this package did not write it.")
     return attributes
 
@@ -106,6 +127,11 @@ def _attributes(path: Path) -> dict[str, Any]:
         import zarr
 
         return dict(zarr.open_group(str(path), mode="r").attrs)
+    if path.suffix == ".png":
+        from PIL import Image
+
+        with Image.open(path) as image:
+            return dict(getattr(image, "text", {}))
     import netCDF4
 
     with netCDF4.Dataset(path) as opened:
@@ -115,4 +141,7 @@ def _attributes(path: Path) -> dict[str, Any]:
         for model in str(found.get("models", "")).split(", "):  # fits: each model's own
             for layer in list(opened[model].groups.values())[:1] if model in opened.groups else ():
                 found |= {f"{model}: {name}": layer.getncattr(name) for name in layer.ncattrs()}
-        return found
+    for model, made_by in json.loads(found.pop("made_by", "{}")).items():  # geometry
+        found |= {f"{model}: {name}": value for name, value in made_by.items()}
+        found[PACKAGE] = made_by[PACKAGE]
+    return found

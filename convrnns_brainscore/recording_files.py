@@ -23,7 +23,9 @@ def read_recording(
     region: str | None = None,
     intervals: str | None = None,
     stimulus_column: str | None = None,
+    onset_column: str | None = None,
     region_of: str | None = None,
+    region_of_all: str | None = None,
     locations: Mapping[str, str] | None = None,
 ) -> Recording:
     """Read a recording from a netCDF file, a Zarr store or an NWB file.
@@ -34,7 +36,9 @@ def read_recording(
         Path of the file or store.
     region : str, optional
         Where all neurons come from, if the file does not say it.
-    intervals, stimulus_column, region_of, locations
+    region_of_all : str, optional
+        The same; other than ``region``, it is refused where the file says another one.
+    intervals, stimulus_column, onset_column, region_of, locations
         Of NWB files, as in `nwb.read_nwb`.
 
     Raises
@@ -73,17 +77,26 @@ def read_recording(
             path,
             intervals=intervals,
             stimulus_column=stimulus_column,
+            onset_column=onset_column,
             region_of=region_of,
+            region_of_all=region_of_all,
             locations=locations,
         )
-    elif intervals or stimulus_column or region_of or locations:
+    elif intervals or stimulus_column or onset_column or region_of or locations:
         raise ConvRNNError(
-            "`intervals=…`, `stimulus_column=…`, `region_of=…` and `locations=…` are of NWB files "
-            f"(.nwb); {path} is not one."
+            "`intervals=…`, `stimulus_column=…`, `onset_column=…`, `region_of=…` and `locations=…` "
+            f"are of NWB files (.nwb); {path} is not one."
         )
     else:
         data = open_recording(path)
-    recording = as_recording(data, region)
+    recording = as_recording(data, region_of_all or region)
+    if region_of_all is not None and [each.lower() for each in recording.regions] != [
+        region_of_all.lower()
+    ]:
+        raise ConvRNNError(
+            f"`region_of_all={region_of_all!r}`, but {path} says that its neurons come from "
+            f"{', '.join(recording.regions)}."
+        )
     _log.info(
         "%s: %d presentations of %d stimuli, %d neurons, %d time bins",
         path, len(recording.stimulus), len(recording.stimuli), len(recording.neurons),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.regions import REGIONS
-from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
 """What stands for all subjects together."""
@@ -34,6 +36,18 @@ LONGEST_MS = 10_000
 
 DIMS = ("presentation", "neuroid", "time_bin")
 """The dims of a recording."""
+
+
+NOTES = "notes"
+"""The attribute in which a reader of files says what it left out or chose."""
+
+BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
+"""Ids of presentations in which no stimulus was shown."""
+
+_OF_NEURONS = ("region", "subject", "animal", "session")
+"""Coordinates on neuroid that a recording may have once for all of them."""
+
+_SHOWN = "stimulus_id", "presentation", "what was shown"
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,10 @@ class Recording:
         ``region``, ``subject``.
     time_bins : list of (start, end)
         Start and end in ms from image onset.
+    image_on_ms : float64 array [presentation] or None
+        How long each image was on, as measured; NaN, or None, where it is not known.
+    notes : tuple of str, default ()
+        What was left out or chosen when it was read.
     """
 
     values: NDArray[np.float32]
@@ -60,6 +78,8 @@ class Recording:
     stimuli: pd.DataFrame
     neurons: pd.DataFrame
     time_bins: list[TimeBin]
+    image_on_ms: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def regions(self) -> list[str]:
@@ -96,7 +116,26 @@ class Recording:
         if window is not None and not window[0] < window[1]:
             raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
         found = self.only(regions or self.regions)
-        return found.in_bins([window]) if window else found.no_finer_than_steps()
+        return found.averaged(window) if window else found.no_finer_than_steps()
+
+    def averaged(self, window: TimeBin) -> Recording:
+        """One bin, averaged over those of the recording.
+
+        Raises
+        ------
+        ConvRNNError
+            The recording does not cover the window, or the window cuts a bin of 10 ms or more: how
+            many of its spikes fell on either side is not known.
+        """
+        start, end = round_ms(window).tolist()
+        for first, last in self.time_bins:
+            wide = last - first >= MS_PER_STEP
+            if wide and (first < start < last or first < end < last):
+                raise ConvRNNError(
+                    f"`window={(start, end)}` cuts the recording's bin {first:g}–{last:g} ms; its "
+                    f"bins are {_in_short(self.time_bins)}."
+                )
+        return self.in_bins([(start, end)])
 
     def only(self, regions: Iterable[str]) -> Recording:
         """The neurons of some regions.
@@ -115,6 +154,53 @@ class Recording:
         kept = self.neurons["region"].isin(wanted).to_numpy()
         neurons = self.neurons[kept].reset_index(drop=True)
         return replace(self, values=self.values[:, kept], neurons=neurons)
+
+    def shown_for(self, image_ms: float | None = None) -> tuple[Recording, float, str]:
+        """How long the images were on, by `presentation.image_duration`.
+
+        Parameters
+        ----------
+        image_ms : float, optional
+            How long the user says that they were on, in ms. Of a recording that mixes durations it
+            chooses the presentations of that one.
+
+        Returns
+        -------
+        recording : Recording
+            The presentations whose images were on for as long.
+        image_ms : float
+            In ms, a multiple of 10.
+        note : str
+            What was assumed, rounded or left out; empty: nothing.
+
+        Raises
+        ------
+        ConvRNNError
+            The recording mixes durations, or says another one than ``image_ms``.
+        """
+        measured = self.image_on_ms
+        if measured is None or image_ms is None:
+            return self, *image_duration(measured, image_ms)
+        alike = ~np.isfinite(measured) | (abs(measured - image_ms) <= MS_PER_STEP)
+        if alike.all() or not has_mixed_durations(measured) or not alike.any():
+            return self, *image_duration(measured, image_ms)
+        part = self.presentations(alike)
+        _, duration, note = part.shown_for(image_ms)
+        told = (
+            f"{alike.sum()} of {len(alike)} presentations, whose images were on for {image_ms:g} ms"
+        )
+        return part, duration, "; ".join(filter(None, [told, note]))
+
+    def presentations(self, kept: NDArray[np.bool_]) -> Recording:
+        """Some of the presentations, and the stimuli that they show."""
+        rows, stimulus = np.unique(self.stimulus[kept], return_inverse=True)
+        return replace(
+            self,
+            values=self.values[kept],
+            stimulus=stimulus.astype(np.intp),
+            stimuli=self.stimuli.iloc[rows].reset_index(drop=True),
+            image_on_ms=None if self.image_on_ms is None else self.image_on_ms[kept],
+        )
 
     def in_bins(self, time_bins: Sequence[TimeBin]) -> Recording:
         """Averages over other bins, weighted by overlap.
@@ -140,18 +226,44 @@ class Recording:
         return replace(self, values=values, time_bins=[(float(a), float(b)) for a, b in time_bins])
 
     def no_finer_than_steps(self) -> Recording:
-        """The same in the networks' steps of 10 ms, if its bins are finer."""
-        if min(end - start for start, end in self.time_bins) >= MS_PER_STEP * (1 - 1e-9):
-            return self
-        first = np.ceil(self.time_bins[0][0] / MS_PER_STEP - 1e-9)
-        last = np.floor(self.time_bins[-1][1] / MS_PER_STEP + 1e-9)
-        steps = np.arange(first, last)
-        if not len(steps):
-            raise ConvRNNError(
-                f"the recording's bins {_in_short(self.time_bins)} hold no whole step of "
-                f"{MS_PER_STEP} ms."
-            )
-        return self.in_bins([(step * MS_PER_STEP, (step + 1) * MS_PER_STEP) for step in steps])
+        """The same in the networks' steps of 10 ms where its bins are finer.
+
+        Only neighbours narrower than 10 ms are merged, into the steps that they fill. Wider bins
+        stay as they are, and so does the rest of a run of narrow ones, with its width.
+        """
+        merged = _merged(self.time_bins)
+        return self if merged == self.time_bins else self.in_bins(merged)
+
+
+def _merged(time_bins: Sequence[TimeBin]) -> list[TimeBin]:
+    """Time bins with runs of narrow ones in steps.
+
+    >>> _merged([(0, 50), (50, 55), (55, 60), (60, 65)])
+    [(0, 50), (50.0, 60.0), (60.0, 65)]
+    """
+    result: list[TimeBin] = []
+    run: list[TimeBin] = []
+    for each in [*time_bins, (np.inf, np.inf)]:
+        narrow = each[1] - each[0] < MS_PER_STEP
+        if run and not (narrow and each[0] == run[-1][1]):
+            result += _in_steps(run)
+            run = []
+        if narrow:
+            run.append(each)
+        elif np.isfinite(each[0]):
+            result.append(each)
+    return result
+
+
+def _in_steps(run: Sequence[TimeBin]) -> list[TimeBin]:
+    """Narrow bins that follow each other as steps; what fills no step stays with its width."""
+    start, end = run[0][0], run[-1][1]
+    first, last = np.ceil(start / MS_PER_STEP), np.floor(end / MS_PER_STEP)
+    if last <= first:
+        return [(start, end)]
+    inner = [float(step * MS_PER_STEP) for step in np.arange(first, last + 1)]
+    edges = [*([start] if start < inner[0] else []), *inner, *([end] if end > inner[-1] else [])]
+    return list(pairwise(edges))
 
 
 def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
@@ -169,12 +281,13 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         The bins differ.
     """
     plain = [_plain(each).transpose(*DIMS) for each in recordings]
-    edges = [
-        (each["time_bin_start"].values.tolist(), each["time_bin_end"].values.tolist())
-        for each in plain
-    ]
-    if any(each != edges[0] for each in edges):
+    if not any("session" in each.coords for each in plain):
+        # Days of one animal may number their neurons alike.
+        plain = [each.assign_coords(session=str(day)) for day, each in enumerate(plain, 1)]
+    bins_of_each = [time_bins_of(each) for each in plain]
+    if any(each != bins_of_each[0] for each in bins_of_each):
         raise ConvRNNError("recordings made apart need the same time bins to become one.")
+    starts, ends_of_bins = np.array(bins_of_each[0], float).T
     bins = plain[0].sizes["time_bin"]
     sizes = np.array([each.shape[:2] for each in plain])
     values = np.full((*sizes.sum(axis=0), bins), np.nan)
@@ -182,7 +295,8 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     for each, (row, column), (rows, columns) in zip(plain, ends, sizes, strict=True):
         values[row - rows : row, column - columns : column] = each.values
     coords: dict[str, Any] = {
-        name: ("time_bin", plain[0][name].values) for name in ("time_bin_start", "time_bin_end")
+        "time_bin_start": ("time_bin", starts),
+        "time_bin_end": ("time_bin", ends_of_bins),
     }
     for dim in DIMS[:2]:
         tables = [
@@ -190,7 +304,8 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
                 {
                     str(name): np.broadcast_to(c.values, each.sizes[dim])
                     for name, c in each.coords.items()
-                    if c.dims == (dim,) or (c.dims == () and name == "region" and dim == "neuroid")
+                    if c.dims == (dim,)
+                    or (c.dims == () and name in _OF_NEURONS and dim == "neuroid")
                 }
             )
             for each in plain
@@ -240,6 +355,13 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
     if data.dtype.kind not in "fiub":
         raise ConvRNNError(f"the recording holds {data.dtype}, not numbers.")
     time_bins = time_bins_of(data)
+    notes = [str(note) for note in np.atleast_1d(data.attrs.get(NOTES, []))]
+    blank = np.isin(as_ids(_column(data, *_SHOWN)), BLANK)
+    if blank.all():
+        raise ConvRNNError("the recording says of no presentation what was shown.")
+    if blank.any():
+        notes.append(f"{blank.sum()} presentations of no stimulus are left out")
+        data = data.isel(presentation=~blank)
     stimuli, stimulus = _stimuli(data)
     neurons = _neurons(data, region)
     values = np.ascontiguousarray(data.values, np.float32)
@@ -247,7 +369,7 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
         raise ConvRNNError("the recording holds infinite responses; what is missing is NaN.")
     if not np.isfinite(values).any():
         raise ConvRNNError("the recording holds no observed response: all is NaN.")
-    return Recording(values, stimulus, stimuli, neurons, time_bins)
+    return Recording(values, stimulus, stimuli, neurons, time_bins, _durations(data), tuple(notes))
 
 
 def _plain(data: xr.DataArray) -> xr.DataArray:
@@ -285,16 +407,17 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
             edges.append(values.astype(float))
         except (TypeError, ValueError):
             raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
-    start, end = edges
+    start, end = map(round_ms, edges)
     if not (np.isfinite(start) & np.isfinite(end)).all():
         raise ConvRNNError("time bins without a start or an end (NaN).")
-    if (end <= start).any():
-        wrong = int(np.flatnonzero(end <= start)[0])
-        raise ConvRNNError(f"time bin {start[wrong]:g}–{end[wrong]:g} ms ends before it starts.")
-    if np.median(end - start) < 0.5 and np.abs(end).max() < 60:
+    backwards = np.flatnonzero(edges[1] <= edges[0])
+    if len(backwards):
+        first, last = (float(each[backwards[0]]) for each in edges)
+        raise ConvRNNError(f"time bin {first:g}–{last:g} ms ends before it starts.")
+    if np.median(edges[1] - edges[0]) < 0.5 and np.abs(end).max() < 60:
         raise ConvRNNError(
-            f"time bins such as {start[0]:g}–{end[0]:g} look like seconds; times are in ms from "
-            "image onset: multiply them by 1000."
+            f"time bins such as {edges[0][0]:g}–{edges[1][0]:g} look like seconds; times are in ms "
+            "from image onset: multiply them by 1000."
         )
     if np.abs(end).max() > LONGEST_MS:
         raise ConvRNNError(
@@ -306,11 +429,36 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
     return list(zip(start.tolist(), end.tolist(), strict=True))
 
 
+def as_ids(values: NDArray[Any]) -> NDArray[Any]:
+    """Ids as text; whole numbers without decimals, as they come after a merge of tables.
+
+    >>> as_ids(np.array([1.0, 12.0])).tolist()
+    ['1', '12']
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+        known = np.isfinite(values)
+        if known.any() and (values[known] == values[known].round()).all():
+            whole = np.where(known, values, 0).astype(np.int64).astype(str)
+            return np.where(known, whole, "nan")
+    return values.astype(str)
+
+
+def _durations(data: xr.DataArray) -> NDArray[np.float64] | None:
+    """How long each image was on, in ms, if the recording says it."""
+    if "image_on_ms" not in data.coords:
+        return None
+    values = np.broadcast_to(data["image_on_ms"].values, data.sizes["presentation"])
+    if values.dtype.kind == "m":
+        values = values / np.timedelta64(1, "ms")
+    try:
+        return values.astype(float)
+    except (TypeError, ValueError):
+        raise ConvRNNError(f"image_on_ms holds {values[0]!r}; expected ms.") from None
+
+
 def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
-    given = _column(data, "stimulus_id", "presentation", "what was shown")
-    if given.dtype.kind == "f" and (given == given.round()).all():  # whole numbers, after a merge
-        given = given.astype(np.int64)
-    ids = given.astype(str)
+    ids = as_ids(_column(data, *_SHOWN))
     table = pd.DataFrame({"stimulus_id": ids})
     for name, coord in data.coords.items():
         if coord.dims == ("presentation",) and name not in ("presentation", "stimulus_id"):
@@ -318,6 +466,15 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     stimulus = np.unique(ids, return_inverse=True)[1]
     groups = table.groupby("stimulus_id", sort=True)
     first = groups.first()  # that is not missing
+    if "degrees" in table:
+        several = groups["degrees"].nunique()
+        if (several > 1).any():
+            name = several.index[several > 1][0]
+            sizes = sorted(set(table["degrees"][table["stimulus_id"] == name].dropna()))
+            raise ConvRNNError(
+                f"stimulus {name} was shown at {' and '.join(f'{s:g}' for s in sizes)} degrees: "
+                "give each size a stimulus_id of its own."
+            )
     constant = [name for name in first if (groups[name].nunique() <= 1).all()]
     return first[constant].reset_index(), stimulus.astype(np.intp)
 
@@ -348,15 +505,21 @@ def _neurons(data: xr.DataArray, region: str | None) -> pd.DataFrame:
     neurons["subject"] = subjects
     if ALL in subjects:
         raise ConvRNNError(f"a subject is called {ALL!r}, which stands for all of them together.")
-    for names in (["subject"], ["region"], ["subject", "region"]):
-        if neurons["neuroid_id"].duplicated().any():
-            parts = [neurons[name] for name in names if (neurons[name] != "").all()]
+    apart = neurons.copy()
+    if "session" in data.coords and data["session"].dims in (("neuroid",), ()):
+        apart["session"] = as_ids(np.broadcast_to(data["session"].values, len(ids)))
+    for names in (
+        ["subject"], ["region"], ["subject", "region"], ["session"], ["subject", "session"],
+        ["subject", "session", "region"],
+    ):  # fmt: skip
+        if neurons["neuroid_id"].duplicated().any() and set(names) <= set(apart):
+            parts = [apart[name] for name in names if (apart[name] != "").all()]
             neurons["neuroid_id"] = [".".join(each) for each in zip(*parts, ids, strict=True)]
     twice = neurons["neuroid_id"][neurons["neuroid_id"].duplicated()]
     if len(twice):
         raise ConvRNNError(
             f"neuroid_id {twice.iloc[0]} comes twice: neurons need ids of their own, within their "
-            "subject and region at least."
+            "subject, session and region at least."
         )
     return neurons
 

@@ -21,7 +21,8 @@ from convrnns_brainscore.zoo import Model
 REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
 """The regions that can be recorded from, from the retina on."""
 
-NOT_FROM_THE_PAPER = ("V1", "V2")
+MADE_BY = "made_by"
+"""Beside the regions in a map that `convrnns fit` wrote: the fits that it comes from."""
 
 RegionLayers = dict[str, list[str]]
 """Region → its layers."""
@@ -68,6 +69,8 @@ def region_layers(
         raise ConvRNNError(f'{where}: expected {{"IT": "conv10", …}}, region → layer or layers.')
     found: RegionLayers = {}
     for region, named in given.items():
+        if region == MADE_BY:
+            continue
         if region not in REGIONS:
             raise unknown(f"region in {where}", region, REGIONS)
         layers = [named] if isinstance(named, str) else named

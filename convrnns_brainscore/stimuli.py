@@ -26,6 +26,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """File names that count as images in a folder or pattern (upper or lower case)."""
 
 
+DEGREES, STATED, ASSUMED = "degrees", "stated", "assumed"
+"""Among a table's attributes: whether the stimuli's sizes are stated, or assumed."""
+
+
 def read_stimuli(
     sources: str | Path | Sequence[str | Path], degrees: float | None = None
 ) -> tuple[pd.DataFrame, list[str]]:
@@ -83,13 +87,16 @@ def read_stimuli(
     if not tables:
         raise ConvRNNError("no images to look at.")
     stimuli = pd.concat(tables, ignore_index=True)
+    stated = degrees is not None or "degrees" in stimuli
     if degrees is not None:
         if "degrees" in stimuli:
             raise ConvRNNError("the table has a column degrees; omit the size given beside it.")
         stimuli["degrees"] = float(degrees)
     elif "degrees" in stimuli:
         stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
-    return check_stimuli(stimuli), left_out
+    checked = check_stimuli(stimuli)
+    checked.attrs[DEGREES] = STATED if stated else ASSUMED
+    return checked, left_out
 
 
 def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:

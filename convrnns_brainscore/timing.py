@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -21,6 +21,19 @@ AFTER_THE_IMAGE = "after the image has left the layer"
 
 TimeBin = tuple[float, float]
 """Start and end in ms from image onset."""
+
+
+def round_ms(times: ArrayLike) -> NDArray[np.float64]:
+    """Times in ms, rounded to 0.001 ms.
+
+    Sums of decimal fractions and conversions from seconds leave edges such as 20.000000000000004,
+    which reach a hair into the next step, with all that the step says of the image. Edges are
+    therefore rounded where they are read, and nowhere else.
+
+    >>> round_ms([20.000000000000004, -1e-15])
+    array([20.,  0.])
+    """
+    return np.round(np.asarray(times, np.float64), 3) + 0.0  # and −0 is 0
 
 
 def bins_of_steps(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -52,7 +65,7 @@ def parse_time_bins(time_bins: Any) -> list[TimeBin]:
     for time_bin in time_bins:
         values = time_bin.tolist() if isinstance(time_bin, np.ndarray) else time_bin
         try:
-            start, end = (float(value) for value in values)
+            start, end = round_ms([float(value) for value in values]).tolist()
         except (TypeError, ValueError):
             raise ConvRNNError(f"time bin {time_bin!r}: expected (start, end) in ms.") from None
         if not 0 <= start < end < np.inf:

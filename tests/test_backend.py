@@ -144,3 +144,15 @@ def test_results_hardly_depend_on_batch_and_place(name: str) -> None:
             error = np.abs(output - whole[layer]).max(axis=(0, *range(2, output.ndim)))
             std = whole[layer].std(axis=(0, *range(2, output.ndim)))
             assert (error / std).max() <= tolerance, (layer, size)
+
+
+@pytest.mark.slow
+def test_torchvision_can_be_imported_after_a_network() -> None:
+    """TensorFlow and the Triton of PyTorch's CUDA builds abort the process in the other order."""
+    code = (
+        "from convrnns_brainscore import load_network\n"
+        "load_network('timedecay_shallow', weights='random')\n"
+        "import torchvision\nprint('fine')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "fine"

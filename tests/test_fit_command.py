@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pypdf
 import pytest
 import xarray as xr
+from rich.console import Console
 
 from convrnns_brainscore import cli, load_brain_model, load_network
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
@@ -22,6 +25,10 @@ from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_re
 from convrnns_brainscore.fits.results import region_choices
 from convrnns_brainscore.fits.results_file import read_results
 from convrnns_brainscore.provenance import read_provenance
+from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.report.fit_figures import write_figure
+from convrnns_brainscore.report.tables import fit_table
+from convrnns_brainscore.zoo import find_model
 
 MODEL = "timedecay_shallow"
 BINS = [(-10, 0), (30, 50), (50, 70), (70, 90)]
@@ -93,6 +100,37 @@ def test_nothing_is_left_but_the_results(fitted: Path) -> None:
         "results.nc",
         "summary.csv",
     ]
+
+
+def text_of(path: Path) -> str:
+    """All that can be read in a file: its text, the text of a PDF, the metadata of a picture."""
+    if path.suffix == ".pdf":
+        return "".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    if path.suffix in (".nc", ".png"):
+        return str(read_provenance(path))
+    return path.read_text(encoding="utf-8")
+
+
+def test_every_file_says_that_the_network_is_untrained(
+    fitted: Path, tmp_path: Path, capsys
+) -> None:
+    results = read_results(fitted / "results.nc")
+    drawn = []
+    for name, suffix in product(("over-time", "layers", "neurons"), ("pdf", "png", "svg")):
+        drawn.append(tmp_path / f"{name}.{suffix}")
+        write_figure(results, name, drawn[-1])
+    for path in [*fitted.iterdir(), *drawn]:
+        assert "untrained, seed 0" in text_of(path), path.name
+    console = Console(width=150)
+    with console.capture() as shown:
+        console.print(fit_table(results))
+    assert f"{MODEL} (untrained, seed 0)" in shown.get()
+    assert "r is over 7 test stimuli a split" in shown.get().replace("\n", " ")
+    told = read_provenance(fitted / "region_layer_map.json")
+    assert told["model"] == f"{MODEL} (untrained, seed 0)"
+    model = find_model(MODEL)
+    refitted = region_layers(model, fitted / "region_layer_map.json")  # as `score` reads it
+    assert set(refitted) == set(region_layers(model))
 
 
 def test_the_summary_has_a_row_for_each_bin(fitted: Path) -> None:

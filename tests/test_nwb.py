@@ -227,3 +227,74 @@ def test_real_it_units_come_back_as_the_same_spikes(written, shared: Path) -> No
         np.testing.assert_array_equal(np.round(data.values[part, index] * 0.01), expected)
         assert np.isnan(data.values[part, 1 - index]).all()
     assert data["image_on_ms"].values[0] == 500
+
+
+def with_trials(file: NWBFile, columns: dict[str, Sequence[Any]], length: float = 0.5) -> NWBFile:
+    """A table of trials in which stimuli come and go at times of their own."""
+    table = TimeIntervals("stimulus_presentations", "trials")
+    for name in columns:
+        table.add_column(name, name)
+    for row, onset in enumerate(ONSETS):
+        values = {name: each[row] for name, each in columns.items()}
+        table.add_row(start_time=onset - 0.1, stop_time=onset - 0.1 + length, **values)
+    file.add_time_intervals(table)
+    return file
+
+
+def test_onset_is_the_stimulus_and_not_the_trial(written) -> None:
+    columns = {"image": SHOWN, "stim_on_time": ONSETS, "stim_off_time": ONSETS + 0.2}
+    path = written(with_units(with_trials(lab(), columns), UNITS))
+    data = read_nwb(path, first=0, last=100)
+    assert (data.values[0, 0] * 0.01).tolist() == [0, 0, 0, 0, 0, 2, 1, 0, 0, 0]
+    assert data["image_on_ms"].values.tolist() == [200] * 4
+    (note,) = as_recording(data).notes
+    assert note == (
+        "images are on from stim_on_time of table stimulus_presentations, until stim_off_time"
+    )
+    trial = read_nwb(path, onset_column="start_time", first=0, last=200)
+    assert (trial.values[0, 0] * 0.01)[15] == 2
+
+
+def test_several_or_strange_onsets_are_asked_for(written) -> None:
+    columns = {"image": SHOWN, "stim_on_time": ONSETS, "image_onset": ONSETS}
+    path = written(with_units(with_trials(lab(), columns), UNITS))
+    with pytest.raises(ConvRNNError, match=r"stim_on_time, image_onset.*`onset_column=…`"):
+        read_nwb(path)
+    assert read_nwb(path, onset_column="image_onset").sizes["presentation"] == 4
+    relative = {"image": SHOWN, "stim_on_time": [0.1] * 4}
+    with pytest.raises(ConvRNNError, match="times within the row"):
+        read_nwb(written(with_units(with_trials(lab(), relative), UNITS)))
+
+
+def test_the_column_that_tells_presentations_apart_is_proposed(written) -> None:
+    columns = {"stimulus_name": ["movie"] * 4, "frame": [3, 1, 3, 2]}
+    path = written(with_units(with_trials(lab(), columns), UNITS))
+    with pytest.raises(ConvRNNError, match=r"stimulus_name \(1 different\), frame \(3 different\)"):
+        read_nwb(path)
+    assert read_nwb(path, stimulus_column="frame")["stimulus_id"].values.tolist() == list("3132")
+    alike = {"stimulus_name": SHOWN, "image_id": [10, 11, 10, 12]}
+    data = read_nwb(written(with_units(with_trials(lab(), alike), UNITS)))
+    assert data["stimulus_id"].values.tolist() == SHOWN
+
+
+def test_blank_frames_are_dropped_and_counted(written) -> None:
+    columns = {"frame": [3.0, -1.0, np.nan, 2.0]}
+    data = read_nwb(written(with_units(with_trials(lab(), columns), UNITS)))
+    assert data["stimulus_id"].values.tolist() == ["3", "2"]
+    assert "2 presentations of no stimulus are left out" in as_recording(data).notes
+
+
+def test_units_without_electrodes_have_their_groups_region_or_the_one_that_is_given(
+    written,
+) -> None:
+    file = with_presentations(lab())
+    for index, location in enumerate(("V4", "IT")):
+        group = file.electrode_groups[location]
+        file.add_unit(id=index, spike_times=[1.05], electrode_group=group)
+    assert read_nwb(written(file))["region"].values.tolist() == ["V4", "IT"]
+    bare = with_presentations(lab())
+    bare.add_unit(id=1, spike_times=[1.05])
+    path = written(bare)
+    with pytest.raises(ConvRNNError, match="`region_of_all=…`"):
+        read_nwb(path)
+    assert read_nwb(path, region_of_all="IT")["region"].values.tolist() == ["IT"]

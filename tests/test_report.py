@@ -22,8 +22,9 @@ from convrnns_brainscore.cli import app
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.results import Results
 from convrnns_brainscore.fits.results_file import read_results, write_results
+from convrnns_brainscore.fits.statistics import compare_layers, compare_models
 from convrnns_brainscore.report.fit_figures import write_figure
-from convrnns_brainscore.report.fit_report import write_report
+from convrnns_brainscore.report.fit_report import _flagged, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHOLE, LESIONED = "rgc_shallow", "rgc_shallow-without-recurrence"
@@ -89,6 +90,31 @@ def made_results(
         },
     )
     return Results(root, fits)
+
+
+def test_a_lesion_that_leaves_no_response_counts_as_r_0_in_the_same_bins_as_all() -> None:
+    lost = made_results({WHOLE: {"conv3": 0.6}, LESIONED: {"conv3": float("nan")}})
+    pairs = {(each.first, each.second): each for each in compare_models(lost, "IT")}
+    found = pairs[WHOLE, LESIONED]
+    assert found.difference == pytest.approx(0.6, abs=0.02)
+    assert found.p < 0.001
+    for each in pairs.values():  # the control too, which has an r where networks have none
+        assert each.counted.tolist() == [False] + [True] * 5
+    assert pairs[LESIONED, control.NAME].difference == pytest.approx(-0.1, abs=0.02)
+    by_layer = compare_layers(lost, WHOLE, LESIONED, "IT")
+    assert by_layer.difference[0, 1:] == pytest.approx(0.6, abs=0.02)
+    assert np.isnan(by_layer.difference[0, 0])  # before onset
+
+
+def test_neurons_of_which_the_same_is_said_stand_together(tmp_path: Path) -> None:
+    results = made_results({WHOLE: {"conv3": 0.3}})
+    note = results.fits[WHOLE, "conv3"]["note"].values
+    note[:15], note[15] = "misses 60 responses: fitted apart", "does not vary"
+    flagged = _flagged(results)
+    assert flagged == [
+        ("15 neurons", "misses 60 responses: fitted apart"),
+        ("n15", "does not vary"),
+    ]
 
 
 @pytest.fixture(scope="module")

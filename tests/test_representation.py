@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,13 @@ import pytest
 import xarray as xr
 from scipy.stats import spearmanr
 
-from convrnns_brainscore import ConvRNNError, cli
+from convrnns_brainscore import ConvRNNError, Presentation, cli
 from convrnns_brainscore.fits.reference import Reference, given_reference, reference_of
-from convrnns_brainscore.fits.representation import compare_movies
+from convrnns_brainscore.fits.representation import compare_movies, movie_of
+from convrnns_brainscore.fits.scratch import layer_bins
 from convrnns_brainscore.geometry import dissimilarities
+from convrnns_brainscore.images import load_images
+from convrnns_brainscore.provenance import read_provenance
 from convrnns_brainscore.recording_files import open_data
 from convrnns_brainscore.recordings import Recording
 
@@ -171,6 +176,55 @@ def test_given_dissimilarities_are_a_reference(tmp_path: Path) -> None:
         read(given(tmp_path / "wrong.nc", values, 10))
 
 
+def test_layers_are_averaged_over_the_steps_of_a_bin_as_documented(
+    network, photographs: list[Path], tmp_path: Path
+) -> None:
+    """Feed-forward layers too, in a bin in which the image goes off."""
+    chosen = photographs[:6]
+    stimuli = pd.DataFrame(
+        {"stimulus_id": range(6), "filename": [str(path) for path in chosen], "degrees": 8.0}
+    )
+    shown = Presentation.custom(17, 10)
+    layers = ["conv1", "conv2", "conv3", "conv5"]
+    found = movie_of(network, layers, [(70, 170), (20, 50)], shown, stimuli, tmp_path)
+    outputs = network.unroll(load_images(chosen), layers, shown, all_times=True)
+    for layer, (index, steps) in product(layers, enumerate([range(7, 17), range(2, 5)])):
+        values = outputs[layer].astype(np.float64)[:, list(steps)].mean(axis=1).reshape(6, -1)
+        plain = 1 - np.corrcoef(values)[np.triu_indices(6, 1)]
+        measured = found.sel(layer=layer).values[index]
+        if steps.stop <= network.first_step(layer):
+            assert np.isnan(measured).all()
+        else:
+            np.testing.assert_allclose(measured, plain, atol=1e-5)
+
+
+def test_a_shortcut_for_linear_fits_reaches_nothing_else(network) -> None:
+    """Centring takes out of a bin what all images share; 1 − r between patterns does not."""
+    shown = Presentation.custom(17, 10)
+    (average,) = layer_bins(network.model, "conv1", [(70, 170)], shown).averages
+    assert average == tuple((step, 0.1) for step in range(7, 17))
+    (scaled,) = layer_bins(network.model, "conv1", [(70, 170)], shown, centred=True).averages
+    assert scaled == ((0, 0.3),)  # of ten steps it sees the image in three
+
+
+def test_a_flat_pattern_in_a_resample_costs_that_draw_alone() -> None:
+    """Sparse spikes: some draws of neurons are silent for a stimulus."""
+    sparse = recording(neurons=6)
+    values = sparse.values.copy()
+    values[:, 1:, :][sparse.stimulus == 0] = 0  # one neuron alone answers to the first stimulus
+    values[:, 0, 1:][sparse.stimulus == 0] = 9
+    silent = replace(sparse, values=values)
+    found, table = compare_movies(
+        {"good": movie(0.5), "noise": movie(50, seed=3)}, reference_of(silent)
+    )
+    defined = np.isfinite(found["similarity"].sel(model="good", layer="conv2").values[0])
+    errors = found["error"].sel(model="good", layer="conv2").values[0]
+    assert defined.any()
+    assert np.isfinite(errors[defined]).all()
+    (row,) = table.to_dict("records")
+    assert np.isfinite(row["p"]) or row["untested"]
+
+
 def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsys) -> None:
     chosen = photographs[:10]
     rng = np.random.default_rng(0)
@@ -192,11 +246,17 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code in (0, None), capsys.readouterr().err
-    assert "Most similar layer and bin" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Most similar layer and bin" in told
+    assert "timedecay_shallow (untrained, seed 0)" in told
     table = pd.read_csv("geometry/geometry.csv")
     assert set(table["model"]) == {"timedecay_shallow", "timedecay_shallow-without-recurrence"}
     conv5 = table[(table["layer"] == "conv5") & (table["model"] == "timedecay_shallow")]
     assert np.isfinite(conv5["similarity"]).tolist() == [True, True]
+    assert set(table["weights"]) == {"untrained, seed 0"}
+    assert set(pd.read_csv("geometry/differences.csv")["first_weights"]) == {"untrained, seed 0"}
+    for name in ("geometry.nc", "geometry.png"):
+        assert "untrained, seed 0" in str(read_provenance(Path("geometry") / name))
     assert {path.name for path in Path("geometry").iterdir()} == {
         "geometry.nc", "geometry.csv", "geometry.png", "differences.csv",
     }  # fmt: skip

@@ -9,6 +9,7 @@ from brainscore_vision.benchmark_helpers.neural_common import timebins_from_asse
 
 from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.brainscore.benchmarks import image_duration, list_benchmarks, region_in
+from convrnns_brainscore.presentation import image_duration as shown_duration
 from convrnns_brainscore.timing import TimeBin, parse_time_bins
 
 
@@ -60,10 +61,11 @@ def read_experiment(name: str, benchmark: Any) -> Experiment:
         One of Brain-Score's benchmark objects.
     """
     recorded = internals.recorded_data(benchmark)
+    duration: float
     duration, words = image_duration(name)
     on_ms = getattr(benchmark, "image_on_ms", None)  # of a package's data
     if on_ms is not None:
-        duration, words = on_ms, f"{on_ms:g} ms"
+        duration, words = shown_duration(on_ms)[0], f"{on_ms:g} ms"
     return Experiment(
         name,
         str(benchmark.identifier),

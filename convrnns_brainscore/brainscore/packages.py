@@ -19,6 +19,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidA
 from brainscore_vision import load_ceiling, load_metric
 from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark, average_repetition
 
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
 from convrnns_brainscore.brainscore.digests import update_digest
@@ -26,6 +27,8 @@ from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.presentation import image_duration
+from convrnns_brainscore.provenance import PACKAGE
 from convrnns_brainscore.recordings import Recording
 
 TABLE, IMAGES = "stimuli.csv", "stimuli"
@@ -44,7 +47,9 @@ def is_package(name: str) -> bool:
     return name.endswith(".nc")
 
 
-def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> list[str]:
+def write_package(
+    recording: Recording, stimuli: pd.DataFrame, folder: Path, image_ms: float | None = None
+) -> list[str]:
     """Write a recording as a package.
 
     Parameters
@@ -56,6 +61,8 @@ def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> 
         (`fits.prepare.match_stimuli`); their size is the same.
     folder : path
         Folder that is made; it must not exist, or be empty.
+    image_ms : float, optional
+        How long images were on, in ms; None: as the recording says, or not known.
 
     Returns
     -------
@@ -65,7 +72,8 @@ def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> 
     Raises
     ------
     ConvRNNError
-        ``folder`` is not empty; stimuli of several sizes; nothing is left.
+        ``folder`` is not empty; stimuli of several sizes; nothing is left; durations as in
+        `presentation.image_duration`.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -76,6 +84,9 @@ def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> 
             f"stimuli of {len(sizes)} sizes ({', '.join(f'{s:g}' for s in sizes[:5])} degrees): "
             "Brain-Score shows all stimuli of a benchmark at one size. Package each by itself."
         )
+    measured = recording.image_on_ms
+    if measured is not None and np.isfinite(measured).any():
+        image_ms, _ = image_duration(measured, image_ms)
     assemblies, notes = {}, []
     for region in recording.regions:
         assemblies[region], left_out = _assembly(recording.only([region]), region)
@@ -95,7 +106,9 @@ def write_package(recording: Recording, stimuli: pd.DataFrame, folder: Path) -> 
         with written_whole(whole / TABLE) as partial:
             table.to_csv(partial, index=False)
         for region, assembly in assemblies.items():
-            assembly.attrs["degrees"] = float(sizes[0])
+            assembly.attrs |= {"degrees": float(sizes[0]), PACKAGE: __version__}
+            if image_ms is not None:
+                assembly.attrs["image_on_ms"] = float(image_ms)
             write_assembly(assembly, whole / f"{region}.nc")
         if folder.exists():
             folder.rmdir()
@@ -312,7 +325,4 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
         },
         dims=["presentation", "neuroid", "time_bin"],
     )
-    on = recording.stimuli.get("image_on_ms", pd.Series(dtype=float)).unique()
-    if len(on) == 1:
-        assembly.attrs["image_on_ms"] = float(on[0])
     return assembly, notes

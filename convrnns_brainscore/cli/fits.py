@@ -187,14 +187,7 @@ def geometry(
         str | None,
         typer.Option("--layers", help="Separated by commas. [default: all]", show_default=False),
     ] = None,
-    image_ms: Annotated[
-        float | None,
-        typer.Option(
-            "--image-ms",
-            help="How long the images were on, in ms. [default: 100]",
-            show_default=False,
-        ),
-    ] = None,
+    image_ms: ImageMs = None,
     off: Off = None,
 ) -> None:
     """Compare the geometry of layers over time with a recording's (RSA)."""
@@ -205,16 +198,14 @@ def geometry(
     from convrnns_brainscore.errors import unknown
     from convrnns_brainscore.fits.prepare import match_stimuli, presentation_until
     from convrnns_brainscore.networks.backbones import layer_names
-    from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS
     from convrnns_brainscore.zoo import find_model
 
     names = models_or_all(model)
-    given = parts.reference(reference)
+    given = parts.reference(reference, image_ms)
     notes = list(given.notes)
     files = match_stimuli(given.stimuli, stimuli.read(), notes)
     latest = max(end for _, end in given.time_bins)
-    on = ASSUMED_IMAGE_MS if image_ms is None else image_ms
-    shown = presentation_until(latest, on, parse_off(off))
+    shown = presentation_until(latest, given.image_ms, parse_off(off))
     wanted = None if layers is None else split_names(layers)
     for name, layer in product(names, wanted or ()):
         if layer not in layer_names(find_model(name)):
@@ -244,19 +235,21 @@ def package(
     stimuli: StimulusOptions,
     parts: RecordingOptions,
     out: Annotated[Path, typer.Option("--out", help="A new folder for <region>.nc and stimuli.")],
+    image_ms: ImageMs = None,
 ) -> None:
     """Make a recording a local benchmark in Brain-Score's own format."""
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.fits.prepare import match_stimuli
 
     data = parts.read(recording).selected(parts.asked, parts.window)
-    notes: list[str] = []
+    data, _, note = data.shown_for(image_ms)
+    notes = [note] if note else []
     files = match_stimuli(data.stimuli, stimuli.read(), notes)
     quieten()
 
     from convrnns_brainscore.brainscore.packages import write_package
 
-    for note in notes + write_package(data, files, out):
+    for note in notes + write_package(data, files, out, image_ms):
         typer.echo(as_options(note), err=True)
     for region in data.regions:
         typer.echo(out / f"{region}.nc")

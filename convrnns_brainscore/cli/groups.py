@@ -194,7 +194,9 @@ class RecordingOptions:
     window: options.Window = None
     intervals: options.Intervals = None
     stimulus_column: options.StimulusColumn = None
+    onset_column: options.OnsetColumn = None
     region_of: options.RegionOf = None
+    region_of_all: options.RegionOfAll = None
     locations: options.Locations = None
 
     @property
@@ -217,7 +219,7 @@ class RecordingOptions:
             from convrnns_brainscore.brainscore.benchmarks import load_data
             from convrnns_brainscore.recordings import as_recording
 
-            return as_recording(load_data(source), self._only_region)
+            return as_recording(load_data(source), self.region_of_all or self._only_region)
         for each in self.locations or ():
             if "=" not in each:
                 raise ConvRNNError(
@@ -228,11 +230,13 @@ class RecordingOptions:
             region=self._only_region,
             intervals=self.intervals,
             stimulus_column=self.stimulus_column,
+            onset_column=self.onset_column,
             region_of=self.region_of,
+            region_of_all=self.region_of_all,
             locations=dict(each.partition("=")[::2] for each in self.locations or ()),
         )
 
-    def reference(self, source: str) -> Reference:
+    def reference(self, source: str, image_ms: float | None) -> Reference:
         """The geometry of a recording, or given dissimilarities."""
         from convrnns_brainscore.fits.reference import given_reference, reference_of
         from convrnns_brainscore.recording_files import open_data, recording_in
@@ -240,12 +244,13 @@ class RecordingOptions:
 
         path = Path(source)
         if path.suffix != ".nc" or not path.is_file():
-            return reference_of(self.read(source).selected(self.asked, self.window))
+            return reference_of(self.read(source).selected(self.asked, self.window), image_ms)
         held = open_data(path)
-        given = given_reference(held, path)
+        given = given_reference(held, path, image_ms)
         if given is None:
-            recording = as_recording(recording_in(held, path), self._only_region)
-            return reference_of(recording.selected(self.asked, self.window))
+            region = self.region_of_all or self._only_region
+            recording = as_recording(recording_in(held, path), region)
+            return reference_of(recording.selected(self.asked, self.window), image_ms)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(
                 "--regions and --window are of recordings; given dissimilarities are taken as they "

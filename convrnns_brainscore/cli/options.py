@@ -148,6 +148,25 @@ StimulusColumn = Annotated[
     ),
 ]
 
+OnsetColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--onset-column",
+        help="NWB: its column of when a stimulus came on. [default: stim_on_time, …, or the row's "
+        "start]",
+        show_default=False,
+    ),
+]
+
+RegionOfAll = Annotated[
+    str | None,
+    typer.Option(
+        "--region-of-all",
+        help="The region that all neurons come from, where the recording does not say it.",
+        show_default=False,
+    ),
+]
+
 RegionOf = Annotated[
     str | None,
     typer.Option(

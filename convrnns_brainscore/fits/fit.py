@@ -233,7 +233,10 @@ class _Fitting:
                 for start, end in self.prepared.time_bins
             }
         )
-        bins = {layer: layer_bins(network.model, layer, shifted, presentation) for layer in missing}
+        bins = {
+            layer: layer_bins(network.model, layer, shifted, presentation, centred=True)
+            for layer in missing
+        }
         nothing = ConstantFeatures(np.empty((0, 0), np.float32))
         for layer in [layer for layer in bins if not bins[layer].averages]:
             none = self._fit_layer(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())

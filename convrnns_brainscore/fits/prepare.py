@@ -23,8 +23,10 @@ from convrnns_brainscore.fits.reliability import (
 )
 from convrnns_brainscore.fits.selection import LATENCIES, bins_to_choose_by, inner_splits
 from convrnns_brainscore.fits.splits import Split, make_splits, rarely_tested
-from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, Presentation
+from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.stimuli import DEGREES, STATED
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
 
@@ -161,18 +163,12 @@ def prepare(
         Stimuli without files, no such region or column, too few stimuli, times that the networks do
         not have.
     """
-    notes: list[str] = []
+    notes: list[str] = list(recording.notes)
     recording = recording.selected(regions, window)
+    recording, image_ms, note = recording.shown_for(image_ms)
     files = match_stimuli(recording.stimuli, stimuli, notes)
+    notes += [note] if note else []
     table = recording.stimuli
-    if image_ms is None:
-        image_ms = ASSUMED_IMAGE_MS
-        if "image_on_ms" in table and table["image_on_ms"].nunique() == 1:
-            image_ms = float(table["image_on_ms"].iloc[0])
-        else:
-            notes.append(
-                f"images are taken to have been on for {ASSUMED_IMAGE_MS} ms (`image_ms=…`)"
-            )
     latest = max(end for _, end in recording.time_bins) - min(0, *latencies, 0)
     shown = presentation_until(latest, image_ms, off)
 
@@ -253,13 +249,41 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
             f"{len(missing)} of {len(wanted)} stimuli of the recording have no image: "
             f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}. An id is "
             "a file's name, with or without its suffix, or as a table (`stimuli='table.csv'`) says."
+            f"{_numbering(missing, spare)}"
         )
     if len(spare):
         notes.append(f"{len(spare)} images were not among the stimuli, and are not used")
     matched = known.loc[wanted].reset_index()
+    stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
-        matched["degrees"] = recorded["degrees"].astype(float).to_numpy()
+        matched["degrees"] = _sizes(recorded, matched, stated, notes)
     return matched[["stimulus_id", "filename", "degrees"]]
+
+
+def _sizes(
+    recorded: pd.DataFrame, files: pd.DataFrame, stated: bool, notes: list[str]
+) -> NDArray[np.float64]:
+    """The width of each stimulus in degrees: the recording's where it says it, or the files'.
+
+    Raises
+    ------
+    ConvRNNError
+        Both say it, and disagree.
+    """
+    theirs = recorded["degrees"].astype(float).to_numpy()
+    given, known = files["degrees"].to_numpy(), np.isfinite(theirs)
+    differs = np.flatnonzero(known & stated & (abs(theirs - given) > 1e-3))
+    if len(differs):
+        first = differs[0]
+        raise ConvRNNError(
+            f"the stimuli are {given[first]:g} degrees wide by `stimulus_degrees=…` or their "
+            f"table, and {theirs[first]:g} by the recording ({len(differs)} of {len(known)}, "
+            f"{recorded['stimulus_id'].iloc[first]} first): omit the one, or correct the other."
+        )
+    if known.any() and not known.all():
+        size = "as their table says" if stated else f"taken to fill {VISUAL_DEGREES} degrees"
+        notes.append(f"the recording does not know the size of {(~known).sum()} stimuli: {size}")
+    return np.where(known, theirs, given)
 
 
 def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
@@ -269,6 +293,16 @@ def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
             f"is the same each time a stimulus is shown; they have {', '.join(table.columns)}."
         )
     return [str(value) for value in table[name]]
+
+
+def _numbering(missing: Any, spare: Any) -> str:
+    """What to add where one side seems to count from 0 and the other from 1, or with zeros."""
+    both = list(map(str, missing)), list(map(str, spare))
+    if not all(each and all(name.isdigit() for name in each) for each in both):
+        return ""
+    if {int(name) for name in both[0]} == {int(name) for name in both[1]}:
+        return " The numbers are written differently on the two sides (1 and 001)."
+    return " Does one side count from 0, and the other from 1?"
 
 
 def _ten(names: Any) -> str:

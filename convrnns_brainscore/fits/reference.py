@@ -18,7 +18,8 @@ from convrnns_brainscore.fits.correlation import nanmean, pearson, spearman_brow
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.resampling import draw_neurons
 from convrnns_brainscore.geometry import dissimilarities
-from convrnns_brainscore.recordings import Recording, time_bins_of
+from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, image_duration
+from convrnns_brainscore.recordings import Recording, as_ids, time_bins_of
 from convrnns_brainscore.timing import TimeBin
 
 RESAMPLES = 100
@@ -52,8 +53,10 @@ class Reference:
     reliability : float64 array [region, bin]
         Spearman's r of the dissimilarities of either half of the repetitions, Spearman–Brown
         corrected. NaN where there are none.
+    image_ms : float, default ASSUMED_IMAGE_MS
+        How long images were on, in ms.
     notes : tuple of str, default ()
-        What cannot be said, and why.
+        What was assumed, and what cannot be said, and why.
     """
 
     stimuli: pd.DataFrame
@@ -61,20 +64,29 @@ class Reference:
     regions: list[str]
     dissimilarities: Callable[[int], Array]
     reliability: Array
+    image_ms: float = ASSUMED_IMAGE_MS
     notes: tuple[str, ...] = ()
 
 
-def reference_of(recording: Recording) -> Reference:
-    """Of a recording's responses averaged over repetitions.
+def reference_of(recording: Recording, image_ms: float | None = None) -> Reference:
+    """The geometry of a recording's responses averaged over repetitions.
+
+    Parameters
+    ----------
+    recording : Recording
+        Of one region or more.
+    image_ms : float, optional
+        How long images were on, in ms; None: as the recording says, or 100 ms.
 
     Raises
     ------
     ConvRNNError
-        Too few neurons in all regions.
+        Too few neurons in all regions; durations as in `Recording.shown_for`.
     """
+    recording, duration, note = recording.shown_for(image_ms)
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     responses = trials.average()
-    neurons, draws, notes = {}, {}, []
+    neurons, draws, notes = {}, {}, [note] if note else []
     for region in recording.regions:
         here = np.flatnonzero(recording.neurons["region"] == region)
         whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
@@ -124,16 +136,20 @@ def reference_of(recording: Recording) -> Reference:
         list(neurons),
         lambda draw: of(responses, draw),
         reliability,
+        duration,
         tuple(notes),
     )
 
 
-def given_reference(held: xr.Dataset, path: Path) -> Reference | None:
+def given_reference(
+    held: xr.Dataset, path: Path, image_ms: float | None = None
+) -> Reference | None:
     """Of a data set that holds dissimilarities themselves; None where it holds none.
 
     Its variable has the dims time_bin × pair, with the pairs of stimuli row by row of the upper
     triangle, or subject × time_bin × pair; ``stimulus_id`` names the stimuli in their order,
-    ``time_bin_start`` and ``time_bin_end`` the bins in ms.
+    ``time_bin_start`` and ``time_bin_end`` the bins in ms; its attribute ``image_on_ms`` may say
+    how long images were on.
 
     Parameters
     ----------
@@ -141,11 +157,13 @@ def given_reference(held: xr.Dataset, path: Path) -> Reference | None:
         As `recording_files.open_data` gives it.
     path : path
         Path of its file, for errors.
+    image_ms : float, optional
+        How long images were on, in ms; None: as the file says, or 100 ms.
 
     Raises
     ------
     ConvRNNError
-        A name or a number of pairs is missing.
+        A name or a number of pairs is missing; durations as in `presentation.image_duration`.
     """
     found = [name for name, data in held.data_vars.items() if "pair" in data.dims]
     if not found:
@@ -159,7 +177,7 @@ def given_reference(held: xr.Dataset, path: Path) -> Reference | None:
     if "subject" not in movie.dims:
         movie = movie.expand_dims("subject")
     values = movie.transpose("subject", "time_bin", "pair").values.astype(np.float64)
-    ids = [str(each) for each in held["stimulus_id"].values]
+    ids = as_ids(held["stimulus_id"].values).tolist()
     pairs = len(ids) * (len(ids) - 1) // 2
     if values.shape[2] != pairs:
         raise ConvRNNError(
@@ -170,6 +188,7 @@ def given_reference(held: xr.Dataset, path: Path) -> Reference | None:
     )
     if not np.isfinite(values).all(axis=(0, 2)).any():
         raise ConvRNNError(f"{path} has a missing dissimilarity (NaN) in every time bin.")
+    duration, note = image_duration(held.attrs.get("image_on_ms"), image_ms)
     rng = np.random.default_rng(SEED)
     subjects = rng.integers(0, len(values), (RESAMPLES, len(values)))
 
@@ -184,7 +203,11 @@ def given_reference(held: xr.Dataset, path: Path) -> Reference | None:
         [str(held.attrs.get("region", "given"))],
         of,
         np.full((1, len(bins)), np.nan),
-        ("no repetitions: the reliability of the given dissimilarities is not known",),
+        duration,
+        (
+            "no repetitions: the reliability of the given dissimilarities is not known",
+            *([note] if note else []),
+        ),
     )
 
 

@@ -200,6 +200,8 @@ def compare_movies(
         """[region, cell]"""
         known = np.isfinite(movie).all(axis=2)
         result = np.full((regions, len(cells)), np.nan)
+        if not known.any():  # a draw of neurons that are silent for some stimulus
+            return result
         brain = RDMs(movie[known])
         if stimuli is not None:
             models, brain = (each.subsample_pattern("index", stimuli) for each in (models, brain))
@@ -224,7 +226,7 @@ def compare_movies(
     shape = len(movies), regions, len(layers), len(reference.time_bins)
     full = {name: np.full(shape, np.nan) for name in ("similarity", "error", "p")}
     names = list(movies)
-    error = resamples.std(axis=0, ddof=1)
+    error = _spread(resamples)
     for column, (model, layer, time) in enumerate(cells):
         row = layers.index(movies[model]["layer"].values[layer])
         for name, values in (("similarity", estimate), ("error", error), ("p", p)):
@@ -284,10 +286,12 @@ def _differences(
             elif stimuli < FEWEST_STIMULI:
                 untested = f"{stimuli} stimuli are too few: {FEWEST_STIMULI} are needed"
             overall = float(nanmean(d))
-            error = float(drawn.mean(axis=1).std(ddof=1)) if not untested else np.nan
+            error = float(_spread(drawn.mean(axis=1))) if not untested else np.nan
             p = np.full(bins, np.nan)
             if not untested:
-                p[both] = _p_of(d[both], drawn.std(axis=0, ddof=1), stimuli)
+                p[both] = _p_of(d[both], _spread(drawn), stimuli)
+                if not np.isfinite(error):
+                    untested = "too few resamples have patterns in all bins: sparse spikes"
             of_bins.append(p)
             rows.append(
                 {
@@ -311,6 +315,16 @@ def _differences(
             edges = zip(*(found[name].values[p < 0.05] for name in EDGES), strict=True)
             table.loc[index, "bins"] = ", ".join(f"{a:g}–{b:g} ms" for a, b in edges)
     return table
+
+
+def _spread(draws: Array) -> Array:
+    """The standard deviation over draws, [draw, …]; a draw that is undefined, such as of neurons
+    that are silent for some stimulus, costs itself. NaN where fewer than half are defined."""
+    known = np.isfinite(draws).sum(axis=0)
+    centred = draws - nanmean(draws)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(np.nansum(centred**2, axis=0) / (known - 1))
+    return np.asarray(np.where(2 * known >= len(draws), spread, np.nan))
 
 
 def _p_of(difference: Any, error: Any, stimuli: int) -> Array:

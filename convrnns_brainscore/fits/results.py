@@ -19,6 +19,7 @@ from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import MIN_CEILING, ceiling
 from convrnns_brainscore.fits.resampling import standard_error
 from convrnns_brainscore.fits.selection import Choice, choose
+from convrnns_brainscore.provenance import display_name
 from convrnns_brainscore.recordings import ALL
 
 MEDIAN, MEAN = STATISTICS = ("median", "mean")
@@ -28,6 +29,9 @@ MIN_RELIABILITY = 0.3
 """Neurons that agree less with themselves are left out of per-neuron normalised values."""
 
 NO_RESPONSES = "no responses"
+
+FEW_TESTED = 10
+"""Correlations over fewer test stimuli are rough, whatever their error says."""
 
 Array = NDArray[np.float64]
 
@@ -93,6 +97,19 @@ class Results:
     def models(self) -> list[str]:
         """In the order in which they were fitted."""
         return list(dict.fromkeys(model for model, _ in self.fits))
+
+    def made_by(self, model: str) -> dict[str, Any]:
+        """All that made a model's fits: its weights, its lesion, its presentation."""
+        return next(fit.attrs for (name, _), fit in self.fits.items() if name == model)
+
+    def display_name(self, model: str) -> str:
+        """How a model is called in tables and figures (`provenance.display_name`)."""
+        return display_name(model, self.made_by(model))
+
+    @property
+    def fewest_tested(self) -> int:
+        """The number of test stimuli of the split that has the fewest."""
+        return int(self.root["test"].values.sum(axis=1).min())
 
     @property
     def regions(self) -> list[str]:
@@ -269,6 +286,7 @@ def summary(results: Results) -> pd.DataFrame:
                             "neurons": found.neurons[index],
                             "reliable_neurons": found.reliable[index],
                             "undefined": found.undefined[index],
+                            "weights": results.made_by(model).get("weights", "none"),
                         }
                     )
     return pd.DataFrame(rows)

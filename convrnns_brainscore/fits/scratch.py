@@ -66,11 +66,30 @@ class LayerBins:
 
 
 def layer_bins(
-    model: Model, layer: str, time_bins: Sequence[TimeBin], presentation: Presentation
+    model: Model,
+    layer: str,
+    time_bins: Sequence[TimeBin],
+    presentation: Presentation,
+    *,
+    centred: bool = False,
 ) -> LayerBins:
     """Which averages over steps ``time_bins`` need of ``layer``.
 
     A bin that begins before onset is that part of it which follows onset.
+
+    Parameters
+    ----------
+    model, layer
+        Of the network.
+    time_bins : sequence of (start, end)
+        In ms from image onset.
+    presentation : Presentation
+        What is shown when.
+    centred : bool, default False
+        The features will be centred over stimuli. A feed-forward layer then needs one step for all
+        bins, scaled by the share of the bin in which it sees the image: the rest of the bin is the
+        same for all images, and centring takes it out. That is exact for PLS and ridge, and for
+        nothing that compares units of one stimulus, such as 1 − Pearson r between patterns.
     """
     first = first_step(model, layer)
     averages: dict[Average, int] = {}
@@ -89,8 +108,8 @@ def layer_bins(
             if shown == 0:
                 undefined[start, end] = AFTER_THE_IMAGE
                 continue
-            # The rest of the bin is the same for all images, which centring takes out.
-            average = ((first, round(shown, 9)),)
+            if centred:
+                average = ((first, round(shown, 9)),)
         position[start, end] = averages.setdefault(average, len(averages))
     return LayerBins(tuple(averages), position, undefined)
 

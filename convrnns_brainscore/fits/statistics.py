@@ -23,6 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.resampling import MOST_NEURONS, standard_error
 from convrnns_brainscore.fits.results import (
@@ -124,6 +125,8 @@ class Comparison:
         Corrected over bins.
     untested : str
         Why there is no p, or empty.
+    counted : bool array [bin]
+        Bins that the means are over.
     """
 
     region: str
@@ -136,6 +139,7 @@ class Comparison:
     over_time: Array
     p_over_time: Array
     untested: str
+    counted: NDArray[np.bool_]
 
 
 def compare(
@@ -175,7 +179,34 @@ def compare(
         nanmean(d),
         paired_test(d),
         untested,
+        common,
     )
+
+
+def in_common_bins(
+    fits: Sequence[tuple[Array, Array]], deciding: Sequence[int]
+) -> list[tuple[Array, Array]]:
+    """Fits with values in the same bins and of the same neurons.
+
+    A bin counts where one of the deciding fits has any r. A fit that has none there, since its
+    features say nothing about the image (a lesion has silenced its layer, or the image has not
+    reached it), predicts nothing: r = 0, as where a layer is chosen (`selection.choose`).
+
+    Parameters
+    ----------
+    fits : sequence of (float64 array, float64 array)
+        r [neuron, bin] and its resampled means over neurons [resample, bin] of each.
+    deciding : sequence of int
+        Positions of fits; the control, which is the image itself, is defined where no network is.
+    """
+    counted = np.any([np.isfinite(fits[index][0]).any(axis=0) for index in deciding], axis=0)
+    measured = np.any([np.isfinite(r) for r, _ in fits], axis=0) & counted
+    found = []
+    for r, drawn in fits:
+        nothing = counted & np.isnan(drawn).all(axis=0)
+        kept = np.where(counted, drawn, np.nan)
+        found.append((np.where(measured, np.nan_to_num(r), np.nan), np.where(nothing, 0.0, kept)))
+    return found
 
 
 def runner_up(results: Results, model: str, region: str) -> Comparison | None:
@@ -184,9 +215,8 @@ def runner_up(results: Results, model: str, region: str) -> Comparison | None:
     if len(ranked) < 2:
         return None
     fits = [results.fits[model, each.layer] for each in ranked]
-    first, second = (
-        (_r(results, fit, region), resampled(fit, region, statistic=MEAN)) for fit in fits
-    )
+    both = [(_r(results, fit, region), resampled(fit, region, statistic=MEAN)) for fit in fits]
+    first, second = in_common_bins(both, range(2))
     return compare(region, (ranked[0].layer, ranked[1].layer), first, second)
 
 
@@ -195,13 +225,18 @@ def compare_models(results: Results, region: str) -> list[Comparison]:
 
     Each model stands with the layer that each split's training stimuli chose, tested on that
     split's test stimuli: more layers to choose from do not flatter it. The error is of the layer
-    that most splits chose.
+    that most splits chose. All pairs are compared in the same bins (`in_common_bins`).
     """
     chosen = {
         model: _chosen(results, model, region)
         for model in results.models
         if fitted_layers(results, model, region)
     }
+    if not chosen:
+        return []
+    networks = [index for index, model in enumerate(chosen) if model != control.NAME]
+    alike = in_common_bins(list(chosen.values()), networks or range(len(chosen)))
+    chosen = dict(zip(chosen, alike, strict=True))
     found = [compare(region, (a, b), chosen[a], chosen[b]) for a, b in combinations(chosen, 2)]
     corrected = holm([each.p for each in found])
     return [replace(each, p=float(p)) for each, p in zip(found, corrected, strict=True)]
@@ -241,16 +276,13 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
     layers = [layer for layer in fitted_layers(results, first, region) if layer in theirs]
     if not layers:
         raise ConvRNNError(f"{first} and {second} have no layer in common that {region} has.")
-    d = np.concatenate(
-        [
-            _apart(
-                _r(results, results.fits[first, layer], region),
-                _r(results, results.fits[second, layer], region),
-            )
-            for layer in layers
-        ],
-        axis=1,
-    )
+    differences = []
+    for layer in layers:
+        fits = [results.fits[model, layer] for model in (first, second)]
+        both = [(_r(results, fit, region), resampled(fit, region, statistic=MEAN)) for fit in fits]
+        (one, _), (other, _) = in_common_bins(both, range(2))
+        differences.append(_apart(one, other))
+    d = np.concatenate(differences, axis=1)
     shape = len(layers), d.shape[1] // len(layers)
     return ByLayer(
         region, first, second, layers, nanmean(d).reshape(shape), paired_test(d).reshape(shape)

@@ -1,18 +1,35 @@
-"""All that differs between Keras' backends: how they start, and how a function is compiled."""
+"""Keras and its backends: the only module that imports them.
+
+How a backend starts, how a function is compiled, and the operations that networks are written in.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+
+if "tensorflow" not in sys.modules:
+    # TensorFlow and Triton, which PyTorch's CUDA builds bring, hold an LLVM each: the process
+    # aborts where Triton comes second, as by `import torchvision` after TensorFlow.
+    with suppress(ImportError):
+        import triton  # noqa: F401
+import keras
+from keras import ops as ops
+from keras.backend import standardize_dtype as standardize_dtype
+from keras.ops import elu as elu
+from keras.ops import relu as relu
+from keras.ops import sigmoid as sigmoid
+from keras.ops import softmax as softmax
+from keras.ops import tanh as tanh
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tensor = Any

@@ -22,10 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
-from keras.ops import elu, relu, sigmoid, tanh
 
-from convrnns_brainscore.networks.backend import Tensor, add_bias
+from convrnns_brainscore.networks.backend import Tensor, add_bias, elu, ops, relu, sigmoid, tanh
 
 Variable = Callable[[str, tuple[int, ...]], Any]
 """Gives the variable of a name and shape; names are relative to where the cell or layer stands."""

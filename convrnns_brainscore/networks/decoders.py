@@ -6,10 +6,7 @@ reports on, and gives logits [batch, class].
 
 from __future__ import annotations
 
-from keras import ops
-from keras.ops import softmax
-
-from convrnns_brainscore.networks.backend import Tensor
+from convrnns_brainscore.networks.backend import Tensor, ops, softmax
 from convrnns_brainscore.networks.cells import Variable
 from convrnns_brainscore.zoo import Model
 

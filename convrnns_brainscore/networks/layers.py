@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
-from keras.ops import elu
 from numpy.typing import NDArray
 
-from convrnns_brainscore.networks.backend import Tensor
+from convrnns_brainscore.networks.backend import Tensor, elu, ops
 from convrnns_brainscore.networks.cells import Cell, State, Variable, conv, scoped
 
 

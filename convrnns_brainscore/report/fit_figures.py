@@ -22,13 +22,14 @@ from convrnns_brainscore.report.fit_numbers import (
     bin_middles,
     bin_names,
     colour_limit,
+    compared,
     differs,
     layer_maps,
     neuron_scores,
     noise_ceiling,
 )
 from convrnns_brainscore.report.heat_map import heat_map
-from convrnns_brainscore.report.style import styles
+from convrnns_brainscore.report.style import save_figure, styles
 
 FORMATS = (".pdf", ".svg", ".png")
 
@@ -76,9 +77,8 @@ def write_figure(results: Results, name: str, path: Path, region: str | None = N
         raise ConvRNNError("nothing to draw: without repetitions, no neuron has a reliability.")
     figure = DRAWN[kind](results, drawn)
     with written_whole(path) as partial:
-        # No date, so that the same results give the same bytes.
-        metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix)
-        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=metadata)
+        names = [results.display_name(model) for model in results.models]
+        save_figure(figure, partial, names, path.suffix[1:], dpi=200)
 
 
 def _has_score(best: Best | None) -> bool:
@@ -101,7 +101,7 @@ def draw_over_time(results: Results, regions: list[str]) -> Figure:
                 marker=look.marker[0],
                 linestyle=look.dash[0],
                 markersize=4,
-                label=f"{curve.model} {curve.layer}",
+                label=f"{curve.name} {curve.layer}",
             )
             low, high = found.r - found.error, found.r + found.error
             axes.fill_between(middles, low, high, color=look.colour, alpha=0.2, linewidth=0)
@@ -136,7 +136,7 @@ def draw_layers(results: Results, regions: list[str]) -> Figure:
             continue
         found = maps[model, region]
         image = heat_map(axes, found.r, found.layers, starts, limit)
-        axes.set_title(f"{region}: {model}", fontsize=9)
+        axes.set_title(f"{region}: {found.name}", fontsize=9)
     if image is not None:
         figure.colorbar(image, ax=grid, label="r")
     return figure
@@ -155,7 +155,7 @@ def draw_neurons(results: Results, regions: list[str]) -> Figure:
                 alpha=0.6,
                 color=looks[found.model].colour,
                 marker=looks[found.model].marker[0],
-                label=f"{found.model} {found.layer}, {bin_names(results)[found.time_bin]} ms",
+                label=f"{found.name} {found.layer}, {bin_names(results)[found.time_bin]} ms",
                 rasterized=True,
             )
         line = np.linspace(0, 1, 100)
@@ -188,7 +188,7 @@ def draw_differences(results: Results, regions: list[str]) -> Figure:
                 marker=look.marker[0],
                 markerfacecolor="white",
                 markersize=5,
-                label=f"{each.first} − {each.second}",
+                label=compared(results, each),
             )
             filled = differs(each)
             axes.plot(middles[filled], each.over_time[filled], look.marker[0], color=look.colour)

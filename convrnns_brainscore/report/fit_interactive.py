@@ -20,6 +20,7 @@ from convrnns_brainscore.report.fit_numbers import (
     bin_middles,
     bin_names,
     colour_limit,
+    compared,
     crossed_maps,
     differs,
     layer_maps,
@@ -46,7 +47,7 @@ def draw_over_time(results: Results, region: str) -> str:
     views: list[str] = []
     looks, curves = styles(results.models), best_curves(results, region)
     for curve in curves:
-        look, name = looks[curve.model], f"{curve.model} {curve.layer}"
+        look, name = looks[curve.model], f"{curve.name} {curve.layer}"
         _line(figure, results, name, curve.values, look.colour, look.marker[1], look.dash[1])
         views += [BEST] * 2
     for found in layer_maps(results, region):
@@ -55,7 +56,7 @@ def draw_over_time(results: Results, region: str) -> str:
         for index, (layer, values) in enumerate(pairs):
             shade = _viridis(index / (len(found.layers) - 1))
             _line(figure, results, layer, values, shade, "circle", "solid", visible=False)
-            views += [found.model] * 2
+            views += [found.name] * 2
     top = noise_ceiling(curves)
     if top is not None:
         figure.add_scatter(
@@ -87,7 +88,7 @@ def draw_layers(results: Results, region: str) -> str:
             for v in found.values
         ]
         _heat(figure, found.r, bin_names(results), found.layers, told, limit, index == 0)
-    _choice(figure, [found.model for found in maps])
+    _choice(figure, [found.name for found in maps])
     figure.update_xaxes(title="bin (ms)", type="category")
     most = max((len(found.layers) for found in maps), default=1)
     return _html(figure, 180 + 26 * most)
@@ -103,7 +104,7 @@ def draw_neurons(results: Results, region: str) -> str:
             x=_blank(found.reliability[drawn]),
             y=_blank(found.r[drawn]),
             mode="markers",
-            name=f"{found.model} {found.layer}, {bin_names(results)[found.time_bin]}",
+            name=f"{found.name} {found.layer}, {bin_names(results)[found.time_bin]}",
             text=[found.neurons[index] for index in drawn],
             hovertemplate="neuron %{text}<br>reliability %{x:.2f}<br>r %{y:.3f}",
             marker={
@@ -159,11 +160,11 @@ def draw_differences(results: Results, comparisons: Sequence[Comparison]) -> str
         ]
         figure.add_scatter(
             x=bin_middles(results), y=_blank(each.over_time), mode="lines+markers", text=told,
-            hovertemplate="%{text}", name=f"{each.first} − {each.second}", visible=index == 0,
+            hovertemplate="%{text}", name=compared(results, each), visible=index == 0,
             line={"color": "#0072B2"},
             marker={"symbol": ["circle" if d else "circle-open" for d in differs(each)], "size": 9},
         )  # fmt: skip
-    _choice(figure, [f"{each.first} − {each.second}" for each in defined])
+    _choice(figure, [compared(results, each) for each in defined])
     figure.add_hline(0, line={"color": _FAINT})
     figure.update_xaxes(title="time from image onset (ms)")
     figure.update_yaxes(title="difference of r")

@@ -28,9 +28,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """How well a layer predicts a region over time."""
+    """How well a layer predicts a region over time; ``name`` is the model's in figures."""
 
     model: str
+    name: str
     layer: str
     values: Predictivity
 
@@ -40,6 +41,7 @@ class LayerMap:
     """The layers of a model, and how well each predicts a region over time."""
 
     model: str
+    name: str
     layers: list[str]
     values: list[Predictivity]
 
@@ -55,7 +57,7 @@ class NeuronScores:
 
     Attributes
     ----------
-    model, layer, time_bin
+    model, name, layer, time_bin
         What predicts them, and the bin's position.
     neurons : list of str
         Their ids.
@@ -63,6 +65,7 @@ class NeuronScores:
     """
 
     model: str
+    name: str
     layer: str
     time_bin: int
     neurons: list[str]
@@ -73,7 +76,11 @@ class NeuronScores:
 def best_curves(results: Results, region: str) -> list[Curve]:
     """Each model's best layer."""
     best = {model: best_layer(results, model, region) for model in results.models}
-    return [Curve(model, each.layer, each.values) for model, each in best.items() if each]
+    return [
+        Curve(model, results.display_name(model), each.layer, each.values)
+        for model, each in best.items()
+        if each
+    ]
 
 
 def noise_ceiling(curves: Iterable[Curve]) -> Array | None:
@@ -92,7 +99,7 @@ def layer_maps(results: Results, region: str) -> list[LayerMap]:
         layers = fitted_layers(results, model, region)
         values = [results.predictivity(model, layer, region) for layer in layers]
         if layers:
-            found.append(LayerMap(model, layers, values))
+            found.append(LayerMap(model, results.display_name(model), layers, values))
     return found
 
 
@@ -108,7 +115,17 @@ def neuron_scores(results: Results, region: str) -> list[NeuronScores]:
         here = results.neurons_of(fit, region)
         r = nanmean(fit["r"][..., best.bin].values[:, here])
         names = fit["neuroid_id"].values[here].tolist()
-        found.append(NeuronScores(model, best.layer, best.bin, names, known[:, best.bin], r))
+        found.append(
+            NeuronScores(
+                model,
+                results.display_name(model),
+                best.layer,
+                best.bin,
+                names,
+                known[:, best.bin],
+                r,
+            )
+        )
     return found
 
 
@@ -120,13 +137,20 @@ def crossed_maps(results: Results, region: str) -> dict[str, Array]:
             continue
         regions = fit["crossed_region"].values.tolist()
         if region in regions:
-            found[f"{model} {layer}"] = nanmean(fit["cross_temporal"].values[regions.index(region)])
+            found[f"{results.display_name(model)} {layer}"] = nanmean(
+                fit["cross_temporal"].values[regions.index(region)]
+            )
     return found
 
 
 def differs(comparison: Comparison) -> NDArray[np.bool_]:
     """The bins in which two models differ."""
     return np.asarray(comparison.p_over_time < ALPHA)
+
+
+def compared(results: Results, comparison: Comparison) -> str:
+    """What is compared, for legends: the first less the second."""
+    return " − ".join(map(results.display_name, (comparison.first, comparison.second)))
 
 
 def bin_middles(results: Results) -> Array:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
@@ -19,6 +20,7 @@ from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import MIN_CEILING, reliability
 from convrnns_brainscore.fits.resampling import RESAMPLES
 from convrnns_brainscore.fits.results import (
+    FEW_TESTED,
     MIN_RELIABILITY,
     Best,
     Predictivity,
@@ -37,13 +39,20 @@ from convrnns_brainscore.fits.statistics import (
     compare_models,
     runner_up,
 )
-from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.provenance import PACKAGE, display_name
+from convrnns_brainscore.regions import MADE_BY, region_layers
 from convrnns_brainscore.report import fit_interactive
-from convrnns_brainscore.report.tables import with_error
+from convrnns_brainscore.report.fit_numbers import differs
+from convrnns_brainscore.report.tables import few_tested, with_error
 from convrnns_brainscore.zoo import find_model
 
 MOST_FLAGGED = 200
 """Neurons to look at that the page lists; `summary.csv` and ``results.nc`` have all."""
+
+
+MOST_NAMED = 10
+"""Of more neurons with the same note, such as those of a day that showed other stimuli, the page
+gives the number."""
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
@@ -67,8 +76,13 @@ def write_report(results: Results, out: Path) -> list[Path]:
         named = "region_layer_map.json" if len(models) == 1 else f"{model},region_layer_map.json"
         written.append(out / named)
         with written_whole(out / named) as partial:
-            named_model = _made_by(results, model)["model"]
-            layers = {**region_layers(find_model(named_model)), **refitted}
+            made_by = results.made_by(model)
+            layers: dict[str, Any] = {**region_layers(find_model(made_by["model"])), **refitted}
+            layers[MADE_BY] = {
+                "model": display_name(model, made_by),
+                "weights_sha256": made_by.get("weights_sha256", "none"),
+                PACKAGE: made_by.get(PACKAGE, __version__),
+            }
             partial.write_text(json.dumps(layers, indent=1) + "\n", encoding="utf-8")
     for name, content in (
         ("ceilings.html", ceilings_page(results)),
@@ -82,11 +96,11 @@ def write_report(results: Results, out: Path) -> list[Path]:
 
 def page(results: Results) -> str:
     """The report as one HTML page; figures and what moves them are part of it."""
-    neurons = list(zip(results.root["neuroid_id"].values, _notes(results), strict=True))
-    flagged = [(name, note) for name, note in neurons if note]
+    flagged = _flagged(results)
     return _render(
         "fits.html",
-        title=f"Fits of {', '.join(m for m in results.models if m != control.NAME)}",
+        title="Fits of "
+        + ", ".join(results.display_name(m) for m in results.models if m != control.NAME),
         script=get_plotlyjs(),
         regions=[_region(results, region) for region in results.regions],
         chosen=_chosen_rows(results),
@@ -94,12 +108,13 @@ def page(results: Results) -> str:
         unlisted=len(flagged) - MOST_FLAGGED,
         notes=results.root.attrs["notes"].splitlines(),
         settings=json.loads(results.root.attrs["settings"]),
-        made_by={model: _made_by(results, model) for model in results.models},
+        made_by={model: results.made_by(model) for model in results.models},
         min_ceiling=MIN_CEILING,
         min_reliability=MIN_RELIABILITY,
         most_dots=fit_interactive.MOST_DOTS,
         fewest_neurons=FEWEST_NEURONS,
         resamples=RESAMPLES,
+        few_tested=few_tested(results) if results.fewest_tested < FEW_TESTED else "",
     )
 
 
@@ -132,7 +147,7 @@ def ceilings_page(results: Results) -> str:
         "ceilings.html",
         example={
             "region": region,
-            "model": model,
+            "model": results.display_name(model),
             "layer": best.layer,
             "bin": _bin(results, time_bin),
             "neurons": int(values.neurons[time_bin]),
@@ -196,9 +211,9 @@ def _region(results: Results, region: str) -> dict[str, Any]:
             if (found := runner_up(results, model, region)) is not None
         ],
         "comparisons": [
-            (each, "–" if each.untested else _where(results, each.p_over_time))
-            for each in comparisons
+            (each, "–" if each.untested else _where(results, differs(each))) for each in comparisons
         ],
+        "compared_in": _where(results, comparisons[0].counted) if comparisons else "",
         "differences": fit_interactive.draw_differences(results, comparisons),
         "lesions": [
             (found, fit_interactive.draw_layer_differences(results, found))
@@ -209,7 +224,7 @@ def _region(results: Results, region: str) -> dict[str, Any]:
 
 def _lesions(results: Results, region: str) -> list[ByLayer]:
     """Each network with a lesion against the whole one."""
-    made_by = {model: _made_by(results, model) for model in results.models}
+    made_by = {model: results.made_by(model) for model in results.models}
     return [
         compare_layers(results, whole, lesioned, region)
         for lesioned, its in made_by.items()
@@ -221,11 +236,11 @@ def _lesions(results: Results, region: str) -> list[ByLayer]:
     ]
 
 
-def _where(results: Results, p: NDArray[np.float64]) -> str:
-    """The bins in which p < .05, neighbours put together."""
+def _where(results: Results, bins: NDArray[np.bool_]) -> str:
+    """Some of the bins, neighbours put together."""
     found: list[list[float]] = []
-    for (start, end), value in zip(time_bins(results.root), p, strict=True):
-        if not value < 0.05:
+    for (start, end), chosen in zip(time_bins(results.root), bins, strict=True):
+        if not chosen:
             continue
         if found and found[-1][1] == start:
             found[-1][1] = end
@@ -237,7 +252,7 @@ def _where(results: Results, p: NDArray[np.float64]) -> str:
 def _chosen_rows(results: Results) -> list[dict[str, Any]]:
     return [
         {
-            "model": model,
+            "model": results.display_name(model),
             "region": region,
             "layer": choice.layer,
             "latency": choice.latency,
@@ -251,10 +266,6 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _made_by(results: Results, model: str) -> dict[str, Any]:
-    return next(fit.attrs for (name, _), fit in results.fits.items() if name == model)
-
-
 def _bin(results: Results, index: int) -> str:
     return "{:g}–{:g} ms".format(*time_bins(results.root)[index])
 
@@ -265,7 +276,7 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
     if best is None or best.bin is None:
         return [{"model": model, "layer": "–", "bin": "no defined bin"}]
     layer, where = best.layer, best.bin
-    rows = [_row(results, model, layer, best.values, where, _made_by(results, model)["label"])]
+    rows = [_row(results, model, layer, best.values, where, results.made_by(model)["label"])]
     for subject in results.subjects(region)[1:]:
         theirs = results.predictivity(model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
@@ -300,6 +311,19 @@ def _agreement(chosen: Sequence[tuple[str, int, int]]) -> str:
         counts[f"{layer} at {latency} ms"] = counts.get(f"{layer} at {latency} ms", 0) + 1
     ranked = sorted(counts.items(), key=lambda each: -each[1])
     return ", ".join(f"{name} ({count})" for name, count in ranked)
+
+
+def _flagged(results: Results) -> list[tuple[str, str]]:
+    """Neurons with what is to be said of them; those of which the same is said, together."""
+    alike: dict[str, list[str]] = {}
+    for name, note in zip(results.root["neuroid_id"].values, _notes(results), strict=True):
+        if note:
+            alike.setdefault(note, []).append(str(name))
+    return [
+        (name, note) if len(names) <= MOST_NAMED else (f"{len(names)} neurons", note)
+        for note, names in alike.items()
+        for name in (names if len(names) <= MOST_NAMED else names[:1])
+    ]
 
 
 def _notes(results: Results) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -15,7 +16,9 @@ from rich.table import Table
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.provenance import display_name
 from convrnns_brainscore.report.heat_map import heat_map
+from convrnns_brainscore.report.style import save_figure
 from convrnns_brainscore.report.tables import number, with_error
 from convrnns_brainscore.timing import MS_PER_STEP
 
@@ -31,10 +34,17 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
     """
     table = found[["similarity", "error", "p"]].to_dataframe().reset_index()
     table = table.merge(found["reliability"].to_dataframe()["reliability"].reset_index())
+    made_by = json.loads(found.attrs["made_by"])
+    table["weights"] = table["model"].map(lambda model: made_by[model]["weights"])
     files = {"geometry.csv": table.drop(columns="time_bin", errors="ignore")}
     out.mkdir(parents=True, exist_ok=True)
     if len(differences):
-        files["differences.csv"] = differences
+        files["differences.csv"] = differences.assign(
+            **{
+                f"{name}_weights": differences[name].map(lambda m: made_by[m]["weights"])
+                for name in ("first", "second")
+            }
+        )
     else:
         (out / "differences.csv").unlink(missing_ok=True)  # of an earlier comparison
     with written_whole(out / "geometry.nc") as partial:
@@ -43,7 +53,8 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
         with written_whole(out / name) as partial:
             rows.to_csv(partial, index=False)
     with written_whole(out / "geometry.png") as partial:
-        draw_similarity(found).savefig(partial, format="png", dpi=150)
+        names = [display_name(*each) for each in made_by.items()]
+        save_figure(draw_similarity(found), partial, names, "png")
     return [out / name for name in ("geometry.nc", *files, "geometry.png")]
 
 
@@ -57,12 +68,13 @@ def draw_similarity(found: xr.Dataset) -> Figure:
     grid = figure.subplots(len(models), len(regions), squeeze=False)
     limit = max(0.01, float(np.nanmax(abs(found["similarity"].values))))
     starts = found["time_bin_start"].values
+    made_by = json.loads(found.attrs["made_by"])
     for (row, model), (column, region) in product(enumerate(models), enumerate(regions)):
         axes, here = grid[row, column], found.sel(model=model, region=region)
         image = heat_map(axes, here["similarity"].values, layers, starts, limit)
         layer, time = np.nonzero(here["p"].values < 0.05)
         axes.plot(time, layer, "k.", markersize=3)
-        axes.set_title(f"{region}: {model}", fontsize=9)
+        axes.set_title(f"{region}: {display_name(model, made_by[model])}", fontsize=9)
     figure.colorbar(image, ax=grid, label="Spearman's r")
     return figure
 
@@ -131,18 +143,20 @@ def geometry_table(found: xr.Dataset) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("Spearman's r", "p", "reliability"):
         table.add_column(name, justify="right", no_wrap=True)
+    made_by = json.loads(found.attrs["made_by"])
     for region in found["region"].values:
         for model in found["model"].values:
+            name = display_name(model, made_by[model])
             here = found.sel(region=region, model=model)
             values = here["similarity"].values
             if not np.isfinite(values).any():
-                table.add_row(region, model, "–", "none defined")
+                table.add_row(region, name, "–", "none defined")
                 continue
             layer, time = np.unravel_index(int(np.nanargmax(values)), values.shape)
             best = here.isel(layer=layer, time_bin=time)
             table.add_row(
                 region,
-                model,
+                name,
                 str(best["layer"].item()),
                 f"{best['time_bin_start'].item():g}–{best['time_bin_end'].item():g} ms",
                 with_error(values[layer, time], best["error"].item()),

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from convrnns_brainscore.report.style import save_figure
+
 
 def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Temporal scores over time, one panel a benchmark, to an image file.
@@ -56,7 +58,8 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         raw_axes.legend(fontsize=7)
     panels[0, 0].set_ylabel("raw correlation r")
     panels[1, 0].set_ylabel("ceiled value")
-    figure.savefig(path, dpi=150)
+    names = [f"{record['model']} ({record['made_by']['weights']})" for record in records]
+    save_figure(figure, path, list(dict.fromkeys(names)), path.suffix[1:])
 
 
 _MARKERS = "os^Dv"

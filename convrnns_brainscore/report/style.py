@@ -1,12 +1,18 @@
-"""What models look like in every figure: told apart by colour, by marker and by dashes."""
+"""What models look like in every figure, and what every figure says of its origin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
+from typing import Any
 
+from matplotlib.figure import Figure
+
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.fits import control
+from convrnns_brainscore.provenance import PACKAGE
 
 # Okabe & Ito's colours, which the colour-blind tell apart; their yellow is too pale for lines.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -34,3 +40,31 @@ def styles(models: Sequence[str]) -> dict[str, Style]:
         )
     }
     return {**found, control.NAME: Style("#808080", ("P", "cross"), ("-", "solid"))}
+
+
+def save_figure(
+    figure: Figure, path: Path, models: Sequence[str], kind: str, dpi: int = 150
+) -> None:
+    """Write a figure that says in its metadata which models it shows, and that has no date, so that
+    the same numbers give the same bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    path : path
+        The file.
+    models : sequence of str
+        As `provenance.display_name` calls them.
+    kind : str
+        ``"pdf"``, ``"svg"`` or ``"png"``.
+    dpi : int, default 150
+        Dots per inch of what is not drawn in lines.
+    """
+    shown = ", ".join(models)
+    metadata: dict[str, dict[str, Any]] = {
+        "pdf": {"CreationDate": None, "Subject": shown},
+        "svg": {"Date": None, "Description": shown},
+        "png": {"Description": shown, PACKAGE: __version__},
+    }
+    figure.savefig(path, format=kind, dpi=dpi, metadata=metadata.get(kind))

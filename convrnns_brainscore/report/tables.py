@@ -15,7 +15,7 @@ from rich.table import Table
 
 from convrnns_brainscore.brainscore.benchmarks import Listed
 from convrnns_brainscore.brainscore.memory import needed_memory
-from convrnns_brainscore.fits.results import Results, best_layer, time_bins
+from convrnns_brainscore.fits.results import FEW_TESTED, Results, best_layer, time_bins
 from convrnns_brainscore.networks.backbones import output_shape
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.zoo import find_model
@@ -146,6 +146,8 @@ def _percent(share: float, error: float) -> str:
 def fit_table(results: Results) -> Table:
     """Each region's best layer and bin of each model."""
     table = Table(title="Best layer and bin (of all; the report has the nested choice)")
+    if results.fewest_tested < FEW_TESTED:
+        table.caption = few_tested(results)
     for column in ("region", "model", "layer", "bin"):
         table.add_column(column, no_wrap=True)
     for column in ("r", "ceiling", "normalised", "noise-corrected r", "neurons"):
@@ -154,12 +156,12 @@ def fit_table(results: Results) -> Table:
         for model in results.models:
             best = best_layer(results, model, region)
             if best is None or best.bin is None:
-                table.add_row(region, model, "–", "none defined")
+                table.add_row(region, results.display_name(model), "–", "none defined")
                 continue
             found, index = best.values, best.bin
             table.add_row(
                 region,
-                model,
+                results.display_name(model),
                 best.layer,
                 "{:g}–{:g} ms".format(*time_bins(results.root)[index]),
                 with_error(found.r[index], found.error[index]),
@@ -169,6 +171,14 @@ def fit_table(results: Results) -> Table:
                 str(found.neurons[index]),
             )
     return table
+
+
+def few_tested(results: Results) -> str:
+    """What is said beside correlations over few test stimuli."""
+    return (
+        f"r is over {results.fewest_tested} test stimuli a split: over fewer than {FEW_TESTED}, "
+        "correlations are rough."
+    )
 
 
 def number(value: float | None) -> str:
