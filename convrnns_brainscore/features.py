@@ -31,6 +31,7 @@ from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
+from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.networks.backbones import reported_steps
 from convrnns_brainscore.networks.backend import threads
 from convrnns_brainscore.presentation import Presentation, as_presentation
@@ -216,6 +217,8 @@ def write_features(
     work = out.with_name(f".{out.name}.partial")
     if os.path.lexists(out):
         check_same(out, attributes, stimuli, out)
+        if is_sealed(out):  # of an earlier version, it is not
+            verify(out)
         _clear(work, out)
         console.print(f"{out} is complete already.", soft_wrap=True)
         return skipped
@@ -252,8 +255,10 @@ def write_features(
         zarr.consolidate_metadata(zarr.DirectoryStore(str(store)))
         if out.suffix == ".nc":
             write_netcdf(store, list(shapes), work / out.name)
+            seal(work / out.name)
             (work / out.name).replace(out)
         else:
+            seal(store)
             store.rename(out)
     return skipped
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.integrity import SEAL
 from convrnns_brainscore.presentation import Presentation
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _attributes(path: Path) -> dict[str, Any]:
     import netCDF4
 
     with netCDF4.Dataset(path) as opened:
-        found = {name: opened.getncattr(name) for name in opened.ncattrs()}
+        found = {name: opened.getncattr(name) for name in opened.ncattrs() if name != SEAL}
         # Of a score, Brain-Score's own arrays stand beside as text.
         found = {name: each for name, each in found.items() if "<xarray" not in str(each)}
         for model in str(found.get("models", "")).split(", "):  # fits: each model's own

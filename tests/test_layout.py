@@ -15,7 +15,8 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 
 ORDER = {
     "": [
-        "_version", "errors", "choices", "files", "requirements", "netcdf", "progress", "zoo",
+        "_version", "errors", "choices", "files", "requirements", "netcdf", "integrity", "progress",
+        "zoo",
         "images", "timing", "stimuli", "presentation", "networks", "checkpoints", "download",
         "weights", "convrnn", "cluster", "provenance", "stores", "features", "geometry", "regions",
         "objects92", "recordings", "nwb", "recording_files", "fits", "brainscore", "imagenet",

@@ -25,6 +25,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.integrity import SEAL, seal
 from convrnns_brainscore.netcdf import write_group
 
 _KINDS = {
@@ -56,6 +57,7 @@ def write_assembly(assembly: DataAssembly, path: str | Path) -> None:
     path = Path(path)
     with written_whole(path) as partial:
         _write(assembly, partial, None, "w")
+        seal(partial)
 
 
 def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
@@ -69,7 +71,7 @@ def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
     try:
         with xr.open_dataset(path, group=group) as opened:
             held = opened.load()
-        attributes = dict(held.attrs)
+        attributes = {name: value for name, value in held.attrs.items() if name != SEAL}
         kind = _KINDS[attributes.pop(_KIND)]
         groups = attributes.pop(_GROUPS).split()
         values = held[_VALUES]

@@ -177,16 +177,30 @@ def benchmarks(
 def describe(
     file: Annotated[
         Path,
-        typer.Argument(help="Features (.zarr, .nc), a score (.json, .nc) or fits (results.nc)."),
+        typer.Argument(
+            help="Features (.zarr, .nc), a score (.json, .nc), fits (results.nc or their folder), "
+            "geometry.nc, a packaged recording, a region map, or a .png figure."
+        ),
     ],
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Compare a store or netCDF file with the digests recorded in it."
+        ),
+    ] = False,
 ) -> None:
-    """Tell all that made a stored number: model, weights, presentation, versions."""
+    """Show all that made a stored number: model, weights, presentation, versions."""
+    from convrnns_brainscore.integrity import verify
     from convrnns_brainscore.provenance import read_provenance
 
     if (file / "results.nc").is_file():
         file = file / "results.nc"
+    if whole and file.suffix not in (".zarr", ".nc"):
+        raise ConvRNNError(f"--verify {file}: only .zarr stores and .nc files have digests.")
     for name, value in read_provenance(file).items():
         typer.echo(f"{name}: {value}")
+    if whole:
+        typer.echo(f"verified: {verify(file)} parts are as they were written")
 
 
 def register(

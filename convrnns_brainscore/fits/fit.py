@@ -56,6 +56,7 @@ from convrnns_brainscore.fits.results_file import (
     write_results,
 )
 from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins, grouped, layer_bins, room
+from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
@@ -209,6 +210,8 @@ class _Fitting:
         if (self.out / RESULTS).exists():
             kept = read_results(self.out / RESULTS)
             check_made_alike(json.loads(kept.root.attrs["settings"]), settings, self.out / RESULTS)
+            if is_sealed(self.out / RESULTS):
+                verify(self.out / RESULTS)
             return kept
         begun = self.work / "settings.json"
         if begun.exists():
@@ -300,6 +303,7 @@ class _Fitting:
         if kept is not None:
             held = kept.fits[model, layer].attrs
         elif path.exists():
+            verify(path)
             with xr.open_dataset(path) as opened:
                 held = opened.attrs
         else:
@@ -311,6 +315,7 @@ class _Fitting:
     def _save(self, data: xr.Dataset, model: str, layer: str) -> None:
         with written_whole(self.path(model, layer)) as partial:
             write_group(in_fixed_order(data), partial)
+            seal(partial)
 
     def path(self, model: str, layer: str) -> Path:
         return self.work / f"{model},{layer}.nc"

@@ -28,6 +28,7 @@ from convrnns_brainscore.fits.layer_fits import Choices, LayerFits
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.results import STATISTICS, Results
 from convrnns_brainscore.fits.scratch import LayerBins
+from convrnns_brainscore.integrity import seal
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 
 RESULTS = "results.nc"
@@ -155,6 +156,7 @@ def write_results(results: Results, path: Path) -> None:
         write_group(in_fixed_order(results.root), partial)
         for (model, layer), fit in results.fits.items():
             write_group(in_fixed_order(fit), partial, f"{model}/{layer}", "a")
+        seal(partial)
 
 
 def read_results(path: Path) -> Results:

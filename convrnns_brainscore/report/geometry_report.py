@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.integrity import seal
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import display_name
@@ -49,6 +50,7 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
         (out / "differences.csv").unlink(missing_ok=True)  # of an earlier comparison
     with written_whole(out / "geometry.nc") as partial:
         write_group(in_fixed_order(found), partial)
+        seal(partial)
     for name, rows in files.items():
         with written_whole(out / name) as partial:
             rows.to_csv(partial, index=False)

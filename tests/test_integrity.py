@@ -1,0 +1,67 @@
+"""Finished stores and files are compared with the digests that were recorded in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convrnns_brainscore import ConvRNNError, Presentation
+from convrnns_brainscore.features import extract
+from convrnns_brainscore.integrity import seal, verify
+
+
+@pytest.fixture(params=["features.zarr", "features.nc"])
+def made(request, network, photographs, tmp_path: Path):
+    """A finished store, and what makes it again."""
+    out = tmp_path / request.param
+
+    def make() -> list[str]:
+        return extract(network, photographs[:2], "conv3", out, Presentation.custom(6))
+
+    make()
+    return out, make
+
+
+def flip_a_bit(path: Path) -> None:
+    """In the middle of the file, or of the largest file of a store."""
+    if path.is_dir():
+        path = max(
+            (file for file in path.rglob("*") if file.is_file()), key=lambda f: f.stat().st_size
+        )
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_finished_store_is_as_it_was_written(made) -> None:
+    out, make = made
+    assert verify(out) > 1
+    assert make() == []  # complete already
+
+
+def test_a_flipped_bit_is_found_by_name_and_not_taken_for_complete(made) -> None:
+    out, make = made
+    flip_a_bit(out)
+    with pytest.raises(ConvRNNError, match=r"conv3.* damaged\. Remove it, and make it again"):
+        verify(out)
+    with pytest.raises(ConvRNNError, match="damaged"):
+        make()
+
+
+def test_a_missing_chunk_is_found(network, photographs, tmp_path: Path) -> None:
+    out = tmp_path / "features.zarr"
+    extract(network, photographs[:2], "conv3", out, Presentation.custom(6))
+    (out / "conv3" / "activations" / "0.0.0").unlink()
+    with pytest.raises(ConvRNNError, match=r"conv3/activations/0\.0\.0 of .* is missing"):
+        verify(out)
+
+
+def test_what_was_never_sealed_cannot_be_verified(tmp_path: Path) -> None:
+    (tmp_path / "old.zarr").mkdir()
+    (tmp_path / "old.zarr" / "chunk").write_bytes(np.arange(9).tobytes())
+    with pytest.raises(ConvRNNError, match="no recorded digests"):
+        verify(tmp_path / "old.zarr")
+    seal(tmp_path / "old.zarr")
+    assert verify(tmp_path / "old.zarr") == 1
