@@ -1,7 +1,7 @@
 """The numbers of tables and figures a second time, from `unroll`, numpy and scikit-learn alone.
 
-This file reads like the definitions in docs/fits.md. The recording is real: 20 neurons of macaque V4.
-The second path uses nothing of the package but the network that sees the images.
+This file reads like the definitions in docs/fits.md. The recording is real: 20 neurons of macaque
+V4. The second path uses nothing of the package but the network that sees the images.
 """
 
 from __future__ import annotations

@@ -140,6 +140,13 @@ def score(
         typer.echo(f"{outcome['file']}", err=True)
         if outcome["bins"]:
             draw_scores([outcome], Path(outcome["file"]).with_suffix(".png"))
+    slow = [record for record in records if record["made_by"]["metric"].endswith(("pls", "ridge"))]
+    if slow and solver is SolverName.brainscore:
+        typer.echo(
+            "Brain-Score's own solver fitted these; --solver exact scores the same splits in less "
+            "time and memory.",
+            err=True,
+        )
     if records:
         score_table(records, out / "scores.csv", wide_console())
     if failures:

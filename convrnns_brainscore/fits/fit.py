@@ -229,6 +229,9 @@ class _Fitting:
         presentation = self.prepared.presentation
         made_by = {**describe(network, presentation), "label": network.label}
         missing = [layer for layer in wanted if not self._check_fitted(name, layer, made_by, kept)]
+        before = [layer for layer in wanted if layer not in missing]
+        if before and missing:
+            self.console.print(f"Resuming {name}: {', '.join(before)} was fitted before.")
         shifted = sorted(
             {
                 (start - latency, end - latency)
