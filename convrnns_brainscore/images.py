@@ -149,13 +149,18 @@ def _load(
     from PIL import Image, ImageOps
 
     if not isinstance(path, str | PathLike):
-        raise ConvRNNError(f"{path!r} is no path of an image file.")
+        raise ConvRNNError(f"{path!r} is not the path of an image file.")
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ConvRNNError(
+            f"{path} is not an image file: a folder, a device or a pipe is not read."
+        )
     try:
         with Image.open(path) as image:
             image.load()
             _check_samples(image)
-            shown = [fit(channel) for channel in _channels(ImageOps.exif_transpose(image))]
+            upright = ImageOps.exif_transpose(image)
+            shown = [fit(channel) for channel in _channels(upright)]
     except ConvRNNError as error:
         raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:

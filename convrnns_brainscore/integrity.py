@@ -19,6 +19,13 @@ DIGESTS = "digests.json"
 SEAL = "content_crc32"
 """Among the attributes of a netCDF file: the CRC32 of each group, as JSON."""
 
+CODECS = {
+    "adler32", "astype", "bitround", "blosc", "bz2", "crc32", "delta", "fixedscaleoffset",
+    "fletcher32", "gzip", "lz4", "lzma", "packbits", "quantize", "shuffle", "vlen-array",
+    "vlen-bytes", "vlen-utf8", "zlib", "zstd",
+}  # fmt: skip
+"""Codecs of Zarr that do nothing but compute; numcodecs' pickle runs code that a store brings."""
+
 ROWS = 256
 """Rows of a variable that are read at a time."""
 
@@ -73,6 +80,36 @@ def verify(path: Path) -> int:
                 f"{name or 'the root'} of {path} {what}. Remove it, and make it again."
             )
     return len(recorded)
+
+
+def check_plain(store: Path) -> None:
+    """Raise unless a Zarr store can be read without running code that it brings.
+
+    Only its metadata are read.
+
+    Raises
+    ------
+    ConvRNNError
+        An array is stored by a codec that is not one of `CODECS`, or its metadata are damaged.
+    """
+    for file in [*store.rglob(".zarray"), *store.rglob(".zmetadata")]:
+        try:
+            held = json.loads(file.read_text(encoding="utf-8"))
+            for name, array in held.get("metadata", {file.parent.name + "/.zarray": held}).items():
+                if not name.endswith(".zarray"):
+                    continue
+                used = [array["compressor"], *(array["filters"] or [])]
+                strange = [codec["id"] for codec in used if codec and codec["id"] not in CODECS]
+                if strange:
+                    raise ConvRNNError(
+                        f"{file} stores {name.removesuffix('/.zarray')} by the codec {strange[0]}, "
+                        "which may run code: it is not read. Save the store again as plain numbers "
+                        "and text."
+                    )
+        except ConvRNNError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise ConvRNNError(f"{file} is damaged ({type(error).__name__}).") from error
 
 
 def is_sealed(path: Path) -> bool:

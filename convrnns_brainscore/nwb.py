@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ def read_nwb(
     intervals: str | None = None,
     stimulus_column: str | None = None,
     onset_column: str | None = None,
+    regions: Sequence[str] | None = None,
     region_of: str | None = None,
     region_of_all: str | None = None,
     locations: Mapping[str, str] | None = None,
@@ -88,6 +89,9 @@ def read_nwb(
     onset_column : str, optional
         Its column of when a stimulus came on, in seconds, where its rows are trials; None: one of
         `STIMULUS_TIMES`, or the start of the row.
+    regions : sequence of str, optional
+        The regions that are read; units of other areas are left out and counted. None: all, and
+        each area has to be known by name.
     region_of : str, optional
         What becomes of a unit on electrodes of several regions: ``"first"`` or ``"leave-out"``;
         None: refused.
@@ -131,7 +135,7 @@ def read_nwb(
         with io:  # all is read before it closes
             return _recording(
                 file, path, (intervals, stimulus_column, onset_column),
-                (region_of, region_of_all, locations or {}), first, last,
+                (regions, region_of, region_of_all, locations or {}), first, last,
             )  # fmt: skip
 
 
@@ -139,7 +143,7 @@ def _recording(
     file: Any,
     path: Path,
     columns: tuple[str | None, str | None, str | None],
-    regions_by: tuple[str | None, str | None, Mapping[str, str]],
+    regions_by: tuple[Sequence[str] | None, str | None, str | None, Mapping[str, str]],
     first: float,
     last: float,
 ) -> xr.DataArray:
@@ -169,7 +173,7 @@ def _recording(
             raise ConvRNNError(f"unit {file.units.id[row]} of {path} has spike times that are NaN.")
     _check_seconds(path, onset, on_ms, spikes)
 
-    regions = _regions(file.units, path, *regions_by)
+    regions = _regions(file.units, path, *regions_by, notes)
     rows = [row for row in _rows(file.units) if regions[row] is not None]
     starts = np.arange(first, last, MS_PER_STEP)
     edges = _us(onset)[:, None] + np.round(1000 * np.append(starts, last)).astype(np.int64)
@@ -355,17 +359,54 @@ def _check_seconds(
 def _regions(
     units: Any,
     path: Path,
+    regions: Sequence[str] | None,
     region_of: str | None,
     region_of_all: str | None,
     locations: Mapping[str, str],
+    notes: list[str],
 ) -> list[str | None]:
     """The region of each unit; None: it is left out."""
+    asked = None if regions is None else {region.lower() for region in regions}
+    found: list[str | None] = []
+    others: list[str] = []
+    for name, where in zip(units.id[:], _locations(units, path, region_of_all), strict=True):
+        if not where:
+            raise ConvRNNError(f"unit {name} of {path} is on no electrode: its region is unknown.")
+        areas = [_region(each, locations) for each in where]
+        strange = next((w for w, area in zip(where, areas, strict=True) if area is None), None)
+        if strange is not None and asked is None:
+            raise ConvRNNError(
+                f"{path}: location {strange!r} of an electrode is none of {', '.join(REGIONS)}; "
+                f"say which it is: `locations={{{strange!r}: 'IT'}}`, or name the `regions=…` that "
+                "are to be read."
+            )
+        several = dict.fromkeys(areas)
+        if asked is not None and not asked & {str(area).lower() for area in several}:
+            others.append(where[0])
+            found.append(None)
+            continue
+        if len(several) > 1 and region_of is None:
+            told = " and ".join(dict.fromkeys(a or w for a, w in zip(areas, where, strict=True)))
+            raise ConvRNNError(
+                f"unit {name} of {path} is on electrodes of {told}; say what becomes of it: "
+                f"`region_of={FIRST!r}`, or `region_of={LEAVE_OUT!r}`."
+            )
+        found.append(None if len(several) > 1 and region_of == LEAVE_OUT else areas[0])
+    if others:
+        told = ", ".join(dict.fromkeys(others))
+        notes.append(f"{len(others)} units of other areas are left out ({told})")
+    if not any(found):
+        raise ConvRNNError(f"{path}: no unit is left.")
+    return found
+
+
+def _locations(units: Any, path: Path, region_of_all: str | None) -> list[list[str]]:
+    """The locations of each unit's electrodes, or of its electrode group."""
     if "electrodes" not in units.colnames and "electrode_group" in units.colnames:
-        groups = [units["electrode_group"][row] for row in _rows(units)]
-        return [_region(_text(group.location), locations, path) for group in groups]
+        return [[_text(units["electrode_group"][row].location)] for row in _rows(units)]
     if "electrodes" not in units.colnames:
         if region_of_all is not None:
-            return [_region(region_of_all, locations, path)] * len(units.id)
+            return [[region_of_all]] * len(units.id)
         raise ConvRNNError(
             f"the units of {path} have no electrodes and no electrode group, whose location would "
             "be their region: give `region_of_all=…` if all come from one."
@@ -379,36 +420,19 @@ def _regions(
     # By row: the column's own look-up makes a table of each unit.
     targets = np.asarray((column.target if ragged else column).data[:], int)
     ends = np.asarray(column.data[:], int) if ragged else np.arange(1, len(targets) + 1)
-    found: list[str | None] = []
-    for row, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        names = [_region(where[electrode], locations, path) for electrode in targets[start:end]]
-        name = units.id[row]
-        if not names:
-            raise ConvRNNError(f"unit {name} of {path} is on no electrode: its region is unknown.")
-        several = dict.fromkeys(names)
-        if len(several) > 1 and region_of is None:
-            raise ConvRNNError(
-                f"unit {name} of {path} is on electrodes of {' and '.join(several)}; say what "
-                f"becomes of it: `region_of={FIRST!r}`, or `region_of={LEAVE_OUT!r}`."
-            )
-        found.append(None if len(several) > 1 and region_of == LEAVE_OUT else names[0])
-    if not any(found):
-        raise ConvRNNError(f"{path}: no unit is left.")
-    return found
+    return [
+        [where[electrode] for electrode in targets[start:end]]
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
 
 
-def _region(location: str, locations: Mapping[str, str], path: Path) -> str:
-    """The region that a location names: ``V4``, or ``V4, left hemisphere``."""
+def _region(location: str, locations: Mapping[str, str]) -> str | None:
+    """The region that a location names, ``V4`` or ``V4, left hemisphere``, or None."""
     if location in locations:
         return locations[location]
     words = re.split(r"[^0-9A-Za-z]+", location.lower())
     named = [region for region in REGIONS if region.lower() in words]
-    if len(named) != 1:
-        raise ConvRNNError(
-            f"{path}: location {location!r} of an electrode is none of {', '.join(REGIONS)}; say "
-            f"which it is: `locations={{{location!r}: 'IT'}}`."
-        )
-    return named[0]
+    return named[0] if len(named) == 1 else None
 
 
 def _spans(table: Any) -> Times:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.integrity import SEAL
+from convrnns_brainscore.integrity import SEAL, check_plain
 from convrnns_brainscore.presentation import Presentation
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def _attributes(path: Path) -> dict[str, Any]:
     if path.suffix == ".zarr":
         import zarr
 
+        check_plain(path)
         return dict(zarr.open_group(str(path), mode="r").attrs)
     if path.suffix == ".png":
         from PIL import Image

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
 import xarray as xr
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.recordings import DIMS, Recording, as_recording
 
 NWB = ".nwb"
@@ -21,6 +22,7 @@ def read_recording(
     path: str | PathLike[str],
     *,
     region: str | None = None,
+    regions: Sequence[str] | None = None,
     intervals: str | None = None,
     stimulus_column: str | None = None,
     onset_column: str | None = None,
@@ -36,9 +38,13 @@ def read_recording(
         Path of the file or store.
     region : str, optional
         Where all neurons come from, if the file does not say it.
+    regions : sequence of str, optional
+        The regions that are read; neurons of other areas are left out and counted.
     region_of_all : str, optional
         The same; other than ``region``, it is refused where the file says another one.
-    intervals, stimulus_column, onset_column, region_of, locations
+    locations : mapping of str to str, optional
+        The file's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
+    intervals, stimulus_column, onset_column, region_of
         Of NWB files, as in `nwb.read_nwb`.
 
     Raises
@@ -78,18 +84,19 @@ def read_recording(
             intervals=intervals,
             stimulus_column=stimulus_column,
             onset_column=onset_column,
+            regions=regions,
             region_of=region_of,
             region_of_all=region_of_all,
             locations=locations,
         )
-    elif intervals or stimulus_column or onset_column or region_of or locations:
+    elif intervals or stimulus_column or onset_column or region_of:
         raise ConvRNNError(
-            "`intervals=…`, `stimulus_column=…`, `onset_column=…`, `region_of=…` and `locations=…` "
-            f"are of NWB files (.nwb); {path} is not one."
+            "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` are of NWB "
+            f"files (.nwb); {path} is not one."
         )
     else:
         data = open_recording(path)
-    recording = as_recording(data, region_of_all or region)
+    recording = as_recording(data, region_of_all or region, regions=regions, locations=locations)
     if region_of_all is not None and [each.lower() for each in recording.regions] != [
         region_of_all.lower()
     ]:
@@ -127,6 +134,10 @@ def open_data(path: str | PathLike[str]) -> xr.Dataset:
     path = Path(path)
     if not path.exists():
         raise ConvRNNError(f"there is no recording {path}.")
+    if path.is_dir():
+        check_plain(path)
+    elif not path.is_file():
+        raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
     try:
         opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
         with opened:

@@ -13,7 +13,7 @@ Brain-Score's ``NeuroidAssembly`` is one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -315,7 +315,13 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     return xr.DataArray(values, coords, list(DIMS))
 
 
-def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
+def as_recording(
+    data: xr.DataArray,
+    region: str | None = None,
+    *,
+    regions: Sequence[str] | None = None,
+    locations: Mapping[str, str] | None = None,
+) -> Recording:
     """Check a recording and bring it into one form.
 
     Parameters
@@ -324,12 +330,17 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
         As the module says, or Brain-Score's ``NeuroidAssembly``.
     region : str, optional
         Where all neurons come from, if ``data`` does not say it.
+    regions : sequence of str, optional
+        The regions that are read; neurons of other areas are left out and counted, whatever the
+        areas are called. None: all, and each area has to be one of `regions.REGIONS`.
+    locations : mapping of str to str, optional
+        The recording's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
 
     Raises
     ------
     ConvRNNError
-        A dim or a coordinate is missing or makes no sense, a region is none of ours, times are not
-        in ms or not sorted, or nothing was observed.
+        A dim or a coordinate is missing or makes no sense, an area is not one of `REGIONS`,
+        times are not in ms or not sorted, or nothing was observed.
     """
     if not isinstance(data, xr.DataArray):
         raise ConvRNNError(
@@ -362,8 +373,14 @@ def as_recording(data: xr.DataArray, region: str | None = None) -> Recording:
     if blank.any():
         notes.append(f"{blank.sum()} presentations of no stimulus are left out")
         data = data.isel(presentation=~blank)
+    areas = _areas(data, region, locations or {})
+    kept = _wanted(areas, regions)
+    if not kept.all():
+        others = ", ".join(dict.fromkeys(areas[~kept]))
+        notes.append(f"{(~kept).sum()} neurons of other areas are left out ({others})")
+        data, areas = data.isel(neuroid=kept), areas[kept]
     stimuli, stimulus = _stimuli(data)
-    neurons = _neurons(data, region)
+    neurons = _neurons(data, areas)
     values = np.ascontiguousarray(data.values, np.float32)
     if np.isinf(values).any():
         raise ConvRNNError("the recording holds infinite responses; what is missing is NaN.")
@@ -479,23 +496,56 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     return first[constant].reset_index(), stimulus.astype(np.intp)
 
 
-def _neurons(data: xr.DataArray, region: str | None) -> pd.DataFrame:
-    ids = _column(data, "neuroid_id", "neuroid", "which neuron").astype(str)
-    neurons = pd.DataFrame({"neuroid_id": ids})
+def _areas(
+    data: xr.DataArray, region: str | None, locations: Mapping[str, str]
+) -> NDArray[np.str_]:
+    """The area of each neuron: one of `REGIONS` where it has that name, or the recording's name."""
+    count = data.sizes["neuroid"]
     if "region" in data.coords and data["region"].dims in (("neuroid",), ()):
-        given = np.broadcast_to(data["region"].values, len(ids)).astype(str)
+        given = np.broadcast_to(data["region"].values, count).astype(str)
     elif region is not None:
-        given = np.full(len(ids), region)
+        given = np.full(count, region)
     else:
         raise ConvRNNError(
             "the recording has no coordinate region on neuroid; give `region=…` if all its neurons "
             "come from one."
         )
-    by_name = {each.lower(): each for each in REGIONS}
-    for name in dict.fromkeys(given):
-        if name.strip().lower() not in by_name:
-            raise unknown("region in the recording", name, REGIONS)
-    neurons["region"] = [by_name[name.strip().lower()] for name in given]
+    ours = {each.lower(): each for each in REGIONS}
+    ours |= {name.strip().lower(): meant for name, meant in locations.items()}
+    return np.array([ours.get(name.strip().lower(), name.strip()) for name in given], str)
+
+
+def _wanted(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[np.bool_]:
+    """Which neurons are read.
+
+    Raises
+    ------
+    ConvRNNError
+        A region asked is not in the recording, or an area that is read is not one of `REGIONS`.
+    """
+    found = list(dict.fromkeys(areas.tolist()))
+    for region in regions or ():
+        if region.lower() not in {area.lower() for area in found}:
+            raise unknown("region of the recording", region, found)
+    if regions is None:
+        kept = np.ones(len(areas), bool)
+    else:
+        kept = np.isin(np.char.lower(areas), [region.lower() for region in regions])
+    for area in dict.fromkeys(areas[kept].tolist()):
+        if area not in REGIONS:
+            raise unknown(
+                "region in the recording",
+                area,
+                REGIONS,
+                f"The recording has {', '.join(found)}. Give `locations={{{area!r}: 'IT'}}` "
+                "if the area belongs to one of these, or name the `regions=…` to be read.",
+            )
+    return kept
+
+
+def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:
+    ids = _column(data, "neuroid_id", "neuroid", "which neuron").astype(str)
+    neurons = pd.DataFrame({"neuroid_id": ids, "region": areas.astype(object)})
     for name in ("subject", "animal"):
         if name in data.coords and data[name].dims in (("neuroid",), ()):
             subjects = np.broadcast_to(data[name].values, len(ids)).astype(str)

@@ -72,7 +72,7 @@ def read_stimuli(
     left_out: list[str] = []
     for source in sources:
         if not isinstance(source, str | PathLike) or not str(source):
-            raise ConvRNNError(f"{source!r} is no path of an image, folder or table.")
+            raise ConvRNNError(f"{source!r} is not the path of an image, folder or table.")
         path = Path(source)
         if path.suffix.lower() == ".csv" and path.is_file():
             tables.append(_read_table(path))

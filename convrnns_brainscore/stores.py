@@ -31,6 +31,7 @@ from numcodecs import blosc
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
 from convrnns_brainscore.provenance import check_made_alike
@@ -105,6 +106,8 @@ def check_same(
 
     ``name`` is what the user calls it.
     """
+    if store.is_dir():
+        check_plain(store)
     try:
         root = (
             xr.open_dataset(store)

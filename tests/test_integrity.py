@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numcodecs
 import numpy as np
 import pytest
+import zarr
 
 from convrnns_brainscore import ConvRNNError, Presentation
 from convrnns_brainscore.features import extract
+from convrnns_brainscore.images import load_image
 from convrnns_brainscore.integrity import seal, verify
+from convrnns_brainscore.provenance import read_provenance
+from convrnns_brainscore.recording_files import open_recording
 
 
 @pytest.fixture(params=["features.zarr", "features.nc"])
@@ -65,3 +71,33 @@ def test_what_was_never_sealed_cannot_be_verified(tmp_path: Path) -> None:
         verify(tmp_path / "old.zarr")
     seal(tmp_path / "old.zarr")
     assert verify(tmp_path / "old.zarr") == 1
+
+
+def test_a_store_that_would_run_code_is_not_read(tmp_path: Path) -> None:
+    """numcodecs' pickle executes what its author wrote, as soon as a chunk is decoded."""
+    ran = tmp_path / "ran"
+
+    class Attack:
+        def __reduce__(self):
+            return Path.touch, (ran,)
+
+    root = zarr.open_group(str(tmp_path / "lab.zarr"), mode="w")
+    values = np.array([Attack()], object)
+    array = root.create_dataset("rates", data=values, object_codec=numcodecs.Pickle())
+    array.attrs["_ARRAY_DIMENSIONS"] = ["presentation"]
+    for consolidated in (False, True):
+        if consolidated:
+            zarr.consolidate_metadata(str(tmp_path / "lab.zarr"))
+        for read in (open_recording, read_provenance):
+            with pytest.raises(ConvRNNError, match=r"rates by the codec pickle, .* not read"):
+                read(tmp_path / "lab.zarr")
+    assert not ran.exists()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ConvRNNError, match="pipe is not read"):
+        load_image(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.nc")
+    with pytest.raises(ConvRNNError, match="pipe is not read"):
+        open_recording(tmp_path / "pipe.nc")

@@ -298,3 +298,13 @@ def test_units_without_electrodes_have_their_groups_region_or_the_one_that_is_gi
     with pytest.raises(ConvRNNError, match="`region_of_all=…`"):
         read_nwb(path)
     assert read_nwb(path, region_of_all="IT")["region"].values.tolist() == ["IT"]
+
+
+def test_units_of_other_areas_need_no_name_of_ours(written) -> None:
+    units = [{"spike_times": [1.05], "electrodes": [row]} for row in range(3)]
+    path = written(with_units(with_presentations(lab(("IT", "PFC", "CA1"))), units))
+    with pytest.raises(ConvRNNError, match=r"'PFC' of an electrode is none of .*`regions=…`"):
+        read_nwb(path)
+    data = read_nwb(path, regions=["IT"])
+    assert data["region"].values.tolist() == ["IT"]
+    assert "2 units of other areas are left out (PFC, CA1)" in as_recording(data).notes

@@ -101,8 +101,8 @@ def test_empty_folders_absent_paths_and_repeated_files_are_refused(folder: Path)
         ([folder / "img1.png", folder / "sub" / ".." / "img1.png"], "img1.png is named twice"),
         ([], "no images"),
         (5, "5: expected image files"),
-        ([None], "None is no path"),
-        ("", "'' is no path"),
+        ([None], "None is not the path"),
+        ("", "'' is not the path"),
     ):
         with pytest.raises(ConvRNNError, match=message):
             read_stimuli(source)

@@ -181,3 +181,17 @@ def test_days_of_one_animal_that_number_their_neurons_alike_join() -> None:
     named = [day.assign_coords(session=f"day{i}") for i, day in enumerate(days)]
     recording = as_recording(recorded_apart(named))
     assert recording.neurons["neuroid_id"].tolist()[0] == "day0.0"
+
+
+def test_only_the_regions_asked_for_are_read_and_the_others_counted() -> None:
+    areas = ["IT", "PFC", "it", "TEO", "CA1", "V4"]
+    data = lab([0.0, 50, 100]).assign_coords(region=("neuroid", areas))
+    recording = as_recording(data, regions=["it"])
+    assert recording.neurons["neuroid_id"].tolist() == ["0", "2"]
+    assert recording.notes == ("4 neurons of other areas are left out (PFC, TEO, CA1, V4)",)
+    named = as_recording(data, regions=["IT", "V4"], locations={"TEO": "IT"})
+    assert named.neurons["region"].tolist() == ["IT", "IT", "IT", "V4"]
+    with pytest.raises(ConvRNNError, match=r"unknown region in the recording 'PFC'.*`locations="):
+        as_recording(data)
+    with pytest.raises(ConvRNNError, match=r"unknown region of the recording 'V1'.*Known: IT, PFC"):
+        as_recording(data, regions=["V1"])

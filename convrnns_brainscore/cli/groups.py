@@ -210,6 +210,25 @@ class RecordingOptions:
         asked = self.asked
         return asked[0] if asked and len(asked) == 1 else None
 
+    @property
+    def _named(self) -> dict[str, str]:
+        """The recording's names of areas → regions."""
+        from convrnns_brainscore.errors import unknown
+        from convrnns_brainscore.regions import REGIONS
+
+        named = {}
+        for each in self.locations or ():
+            name, sign, region = each.partition("=")
+            if not (name and sign):
+                raise ConvRNNError(
+                    f"--location {each}: expected the recording's name = region: 'TE=IT'."
+                )
+            ours = {known.lower(): known for known in REGIONS}
+            if region.strip().lower() not in ours:
+                raise unknown("region in --location", region, REGIONS)
+            named[name] = ours[region.strip().lower()]
+        return named
+
     def read(self, source: str) -> Recording:
         """The recording of a file, a store, or one of Brain-Score's data sets."""
         from convrnns_brainscore.recording_files import read_recording
@@ -219,21 +238,22 @@ class RecordingOptions:
             from convrnns_brainscore.brainscore.benchmarks import load_data
             from convrnns_brainscore.recordings import as_recording
 
-            return as_recording(load_data(source), self.region_of_all or self._only_region)
-        for each in self.locations or ():
-            if "=" not in each:
-                raise ConvRNNError(
-                    f"--location {each}: expected the file's name = region: 'TE=IT'."
-                )
+            return as_recording(
+                load_data(source),
+                self.region_of_all or self._only_region,
+                regions=self.asked,
+                locations=self._named,
+            )
         return read_recording(
             path,
             region=self._only_region,
+            regions=self.asked,
             intervals=self.intervals,
             stimulus_column=self.stimulus_column,
             onset_column=self.onset_column,
             region_of=self.region_of,
             region_of_all=self.region_of_all,
-            locations=dict(each.partition("=")[::2] for each in self.locations or ()),
+            locations=self._named,
         )
 
     def reference(self, source: str, image_ms: float | None) -> Reference:
@@ -249,7 +269,9 @@ class RecordingOptions:
         given = given_reference(held, path, image_ms)
         if given is None:
             region = self.region_of_all or self._only_region
-            recording = as_recording(recording_in(held, path), region)
+            recording = as_recording(
+                recording_in(held, path), region, regions=self.asked, locations=self._named
+            )
             return reference_of(recording.selected(self.asked, self.window), image_ms)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(

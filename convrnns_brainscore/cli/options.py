@@ -180,7 +180,7 @@ Locations = Annotated[
     list[str] | None,
     typer.Option(
         "--location",
-        help="NWB: what the file calls an area, and its region: 'TE=IT'. As often as needed.",
+        help="What the recording calls an area, and its region: 'TE=IT'. As often as needed.",
         show_default=False,
     ),
 ]
