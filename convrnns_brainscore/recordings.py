@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,20 +22,23 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from convrnns_brainscore.coordinates import (
+    as_ids,
+    coordinate,
+    durations_of,
+    time_bins_of,
+    without_multiindex,
+)
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.regions import REGIONS
-from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, in_whole_steps, round_ms
 
 ALL = "all"
 """What stands for all subjects together."""
 
-LONGEST_MS = 10_000
-"""Times beyond this are not in ms from an image's onset."""
-
 DIMS = ("presentation", "neuroid", "time_bin")
 """The dims of a recording."""
-
 
 NOTES = "notes"
 """The attribute in which a reader of files says what it left out or chose."""
@@ -231,39 +233,8 @@ class Recording:
         Only neighbours narrower than 10 ms are merged, into the steps that they fill. Wider bins
         stay as they are, and so does the rest of a run of narrow ones, with its width.
         """
-        merged = _merged(self.time_bins)
+        merged = in_whole_steps(self.time_bins)
         return self if merged == self.time_bins else self.in_bins(merged)
-
-
-def _merged(time_bins: Sequence[TimeBin]) -> list[TimeBin]:
-    """Time bins with runs of narrow ones in steps.
-
-    >>> _merged([(0, 50), (50, 55), (55, 60), (60, 65)])
-    [(0, 50), (50.0, 60.0), (60.0, 65)]
-    """
-    result: list[TimeBin] = []
-    run: list[TimeBin] = []
-    for each in [*time_bins, (np.inf, np.inf)]:
-        narrow = each[1] - each[0] < MS_PER_STEP
-        if run and not (narrow and each[0] == run[-1][1]):
-            result += _in_steps(run)
-            run = []
-        if narrow:
-            run.append(each)
-        elif np.isfinite(each[0]):
-            result.append(each)
-    return result
-
-
-def _in_steps(run: Sequence[TimeBin]) -> list[TimeBin]:
-    """Narrow bins that follow each other as steps; what fills no step stays with its width."""
-    start, end = run[0][0], run[-1][1]
-    first, last = np.ceil(start / MS_PER_STEP), np.floor(end / MS_PER_STEP)
-    if last <= first:
-        return [(start, end)]
-    inner = [float(step * MS_PER_STEP) for step in np.arange(first, last + 1)]
-    edges = [*([start] if start < inner[0] else []), *inner, *([end] if end > inner[-1] else [])]
-    return list(pairwise(edges))
 
 
 def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
@@ -280,7 +251,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     ConvRNNError
         The bins differ.
     """
-    plain = [_plain(each).transpose(*DIMS) for each in recordings]
+    plain = [without_multiindex(each).transpose(*DIMS) for each in recordings]
     if not any("session" in each.coords for each in plain):
         # Days of one animal may number their neurons alike.
         plain = [each.assign_coords(session=str(day)) for day, each in enumerate(plain, 1)]
@@ -347,7 +318,7 @@ def as_recording(
             f"expected an xarray.DataArray of presentation × neuroid × time_bin, not a "
             f"{type(data).__name__}."
         )
-    data = _plain(data)
+    data = without_multiindex(data)
     if "time_bin" not in data.dims and {*DIMS[:2]} <= {*data.dims}:
         edges = {
             name: ("time_bin", np.atleast_1d(data[name].values))
@@ -367,7 +338,7 @@ def as_recording(
         raise ConvRNNError(f"the recording holds {data.dtype}, not numbers.")
     time_bins = time_bins_of(data)
     notes = [str(note) for note in np.atleast_1d(data.attrs.get(NOTES, []))]
-    blank = np.isin(as_ids(_column(data, *_SHOWN)), BLANK)
+    blank = np.isin(as_ids(coordinate(data, *_SHOWN)), BLANK)
     if blank.all():
         raise ConvRNNError("the recording says of no presentation what was shown.")
     if blank.any():
@@ -386,96 +357,13 @@ def as_recording(
         raise ConvRNNError("the recording holds infinite responses; what is missing is NaN.")
     if not np.isfinite(values).any():
         raise ConvRNNError("the recording holds no observed response: all is NaN.")
-    return Recording(values, stimulus, stimuli, neurons, time_bins, _durations(data), tuple(notes))
-
-
-def _plain(data: xr.DataArray) -> xr.DataArray:
-    """Without Brain-Score's MultiIndex: each coordinate by itself."""
-    several = [dim for dim in data.dims if isinstance(data.indexes.get(dim), pd.MultiIndex)]
-    return xr.DataArray(data).reset_index(several) if several else xr.DataArray(data)
-
-
-def _column(data: xr.DataArray, name: str, dim: str, what: str) -> NDArray[Any]:
-    if name not in data.coords:
-        there = [str(n) for n, c in data.coords.items() if dim in c.dims]
-        raise ConvRNNError(
-            f"the recording has no coordinate {name} on {dim} ({what}); it has "
-            f"{', '.join(there) or 'none'}."
-        )
-    if data[name].dims != (dim,):
-        raise ConvRNNError(f"coordinate {name} lies on {data[name].dims}, not on {dim}.")
-    return np.asarray(data[name].values)
-
-
-def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
-    """Start and end of each bin, in ms.
-
-    Raises
-    ------
-    ConvRNNError
-        They are missing, make no sense, or are not in ms.
-    """
-    edges = []
-    for name in ("time_bin_start", "time_bin_end"):
-        values = _column(data, name, "time_bin", "ms from image onset")
-        if values.dtype.kind == "m":  # xarray reads "units: ms" as durations
-            values = values / np.timedelta64(1, "ms")
-        try:
-            edges.append(values.astype(float))
-        except (TypeError, ValueError):
-            raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
-    start, end = map(round_ms, edges)
-    if not (np.isfinite(start) & np.isfinite(end)).all():
-        raise ConvRNNError("time bins without a start or an end (NaN).")
-    backwards = np.flatnonzero(edges[1] <= edges[0])
-    if len(backwards):
-        first, last = (float(each[backwards[0]]) for each in edges)
-        raise ConvRNNError(f"time bin {first:g}–{last:g} ms ends before it starts.")
-    if np.median(edges[1] - edges[0]) < 0.5 and np.abs(end).max() < 60:
-        raise ConvRNNError(
-            f"time bins such as {edges[0][0]:g}–{edges[1][0]:g} look like seconds; times are in ms "
-            "from image onset: multiply them by 1000."
-        )
-    if np.abs(end).max() > LONGEST_MS:
-        raise ConvRNNError(
-            f"time bins up to {np.abs(end).max():g} ms are no response to an image: are they in "
-            "microseconds, or times of the session? They are in ms from image onset."
-        )
-    if (np.diff(start) < 0).any():
-        raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")
-    return list(zip(start.tolist(), end.tolist(), strict=True))
-
-
-def as_ids(values: NDArray[Any]) -> NDArray[Any]:
-    """Ids as text; whole numbers without decimals, as they come after a merge of tables.
-
-    >>> as_ids(np.array([1.0, 12.0])).tolist()
-    ['1', '12']
-    """
-    values = np.asarray(values)
-    if values.dtype.kind == "f":
-        known = np.isfinite(values)
-        if known.any() and (values[known] == values[known].round()).all():
-            whole = np.where(known, values, 0).astype(np.int64).astype(str)
-            return np.where(known, whole, "nan")
-    return values.astype(str)
-
-
-def _durations(data: xr.DataArray) -> NDArray[np.float64] | None:
-    """How long each image was on, in ms, if the recording says it."""
-    if "image_on_ms" not in data.coords:
-        return None
-    values = np.broadcast_to(data["image_on_ms"].values, data.sizes["presentation"])
-    if values.dtype.kind == "m":
-        values = values / np.timedelta64(1, "ms")
-    try:
-        return values.astype(float)
-    except (TypeError, ValueError):
-        raise ConvRNNError(f"image_on_ms holds {values[0]!r}; expected ms.") from None
+    return Recording(
+        values, stimulus, stimuli, neurons, time_bins, durations_of(data), tuple(notes)
+    )
 
 
 def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
-    ids = as_ids(_column(data, *_SHOWN))
+    ids = as_ids(coordinate(data, *_SHOWN))
     table = pd.DataFrame({"stimulus_id": ids})
     for name, coord in data.coords.items():
         if coord.dims == ("presentation",) and name not in ("presentation", "stimulus_id"):
@@ -544,7 +432,7 @@ def _wanted(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[n
 
 
 def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:
-    ids = _column(data, "neuroid_id", "neuroid", "which neuron").astype(str)
+    ids = coordinate(data, "neuroid_id", "neuroid", "which neuron").astype(str)
     neurons = pd.DataFrame({"neuroid_id": ids, "region": areas.astype(object)})
     for name in ("subject", "animal"):
         if name in data.coords and data[name].dims in (("neuroid",), ()):

@@ -19,8 +19,8 @@ ORDER = {
         "zoo",
         "images", "timing", "stimuli", "presentation", "networks", "checkpoints", "download",
         "weights", "convrnn", "cluster", "provenance", "stores", "features", "geometry", "regions",
-        "objects92", "recordings", "nwb", "recording_files", "fits", "brainscore", "imagenet",
-        "report", "submission", "doctor", "demo", "cli",
+        "objects92", "coordinates", "recordings", "nwb", "recording_files", "fits", "brainscore",
+        "imagenet", "report", "submission", "doctor", "demo", "cli",
     ],
     "networks": [
         "backend", "backbones", "cells", "layers", "decoders", "lesions", "build", "unroll",

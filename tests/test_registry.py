@@ -214,7 +214,7 @@ import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision import benchmark_registry
 from convrnns_brainscore.brainscore.packages import neural_benchmark
-from convrnns_brainscore.recordings import load_objects92
+from convrnns_brainscore.objects92 import load_objects92
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 
 def made_up():

@@ -13,13 +13,14 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from convrnns_brainscore.coordinates import as_ids, time_bins_of
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean, pearson, spearman_brown
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.resampling import draw_neurons
 from convrnns_brainscore.geometry import dissimilarities
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, image_duration
-from convrnns_brainscore.recordings import Recording, as_ids, time_bins_of
+from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.timing import TimeBin
 
 RESAMPLES = 100

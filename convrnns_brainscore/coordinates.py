@@ -1,0 +1,117 @@
+"""Coordinates of labelled arrays, checked as they are read: ids, time bins, durations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.timing import TimeBin, round_ms
+
+LONGEST_MS = 10_000
+"""Times beyond this are not in ms from an image's onset."""
+
+
+def without_multiindex(data: xr.DataArray) -> xr.DataArray:
+    """Without Brain-Score's MultiIndex: each coordinate by itself."""
+    several = [dim for dim in data.dims if isinstance(data.indexes.get(dim), pd.MultiIndex)]
+    return xr.DataArray(data).reset_index(several) if several else xr.DataArray(data)
+
+
+def coordinate(data: xr.DataArray, name: str, dim: str, what: str) -> NDArray[Any]:
+    """The values of a coordinate that lies on one dim.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        The labelled array.
+    name, dim : str
+        The coordinate and the dim that it lies on.
+    what : str
+        The coordinate's meaning, for the error.
+
+    Raises
+    ------
+    ConvRNNError
+        There is none, or it lies on other dims.
+    """
+    if name not in data.coords:
+        there = [str(n) for n, c in data.coords.items() if dim in c.dims]
+        raise ConvRNNError(
+            f"the recording has no coordinate {name} on {dim} ({what}); it has "
+            f"{', '.join(there) or 'none'}."
+        )
+    if data[name].dims != (dim,):
+        raise ConvRNNError(f"coordinate {name} lies on {data[name].dims}, not on {dim}.")
+    return np.asarray(data[name].values)
+
+
+def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
+    """Start and end of each bin, in ms.
+
+    Raises
+    ------
+    ConvRNNError
+        They are missing, make no sense, or are not in ms.
+    """
+    edges = []
+    for name in ("time_bin_start", "time_bin_end"):
+        values = coordinate(data, name, "time_bin", "ms from image onset")
+        if values.dtype.kind == "m":  # xarray reads "units: ms" as durations
+            values = values / np.timedelta64(1, "ms")
+        try:
+            edges.append(values.astype(float))
+        except (TypeError, ValueError):
+            raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
+    start, end = map(round_ms, edges)
+    if not (np.isfinite(start) & np.isfinite(end)).all():
+        raise ConvRNNError("time bins without a start or an end (NaN).")
+    backwards = np.flatnonzero(edges[1] <= edges[0])
+    if len(backwards):
+        first, last = (float(each[backwards[0]]) for each in edges)
+        raise ConvRNNError(f"time bin {first:g}–{last:g} ms ends before it starts.")
+    if np.median(edges[1] - edges[0]) < 0.5 and np.abs(end).max() < 60:
+        raise ConvRNNError(
+            f"time bins such as {edges[0][0]:g}–{edges[1][0]:g} look like seconds; times are in ms "
+            "from image onset: multiply them by 1000."
+        )
+    if np.abs(end).max() > LONGEST_MS:
+        raise ConvRNNError(
+            f"time bins up to {np.abs(end).max():g} ms are no response to an image: are they in "
+            "microseconds, or times of the session? They are in ms from image onset."
+        )
+    if (np.diff(start) < 0).any():
+        raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")
+    return list(zip(start.tolist(), end.tolist(), strict=True))
+
+
+def as_ids(values: NDArray[Any]) -> NDArray[Any]:
+    """Ids as text; whole numbers without decimals, as they come after a merge of tables.
+
+    >>> as_ids(np.array([1.0, 12.0])).tolist()
+    ['1', '12']
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+        known = np.isfinite(values)
+        if known.any() and (values[known] == values[known].round()).all():
+            whole = np.where(known, values, 0).astype(np.int64).astype(str)
+            return np.where(known, whole, "nan")
+    return values.astype(str)
+
+
+def durations_of(data: xr.DataArray) -> NDArray[np.float64] | None:
+    """How long each image was on, in ms, if the recording says it."""
+    if "image_on_ms" not in data.coords:
+        return None
+    values = np.broadcast_to(data["image_on_ms"].values, data.sizes["presentation"])
+    if values.dtype.kind == "m":
+        values = values / np.timedelta64(1, "ms")
+    try:
+        return values.astype(float)
+    except (TypeError, ValueError):
+        raise ConvRNNError(f"image_on_ms holds {values[0]!r}; expected ms.") from None
