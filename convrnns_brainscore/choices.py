@@ -32,6 +32,15 @@ class TimeName(StrEnum):
     shared = "shared"
 
 
+class MetricName(StrEnum):
+    """Brain-Score's regression metrics, for one bin and for several (`brainscore.packages`)."""
+
+    pls = "pls"
+    ridge = "ridge"
+    spantime_pls = "spantime_pls"
+    spantime_ridge = "spantime_ridge"
+
+
 class SolverName(StrEnum):
     """What carries out the fits of Brain-Score's metrics (`brainscore.scoring`)."""
 
@@ -72,6 +81,8 @@ def parse_choice(kind: str, value: str, choices: type[Choice]) -> Choice:
     ConvRNNError
         There is no such member.
 
+    Examples
+    --------
     >>> parse_choice("solver", "exact", SolverName) == "exact"
     True
     """

@@ -6,6 +6,7 @@ it had under way: Dask gives them to another. What all blocks have in common is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
@@ -18,6 +19,9 @@ Result = TypeVar("Result")
 
 ANSWER_WITHIN = 15
 """Seconds in which a scheduler and its first worker answer."""
+
+ADDRESS = re.compile(r"([a-z]+://)?\S+:\d+")
+"""The address of a scheduler. Dask tries any other for half a minute."""
 
 ATTEMPTS = 5
 """Times that a block is given to workers, where all that have what it needs die."""
@@ -146,6 +150,8 @@ def workers(address: str | None) -> Iterator[Workers]:
     if address is None:
         yield HERE
         return
+    if not ADDRESS.fullmatch(address):
+        raise ConvRNNError(f"`address={address!r}`: expected 'tcp://host:port'.")
     try:
         from distributed import Client
     except ImportError as error:

@@ -137,6 +137,20 @@ class ConvRNN:
         """The shape of one step's output of ``layer``: (height, width, channel) or (class,)."""
         return backbones.output_shape(self.model, layer)
 
+    def check_lesion(self, presentation: Presentation) -> None:
+        """Refuse a lesion that begins after the presentation: nothing would be lesioned.
+
+        Raises
+        ------
+        ConvRNNError
+            The lesion begins after the last step.
+        """
+        if self.lesion and self.lesion.first_step >= presentation.times:
+            raise ConvRNNError(
+                f"the lesion begins at step {self.lesion.first_step}, after the "
+                f"{presentation.times} steps of the presentation: give a smaller `lesion_from=…`."
+            )
+
     def first_step(self, layer: str) -> int:
         """The first step at which ``layer`` depends on the image: 0 for conv1, 9 for conv10.
 

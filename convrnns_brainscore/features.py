@@ -192,11 +192,7 @@ def write_features(
     if not whole or batch_size < 1:
         raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
     request = replace(request, batch_size=int(batch_size))
-    if network.lesion and network.lesion.first_step >= presentation.times:
-        raise ConvRNNError(
-            f"the lesion begins at step {network.lesion.first_step}, after the "
-            f"{presentation.times} steps of the presentation."
-        )
+    network.check_lesion(presentation)
     if isinstance(stimuli, pd.DataFrame):
         stimuli = check_stimuli(stimuli)
     else:

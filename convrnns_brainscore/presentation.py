@@ -169,7 +169,7 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
     if not len(known):
         if asked is not None:
             return float(asked), ""
-        note = f"images are taken to have been on for {ASSUMED_IMAGE_MS} ms (`image_ms=…`)"
+        note = f"images are taken to have been on for {ASSUMED_IMAGE_MS} ms: no duration is given"
         return float(ASSUMED_IMAGE_MS), note
     usual = float(np.median(known))
     if usual < MS_PER_STEP / 2:
@@ -245,15 +245,15 @@ def _understand(off: Any) -> tuple[NDArray[np.float32], str]:
         or (image and (kind.kind == "f" or kind == np.uint8))
     ):
         raise ConvRNNError(
-            f"off={_in_short(off)}: expected one number (normalised), an RGB triple (0–255) or an "
-            f"image [{images.SIZE}, {images.SIZE}, 3], uint8 or normalised float32."
+            f"`off={_in_short(off)}`: expected one number (normalised), an RGB triple (0–255) or "
+            f"an image [{images.SIZE}, {images.SIZE}, 3], uint8 or normalised float32."
         )
     label = None
     if values.ndim == 0:
         label = f"{float(values):.9g} (normalised)"
     elif values.shape == (3,):
         if not ((values >= 0) & (values <= 255)).all():
-            raise ConvRNNError(f"off={off!r}: RGB values lie in 0–255.")
+            raise ConvRNNError(f"`off={off!r}`: RGB values lie in 0–255.")
         label = "rgb " + ",".join(f"{value:.9g}" for value in values)
     if values.shape == (3,) or (image and kind == np.uint8):
         values = images.normalise(values)

@@ -111,6 +111,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise ConvRNNError(f"there is no {path}.")
+    if path.is_dir() and path.suffix != ".zarr" and not (path / "results.nc").exists():
+        raise ConvRNNError(f"{path} is a folder: name a file or a .zarr store in it.")
     try:
         attributes = _attributes(path)
     except Exception as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -138,13 +140,17 @@ def open_data(path: str | PathLike[str]) -> xr.Dataset:
         check_plain(path)
     elif not path.is_file():
         raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
+    if not os.access(path, os.R_OK):
+        raise ConvRNNError(f"{path} may not be read by you: its owner can change that with chmod.")
     try:
-        opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # xarray's guesses about the format
+            opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
         with opened:
             return opened.load()
     except Exception as error:
         raise ConvRNNError(
-            f"{path} is no recording: neither a netCDF file nor a Zarr store "
+            f"{path} is not a recording: neither a netCDF file nor a Zarr store "
             f"({str(error).splitlines()[0][:100] if str(error) else type(error).__name__})."
         ) from error
 

@@ -105,10 +105,12 @@ def candidate_layers(
     """
     candidates = region_layers(model, "paper")
     if layers is not None:
-        chosen = list(dict.fromkeys(layers))
+        chosen = list(dict.fromkeys([layers] if isinstance(layers, str) else layers))
         if not chosen:
             raise ConvRNNError(f"no layers asked for. {model.name} has {_names(model)}.")
-        candidates = region_layers(model, dict.fromkeys(regions, chosen))
+        for layer in chosen:
+            first_step(model, layer)  # raises where the model does not have it
+        candidates = dict.fromkeys(regions, chosen)
     found: dict[str, list[str]] = {}
     for region in regions:
         for layer in candidates[region]:

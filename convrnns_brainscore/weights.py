@@ -75,7 +75,7 @@ def load_weights(
         No weights given, or both; or they are not the model's (the variable is named).
     """
     if checkpoint is not None and weights is not None:
-        raise ConvRNNError("give either checkpoint=… or weights=…, not both.")
+        raise ConvRNNError("give either `checkpoint=…` or `weights=…`, not both.")
     if checkpoint is None and weights is None:
         checkpoint = find_checkpoint(checkpoint_folder(), model.name)
     if checkpoint is not None:
@@ -84,13 +84,14 @@ def load_weights(
     if weights is None:
         raise ConvRNNError(
             f"no weights for {model.name}. {how_to_get(model.name)} Or give "
-            f"checkpoint='…/{model.name}/model.ckpt', or weights='random' for an untrained network."
+            f"`checkpoint='…/{model.name}/model.ckpt'`, or "
+            "`weights='random'` for an untrained network."
         )
     if isinstance(weights, str):
         if weights != "random":
             raise ConvRNNError(
-                f"weights={weights!r}: expected 'random' or a mapping of variable names to arrays. "
-                "A checkpoint's path goes to checkpoint=…"
+                f"`weights={weights!r}`: expected 'random' or a mapping of variable names to "
+                "arrays. A checkpoint's path goes to `checkpoint=…`."
             )
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ConvRNNError(f"`seed={seed!r}`: expected a whole number from 0 on.")

@@ -245,6 +245,12 @@ def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch) -> None:
         pass
 
 
+@pytest.mark.parametrize("address", ["", "foo", "tcp://", "host"])
+def test_what_is_not_an_address_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ConvRNNError, match="expected 'tcp://host:port'"), workers(address):
+        pass
+
+
 def test_workers_of_another_version_are_refused(two_workers: Cluster, monkeypatch) -> None:
     monkeypatch.setattr(cluster, "__version__", "99.0")
     with (

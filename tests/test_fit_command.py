@@ -190,6 +190,7 @@ def test_the_report_needs_nothing_else(fitted: Path) -> None:
     page = (fitted / "report.html").read_text(encoding="utf-8")
     text = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "http" not in text
+    assert "`" not in text  # parameters are named in errors, not in notes
     assert page.count('class="plotly-graph-div"') == 10  # 5 a region: cross-temporal and pairs too
     for said in (
         MODEL,
@@ -283,6 +284,8 @@ def test_bins_before_onset_alone_are_undefined(folder, monkeypatch, capsys) -> N
         (["--penalty", "3"], "for ridge alone"),
         (["--image-ms", "95"], "multiple of that"),
         (["--scratch-limit", "0.0001"], "--scratch-limit"),
+        (["--scratch-limit", "nan"], "expected gigabytes above 0"),
+        (["--regions", ""], "--regions is empty"),
         (["--stratify", "species"], "--stratify species"),
         (["--splits", "1"], "--splits 1"),
         (["--window", "500", "600"], "does not cover"),

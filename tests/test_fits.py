@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits import heldout
 from convrnns_brainscore.fits.correlation import pearson, spearman_brown
+from convrnns_brainscore.fits.fit import fit_recording
 from convrnns_brainscore.fits.gram import gram_matrix
 from convrnns_brainscore.fits.heldout import (
     Method,
@@ -49,6 +50,13 @@ def linear(stimuli: int, neurons: int, features: int = 200, seed: int = 0):
 
 
 # Splits
+
+
+@pytest.mark.parametrize("names", [[], [""], ["control"], ["a/b"], ["a,b"]])
+def test_names_that_results_cannot_hold_are_refused(names: list[str], tmp_path) -> None:
+    with pytest.raises(ConvRNNError, match=r"is empty|cannot be called"):
+        fit_recording(dict.fromkeys(names, None), None, tmp_path / "fits")
+    assert not (tmp_path / "fits").exists()
 
 
 def test_splits_are_brain_scores() -> None:

@@ -86,3 +86,12 @@ def test_an_application_that_sets_nothing_up_reads_nothing() -> None:
     code = "import logging, convrnns_brainscore as c; logging.getLogger(c.__name__).error('loud')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not ended.stderr
+
+
+def test_figures_are_drawn_without_tensorflow() -> None:
+    code = (
+        "import sys, convrnns_brainscore.report.fit_figures, convrnns_brainscore.fits.results_file;"
+        "print(sorted({'keras', 'tensorflow', 'torch'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

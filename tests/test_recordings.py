@@ -150,7 +150,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(case: str) -> None:
 
 def test_files_that_are_no_recording(tmp_path: Path) -> None:
     (tmp_path / "x.nc").write_text("no")
-    with pytest.raises(ConvRNNError, match=r"x\.nc is no recording"):
+    with pytest.raises(ConvRNNError, match=r"x\.nc is not a recording"):
         open_recording(tmp_path / "x.nc")
     with pytest.raises(ConvRNNError, match="there is no recording"):
         open_recording(tmp_path / "y.nc")
@@ -220,7 +220,7 @@ def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> Non
 def test_the_presentation_follows_the_recording() -> None:
     prepared = prepare(as_recording(plain()), files(), latencies=[0])
     assert (prepared.presentation.times, prepared.presentation.image_off) == (11, 10)
-    assert "images are taken to have been on for 100 ms (`image_ms=…`)" in prepared.notes
+    assert "images are taken to have been on for 100 ms: no duration is given" in prepared.notes
     shifted = prepare(as_recording(plain()), files(), image_ms=50)
     assert (shifted.presentation.times, shifted.presentation.image_off) == (16, 5)
     said = plain().assign_coords(image_on_ms=("presentation", [200] * 90))

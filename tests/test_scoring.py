@@ -152,6 +152,17 @@ def test_the_network_that_made_the_recording_wins(
         assert best.summary.counted == 3
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"neurons": 0}, {"repetitions": 0}, {"inputs": 0}, {"seed": -1}, {"latency": np.nan}],
+)
+def test_a_recording_that_cannot_be_simulated_is_named(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(ConvRNNError) as raised:
+        simulate_recording(None, None, **wrong)
+    assert raised.value.parameters == (name,)
+
+
 @pytest.mark.slow
 def test_the_latency_of_the_neurons_is_found(networks, tmp_path: Path) -> None:
     """Neurons answer 20 ms after the network: read that much earlier, it predicts them best."""

@@ -23,7 +23,8 @@ from convrnns_brainscore._version import __version__
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
 from convrnns_brainscore.brainscore.digests import update_digest
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.choices import MetricName, parse_choice
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.images import VISUAL_DEGREES
@@ -34,9 +35,6 @@ from convrnns_brainscore.recordings import Recording
 TABLE, IMAGES = "stimuli.csv", "stimuli"
 FEWEST_STIMULI = 20
 """A tenth of them are a test set."""
-
-METRICS = ("pls", "ridge", "spantime_pls", "spantime_ridge")
-"""Brain-Score's regression metrics: for one time bin, and for several."""
 
 STATIC, TEMPORAL = "pls", "spantime_pls"
 """Metrics where none is named, for one bin and for several."""
@@ -225,8 +223,7 @@ def neural_benchmark(
     ConvRNNError
         The metric does not fit the number of bins, or a coordinate is missing.
     """
-    if metric not in METRICS:
-        raise unknown("metric", metric, METRICS)
+    metric = parse_choice("metric", metric, MetricName).value
     for coordinate in filter(None, ("stimulus_id", "repetition", "region", stratify_by)):
         if not hasattr(recording, coordinate):
             raise ConvRNNError(f"the recording has no coordinate {coordinate!r}.")

@@ -109,6 +109,7 @@ def make_plan(
         ExactMetric(internals.similarity_metric(benchmark))  # raises where it suits none
     experiment = read_experiment(name, benchmark)
     shown, on = presentation_for(experiment, presentation)
+    network.check_lesion(shown or Presentation.default(network.name))
     subject = TemporalBrainModel(network, shown, region_layer_map)
     layers: tuple[str, ...] = ()
     if experiment.region is None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.objects92 import load_objects92
 
 MEAN_RATES = (10.0, 60.0)
@@ -95,8 +96,10 @@ def simulate_recording(
         ``look_at`` returns them.
     stimuli : StimulusSet
         The stimulus set, its rows in the order of the presentations.
-    neurons, repetitions, seed
-        Size of the recording and seed of all that is random.
+    neurons, repetitions : int, default 30
+        Size of the recording.
+    seed : int, default 0
+        Seed of all that is random.
     inputs : int, default 32
         Units that a neuron reads at most.
     latency : float, default 0
@@ -108,10 +111,17 @@ def simulate_recording(
         Presentation (stimuli × repetitions) × neuroid × time_bin, spikes/s, with ``stimulus_set``
         among its attributes.
 
+    Raises
+    ------
+    ConvRNNError
+        A number is not positive, or the presentations are not those of the stimulus set.
+
     Examples
     --------
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from convrnns_brainscore import load_brain_model
+    >>> from convrnns_brainscore.brainscore.simulate import compose_stimuli
     >>> subject = load_brain_model("timedecay_shallow", weights="random")
     >>> subject.start_recording("IT", time_bins=[(50, 60), (60, 70)])
     >>> with TemporaryDirectory() as folder:
@@ -121,6 +131,18 @@ def simulate_recording(
     >>> recording.shape  # presentations of 6 stimuli, neurons, time bins
     (18, 5, 2)
     """
+    for name, value in {"neurons": neurons, "repetitions": repetitions, "inputs": inputs}.items():
+        if value < 1:
+            raise ConvRNNError(f"`{name}={value}`: expected 1 or more.")
+    if seed < 0:
+        raise ConvRNNError(f"`seed={seed}`: expected 0 or more.")
+    if not np.isfinite(latency):
+        raise ConvRNNError(f"`latency={latency}`: expected ms.")
+    if activations.sizes["presentation"] != len(stimuli):
+        raise ConvRNNError(
+            f"{activations.sizes['presentation']} presentations, and {len(stimuli)} stimuli: give "
+            "the activations to these stimuli."
+        )
     rng = np.random.default_rng(seed)
     features = activations.transpose("presentation", "time_bin", "neuroid").values
     varying = np.flatnonzero(features.std(axis=0).max(axis=0) > 0)

@@ -136,9 +136,14 @@ def fit(
     wanted = None if layers is None else split_names(layers)
     for name in names:
         candidate_layers(find_model(name), prepared.recording.regions, wanted)
+    networks = lesion.beside_whole(names, weights)
+    bytes_allowed = None
+    if scratch_limit is not None:
+        if not 0 < scratch_limit < float("inf"):
+            raise ConvRNNError(f"--scratch-limit {scratch_limit:g}: expected gigabytes above 0.")
+        bytes_allowed = int(scratch_limit * 1e9)
     for note in prepared.notes:
         typer.echo(as_options(note), err=True)
-    networks = lesion.beside_whole(names, weights)
     start_quietly()
 
     from convrnns_brainscore.cluster import workers
@@ -153,7 +158,7 @@ def fit(
             time=time.value,
             layers=wanted,
             cross_temporal=cross_temporal,
-            scratch_limit=None if scratch_limit is None else int(scratch_limit * 1e9),
+            scratch_limit=bytes_allowed,
             keep_features=keep_features,
             progress=True,
             workers=who,
@@ -210,9 +215,9 @@ def geometry(
     for name, layer in product(names, wanted or ()):
         if layer not in layer_names(find_model(name)):
             raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))
+    networks = lesion.beside_whole(names, weights)
     for note in notes:
         typer.echo(as_options(note), err=True)
-    networks = lesion.beside_whole(names, weights)
 
     from convrnns_brainscore.fits.representation import compare_networks
     from convrnns_brainscore.report.geometry_report import geometry_table, write_geometry

@@ -202,7 +202,12 @@ class RecordingOptions:
     @property
     def asked(self) -> list[str] | None:
         """The regions asked for; None: all."""
-        return None if self.regions is None else split_names(self.regions)
+        if self.regions is None:
+            return None
+        asked = split_names(self.regions)
+        if not asked:
+            raise ConvRNNError("--regions is empty: name regions, or omit it to read all.")
+        return asked
 
     @property
     def _only_region(self) -> str | None:
@@ -313,7 +318,11 @@ def model_names(models: list[str] | None, all_models: bool) -> list[str]:
 
 def models_or_all(models: str) -> list[str]:
     """Models separated by commas, or ``"all"``."""
-    return model_names(None, True) if models == "all" else model_names([models], False)
+    if models == "all":
+        return model_names(None, True)
+    if not split_names(models):
+        raise ConvRNNError("name a model, several separated by commas, or 'all'.")
+    return model_names([models], False)
 
 
 def checkpoints_in(checkpoints: Path | None) -> Path:

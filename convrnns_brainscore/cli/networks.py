@@ -206,12 +206,11 @@ def imagenet(
     ] = Path("imagenet"),
 ) -> None:
     """Measure top-1 and top-5 accuracy, beside the published figures."""
-    from convrnns_brainscore.imagenet import measure, read_labelled
-
     names = model_names(models, all_models)
     networks = LesionOptions().beside_whole(names, weights)
     start_quietly()
 
+    from convrnns_brainscore.imagenet import measure, read_labelled
     from convrnns_brainscore.progress import progress_bar
     from convrnns_brainscore.report.tables import imagenet_table, wide_console
 

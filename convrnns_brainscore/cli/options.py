@@ -31,7 +31,7 @@ Weights = Annotated[
     ),
 ]
 
-Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.", min=0)]
 
 Times = Annotated[int | None, typer.Option("--times", help="Number of 10 ms steps, instead.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.choices import PresentationName, SolverName
+from convrnns_brainscore.choices import MetricName, PresentationName, SolverName
 from convrnns_brainscore.cli.groups import (
     LesionOptions,
     TimeOptions,
@@ -33,11 +33,11 @@ def score(
     weights: WeightOptions,
     lesion: LesionOptions,
     metric: Annotated[
-        str | None,
+        MetricName | None,
         typer.Option(
             "--metric",
-            help="Of packaged recordings: pls, ridge, spantime_pls or spantime_ridge. [default: "
-            "pls for one time bin, spantime_pls for several]",
+            help="Of packaged recordings. [default: pls for one time bin, spantime_pls for "
+            "several]",
             show_default=False,
         ),
     ] = None,
@@ -67,6 +67,7 @@ def score(
         typer.Option(
             "--max-neuroids",
             help="Project each bin's features to so many, at random. [default: all of them]",
+            min=1,
             show_default=False,
         ),
     ] = None,

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ _log = logging.getLogger(__name__)
 def fit_recording(
     networks: Mapping[str, Callable[[], ConvRNN]],
     prepared: Prepared,
-    out: Path,
+    out: str | PathLike[str],
     *,
-    method: Method | None = None,
+    method: Method | str | None = None,
     time: str = TimeName.per_bin,
     layers: Sequence[str] | None = None,
     cross_temporal: bool = False,
@@ -87,13 +88,13 @@ def fit_recording(
     Parameters
     ----------
     networks : mapping of str to callable
-        Name in the results → what loads the network.
+        Name in the results → what loads the network. Names go into names of files.
     prepared : Prepared
         The recording, its stimuli, bins and splits (`prepare.prepare`).
-    out : path
+    out : str or path
         A folder, which is made.
-    method : Method, optional
-        None: PLS with 25 components.
+    method : Method or str, optional
+        A name stands for the method with its defaults. None: PLS with 25 components.
     time : str, default TimeName.per_bin
         ``"per-bin"`` or ``"shared"`` weights.
     layers : sequence of str, optional
@@ -146,9 +147,15 @@ def fit_recording(
     >>> abs(float(found.r[0])) < 0.6  # neurons of noise
     True
     """
-    method, weights = method or Method(), parse_choice("time", time, TimeName)
+    method = Method(method) if isinstance(method, str) else method or Method()
+    weights = parse_choice("time", time, TimeName)
+    _check_names(networks)
+    out = Path(out)
     if cross_temporal and weights is TimeName.shared:
-        raise ConvRNNError("weights shared over time have no step × bin matrix of their own.")
+        raise ConvRNNError(
+            "weights shared over time have no step × bin matrix of their own: give "
+            "`cross_temporal=False`, or `time='per-bin'`."
+        )
     out.mkdir(parents=True, exist_ok=True)
     with only_process(out / ".lock", out):
         settings = _settings(prepared, list(networks), method, weights, layers, cross_temporal)
@@ -176,6 +183,17 @@ def fit_recording(
             write_results(Results(root_dataset(prepared, settings), parts), out / RESULTS)
         shutil.rmtree(fitting.work, ignore_errors=True)
     return read_results(out / RESULTS)
+
+
+def _check_names(networks: Mapping[str, Any]) -> None:
+    if not networks:
+        raise ConvRNNError("`networks=…` is empty: name at least one.")
+    for name in networks:
+        if not name or any(sign in name for sign in "/\\,\0") or name == control.NAME:
+            raise ConvRNNError(
+                f"a network cannot be called {name!r} in results: names have no slash and no "
+                f"comma, and {control.NAME!r} is the image itself."
+            )
 
 
 @dataclass
@@ -227,6 +245,7 @@ class _Fitting:
     ) -> None:
         """Fit those of a model's layers that are not there already."""
         presentation = self.prepared.presentation
+        network.check_lesion(presentation)
         made_by = {**describe(network, presentation), "label": network.label}
         missing = [layer for layer in wanted if not self._check_fitted(name, layer, made_by, kept)]
         before = [layer for layer in wanted if layer not in missing]

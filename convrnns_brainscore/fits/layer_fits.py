@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convrnns_brainscore.fits.blocks import RegionFit, Setting
 from convrnns_brainscore.fits.heldout import HeldOut
 from convrnns_brainscore.fits.resampling import RESAMPLES
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.fits.blocks import RegionFit, Setting
 
 
 class LayerFits:

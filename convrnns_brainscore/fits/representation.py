@@ -89,6 +89,7 @@ def compare_networks(
     movies, made_by = {}, {}
     for name, load in networks.items():
         network = load()
+        network.check_lesion(presentation)
         made_by[name] = {**describe(network, presentation), "label": network.label}
         movies[name] = movie_of(
             network,

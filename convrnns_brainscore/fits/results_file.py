@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import netCDF4
 import numpy as np
@@ -25,11 +25,13 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.layer_fits import Choices, LayerFits
-from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.results import STATISTICS, Results
-from convrnns_brainscore.fits.scratch import LayerBins
 from convrnns_brainscore.integrity import seal
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
+
+if TYPE_CHECKING:  # figures are drawn from results without TensorFlow
+    from convrnns_brainscore.fits.prepare import Prepared
+    from convrnns_brainscore.fits.scratch import LayerBins
 
 RESULTS = "results.nc"
 """The file's name."""
@@ -178,13 +180,13 @@ def read_results(path: Path) -> Results:
             root = opened.load()
     except Exception as error:
         raise ConvRNNError(
-            f"{path} holds no results of convrnns fit ({error}). Remove it, or give another "
-            "`out=…`."
+            f"{path} does not hold the results of a fit ({error}): name the results.nc that "
+            "`convrnns fit` wrote, or its folder."
         ) from error
     if root.attrs.get("schema") != SCHEMA:
         raise ConvRNNError(
-            f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}. Remove "
-            "it, or give another `out=…`."
+            f"{path} has schema {root.attrs.get('schema')}; this version reads {SCHEMA}: fit "
+            "again, into another folder."
         )
     return Results(root, StoredFits(places))
 

@@ -188,7 +188,7 @@ def reported_steps(
         No or unknown layer, or one that the image does not reach in time.
     """
     if not isinstance(layers, str | Iterable | None):
-        raise ConvRNNError(f"layers={layers!r}: expected names of layers.")
+        raise ConvRNNError(f"`layers={layers!r}`: expected names of layers.")
     layers = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers or ()))
     if not layers:
         raise ConvRNNError(

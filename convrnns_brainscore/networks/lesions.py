@@ -60,12 +60,12 @@ def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
     if isinstance(lesion, str):
         lesion = Lesion(lesion)
     if not isinstance(lesion, Lesion):
-        raise ConvRNNError(f"lesion={lesion!r}: expected one of {', '.join(KINDS)}, or a Lesion.")
+        raise ConvRNNError(f"`lesion={lesion!r}`: expected one of {', '.join(KINDS)}, or a Lesion.")
     if lesion.kind not in KINDS:
         raise unknown("lesion", lesion.kind, KINDS)
     first = lesion.first_step
     if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
-        raise ConvRNNError(f"lesion from step {first!r}: expected a whole number from 0 on.")
+        raise ConvRNNError(f"`lesion_from={first!r}`: expected a whole number from 0 on.")
     if lesion.kind == "feedback":
         having = list(backbones.feedback(model.cell, model.depth))
     else:
@@ -73,12 +73,14 @@ def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
     if not having:
         raise ConvRNNError(f"{model.name} has no long-range feedback to lesion.")
     if not isinstance(lesion.layers, Iterable | None):
-        raise ConvRNNError(f"lesion of layers={lesion.layers!r}: expected names of layers.")
+        raise ConvRNNError(f"lesion of `layers={lesion.layers!r}`: expected names of layers.")
     asked = [lesion.layers] if isinstance(lesion.layers, str) else lesion.layers
     layers = having if asked is None else list(asked)
     for layer in layers:
         if layer not in having:
             raise unknown(f"layer with {lesion.kind} of {model.name}", layer, having)
     if not layers:
-        raise ConvRNNError(f"a {lesion.kind} lesion of no layers; {model.name}: {having}.")
+        raise ConvRNNError(
+            f"a {lesion.kind} lesion of no layers; those of {model.name} are {', '.join(having)}."
+        )
     return Lesion(lesion.kind, tuple(name for name in having if name in layers), int(first))
