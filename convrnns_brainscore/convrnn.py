@@ -154,6 +154,8 @@ class ConvRNN:
     def first_step(self, layer: str) -> int:
         """The first step at which ``layer`` depends on the image: 0 for conv1, 9 for conv10.
 
+        Examples
+        --------
         >>> load_network("rgc_shallow", weights="random").first_step("conv5")
         4
         """

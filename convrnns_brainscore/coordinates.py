@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.timing import TimeBin, round_ms
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset."""
@@ -92,6 +94,8 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
 def as_ids(values: NDArray[Any]) -> NDArray[Any]:
     """Ids as text; whole numbers without decimals, as they come after a merge of tables.
 
+    Examples
+    --------
     >>> as_ids(np.array([1.0, 12.0])).tolist()
     ['1', '12']
     """
@@ -115,3 +119,36 @@ def durations_of(data: xr.DataArray) -> NDArray[np.float64] | None:
         return values.astype(float)
     except (TypeError, ValueError):
         raise ConvRNNError(f"image_on_ms holds {values[0]!r}; expected ms.") from None
+
+
+def in_whole_steps(time_bins: Sequence[TimeBin]) -> list[TimeBin]:
+    """Time bins in which neighbours narrower than a step are merged into the steps that they fill.
+
+    Examples
+    --------
+    >>> in_whole_steps([(0, 50), (50, 55), (55, 60), (60, 65)])
+    [(0, 50), (50.0, 60.0), (60.0, 65)]
+    """
+    result: list[TimeBin] = []
+    run: list[TimeBin] = []
+    for each in [*time_bins, (np.inf, np.inf)]:
+        narrow = each[1] - each[0] < MS_PER_STEP
+        if run and not (narrow and each[0] == run[-1][1]):
+            result += _in_steps(run)
+            run = []
+        if narrow:
+            run.append(each)
+        elif np.isfinite(each[0]):
+            result.append(each)
+    return result
+
+
+def _in_steps(run: Sequence[TimeBin]) -> list[TimeBin]:
+    """Narrow bins that follow each other as steps; what fills no step stays with its width."""
+    start, end = run[0][0], run[-1][1]
+    first, last = np.ceil(start / MS_PER_STEP), np.floor(end / MS_PER_STEP)
+    if last <= first:
+        return [(start, end)]
+    inner = [float(step * MS_PER_STEP) for step in np.arange(first, last + 1)]
+    edges = [*([start] if start < inner[0] else []), *inner, *([end] if end > inner[-1] else [])]
+    return list(pairwise(edges))

@@ -21,6 +21,8 @@ class ConvRNNError(ValueError):
     def parameters(self) -> tuple[str, ...]:
         """The parameters that the message names, in their order.
 
+        Examples
+        --------
         >>> ConvRNNError("too few stimuli: give `components=3`, or `method='ridge'`.").parameters
         ('components', 'method')
         """

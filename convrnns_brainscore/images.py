@@ -55,6 +55,8 @@ _ROUNDING = 1e-3
 def normalise(pixels: ArrayLike) -> NDArray[np.float32]:
     """Pixels in 0–255 (RGB, last axis), 8 bit or float, to the networks' normalised space.
 
+    Examples
+    --------
     >>> normalise([0, 0, 0]).round(3)
     array([-2.118, -2.036, -1.804], dtype=float32)
     """

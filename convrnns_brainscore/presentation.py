@@ -94,7 +94,7 @@ class Presentation:
     @classmethod
     def neural(cls) -> Presentation:
         """As the monkeys of Nayebi et al. (2022) saw it: 260 ms, image off at 100 ms."""
-        return cls("neural", 26, ASSUMED_IMAGE_MS // MS_PER_STEP)
+        return cls("neural", 26, 10)
 
     @classmethod
     def constant(cls, times: int) -> Presentation:

@@ -38,6 +38,8 @@ UNTRAINED = "untrained"
 def display_name(name: str, made_by: Mapping[str, Any]) -> str:
     """How a model is called wherever its numbers stand: an untrained one says that it is.
 
+    Examples
+    --------
     >>> display_name("rgc_shallow", {"weights": "untrained, seed 0"})
     'rgc_shallow (untrained, seed 0)'
     >>> display_name("rgc_shallow", {"weights": "given"})

@@ -26,13 +26,14 @@ from convrnns_brainscore.coordinates import (
     as_ids,
     coordinate,
     durations_of,
+    in_whole_steps,
     time_bins_of,
     without_multiindex,
 )
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.regions import REGIONS
-from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, in_whole_steps, round_ms
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
 """What stands for all subjects together."""

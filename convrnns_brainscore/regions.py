@@ -47,7 +47,7 @@ def region_layers(
 
     Parameters
     ----------
-    region_layer_map : str, path, mapping of str to str or sequence of str, optional
+    region_layer_map : str, path or mapping of str to str or list of str, optional
         None: one layer a region; ``"paper"``: as in the paper, several layers a region; or the
         user's own: region → layer or layers, or a JSON file of that.
 

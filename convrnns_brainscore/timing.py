@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -31,6 +30,8 @@ def round_ms(times: ArrayLike) -> NDArray[np.float64]:
     which reach a hair into the next step, with all that the step says of the image. Edges are
     therefore rounded where they are read, and nowhere else.
 
+    Examples
+    --------
     >>> round_ms([20.000000000000004, -1e-15])
     array([20.,  0.])
     """
@@ -40,6 +41,8 @@ def round_ms(times: ArrayLike) -> NDArray[np.float64]:
 def bins_of_steps(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Start and end in ms of the steps ``first`` … ``last − 1``: step t is [10 t, 10 (t + 1)).
 
+    Examples
+    --------
     >>> bins_of_steps(9, 11)
     (array([ 90, 100]), array([100, 110]))
     """
@@ -88,6 +91,8 @@ def step_bins(first: int, last: int) -> list[TimeBin]:
 def bin_weights(time_bin: TimeBin) -> dict[int, float]:
     """Step → its share in a bin: how much of the bin the step's 10 ms overlap.
 
+    Examples
+    --------
     >>> bin_weights((70, 90))
     {7: 0.5, 8: 0.5}
     """
@@ -97,34 +102,3 @@ def bin_weights(time_bin: TimeBin) -> dict[int, float]:
         step: (min(end, (step + 1) * MS_PER_STEP) - max(start, step * MS_PER_STEP)) / (end - start)
         for step in range(first, last)
     }
-
-
-def in_whole_steps(time_bins: Sequence[TimeBin]) -> list[TimeBin]:
-    """Time bins in which neighbours narrower than a step are merged into the steps that they fill.
-
-    >>> in_whole_steps([(0, 50), (50, 55), (55, 60), (60, 65)])
-    [(0, 50), (50.0, 60.0), (60.0, 65)]
-    """
-    result: list[TimeBin] = []
-    run: list[TimeBin] = []
-    for each in [*time_bins, (np.inf, np.inf)]:
-        narrow = each[1] - each[0] < MS_PER_STEP
-        if run and not (narrow and each[0] == run[-1][1]):
-            result += _in_steps(run)
-            run = []
-        if narrow:
-            run.append(each)
-        elif np.isfinite(each[0]):
-            result.append(each)
-    return result
-
-
-def _in_steps(run: Sequence[TimeBin]) -> list[TimeBin]:
-    """Narrow bins that follow each other as steps; what fills no step stays with its width."""
-    start, end = run[0][0], run[-1][1]
-    first, last = np.ceil(start / MS_PER_STEP), np.floor(end / MS_PER_STEP)
-    if last <= first:
-        return [(start, end)]
-    inner = [float(step * MS_PER_STEP) for step in np.arange(first, last + 1)]
-    edges = [*([start] if start < inner[0] else []), *inner, *([end] if end > inner[-1] else [])]
-    return list(pairwise(edges))

@@ -61,6 +61,8 @@ MODELS = {model.name: model for model in _TABLE}
 def list_models() -> list[str]:
     """The names of the 20 published models.
 
+    Examples
+    --------
     >>> len(list_models())
     20
     """

@@ -201,6 +201,8 @@ def loading_data(name: str) -> Iterator[None]:
 def image_duration(name: str) -> tuple[int, str]:
     """How long the images of a neural benchmark were on, in ms, and in words.
 
+    Examples
+    --------
     >>> image_duration("Li2026.IT-temporal-pls")
     (150, '150 ms')
     >>> image_duration("Cadena2017-pls")
@@ -246,6 +248,8 @@ def _image_ms(name: str) -> int | None:
 def region_in(name: str) -> str | None:
     """The region that a benchmark's name holds.
 
+    Examples
+    --------
     >>> region_in("Papale2025.V4-ridge")
     'V4'
     """

@@ -43,7 +43,10 @@ app.add_typer(submission.app)
 def switches(
     verbose: Annotated[
         bool,
-        typer.Option(VERBOSE, help="Report progress: downloads, caches, resumption, omissions."),
+        typer.Option(
+            VERBOSE,
+            help="Report downloads, caches, omissions and the like. May follow the command.",
+        ),
     ] = False,
     debug: Annotated[
         bool, typer.Option(DEBUG, help="The same, and the traceback of every error.")

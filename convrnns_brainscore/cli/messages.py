@@ -22,6 +22,8 @@ OPEN = "…"
 def as_options(message: str) -> str:
     """A message with its parameters as options.
 
+    Examples
+    --------
     >>> as_options("too few: give `components=3` or fewer, or another `method=…`.")
     'too few: give --components 3 or fewer, or another --method.'
     >>> as_options("package it again with `window=(70, 170)`.")

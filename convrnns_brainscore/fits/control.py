@@ -37,12 +37,19 @@ LAYER = "image"
 
 
 def image_features(filenames: Sequence[str], degrees: Sequence[float]) -> NDArray[np.float32]:
-    """[stimulus, 1029]: energy (18 filters × 7 × 7), then colour (3 × 7 × 7).
+    """Gabor energy and colour of each image.
 
     Parameters
     ----------
-    filenames, degrees
-        The images and their width in degrees, shown as to the networks.
+    filenames : sequence of str
+        The images.
+    degrees : sequence of float
+        Their width in degrees; they are shown as to the networks.
+
+    Returns
+    -------
+    float32 array [stimulus, 1029]
+        Energy (18 filters × 7 × 7), then colour (3 × 7 × 7).
     """
     kernel: Any = gabor_kernel
     filters = [

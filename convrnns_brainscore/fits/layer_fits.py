@@ -45,10 +45,10 @@ class Choices:
 
     Attributes
     ----------
-    validated, tested : array [region, latency, split, choosing bin]
+    validated, tested : float array [region, latency, split, choosing bin]
         As `selection.validate` gives them.
-    bins : mapping of str to list of int
-        [region, choosing bin], positions of time bins; −1 where a region has fewer.
+    bins : int array [region, choosing bin]
+        Positions of time bins; −1 where a region has fewer.
     """
 
     def __init__(

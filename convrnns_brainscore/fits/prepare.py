@@ -42,8 +42,10 @@ class Prepared:
         ``stimulus_id``, ``filename``, ``degrees`` in the order of the recording's.
     presentation : Presentation
         What the networks are shown.
-    splits, inner
-        Splits of stimuli.
+    splits : list of Split
+        Training and test stimuli.
+    inner : list of list of Split
+        For each split, splits of its training stimuli, by which layers and latencies are chosen.
     groups : list of str or None
         Groups of each stimulus, which stand on one side of a split each; None: there are none.
     latencies : tuple of int

@@ -145,7 +145,7 @@ def reference_of(recording: Recording, image_ms: float | None = None) -> Referen
 def given_reference(
     held: xr.Dataset, path: Path, image_ms: float | None = None
 ) -> Reference | None:
-    """Of a data set that holds dissimilarities themselves; None where it holds none.
+    """Read the geometry from a data set that holds dissimilarities; None where it holds none.
 
     Its variable has the dims time_bin × pair, with the pairs of stimuli row by row of the upper
     triangle, or subject × time_bin × pair; ``stimulus_id`` names the stimuli in their order,

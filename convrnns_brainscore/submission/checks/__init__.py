@@ -1,4 +1,5 @@
-"""Checks of a plugin by its files, without running them; each module is one check."""
+"""Checks of a plugin by its files, without running them; each module but `layout`, which finds the
+files, is one check."""
 
 from __future__ import annotations
 
