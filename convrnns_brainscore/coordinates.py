@@ -62,13 +62,7 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
     """
     edges = []
     for name in ("time_bin_start", "time_bin_end"):
-        values = coordinate(data, name, "time_bin", "ms from image onset")
-        if values.dtype.kind == "m":  # xarray reads "units: ms" as durations
-            values = values / np.timedelta64(1, "ms")
-        try:
-            edges.append(values.astype(float))
-        except (TypeError, ValueError):
-            raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
+        edges.append(_in_ms(coordinate(data, name, "time_bin", "ms from image onset"), name))
     start, end = map(round_ms, edges)
     if not (np.isfinite(start) & np.isfinite(end)).all():
         raise ConvRNNError("time bins without a start or an end (NaN).")
@@ -113,12 +107,17 @@ def durations_of(data: xr.DataArray) -> NDArray[np.float64] | None:
     if "image_on_ms" not in data.coords:
         return None
     values = np.broadcast_to(data["image_on_ms"].values, data.sizes["presentation"])
-    if values.dtype.kind == "m":
+    return _in_ms(values, "image_on_ms")
+
+
+def _in_ms(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """The values of the coordinate ``name`` as numbers of ms."""
+    if values.dtype.kind == "m":  # xarray reads "units: ms" as durations
         values = values / np.timedelta64(1, "ms")
     try:
         return values.astype(float)
     except (TypeError, ValueError):
-        raise ConvRNNError(f"image_on_ms holds {values[0]!r}; expected ms.") from None
+        raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
 
 
 def in_whole_steps(time_bins: Sequence[TimeBin]) -> list[TimeBin]:
