@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from convrnns_brainscore.fits import pls
 from convrnns_brainscore.fits.gram import coordinates, gram_matrix, split_gram
 from convrnns_brainscore.fits.pls import kernel_pls
-from convrnns_brainscore.fits.ridge import PENALTIES, ridge
+from convrnns_brainscore.fits.ridge import PENALTIES, KernelRidge
 from convrnns_brainscore.fits.streamed_pls import streamed_pls
 
 
@@ -83,8 +83,7 @@ def test_an_offset_of_the_features_changes_nothing() -> None:
     results = []
     for features in (x.astype(np.float64), moved):
         inner, across = split_gram(gram_matrix([features]), train, test)
-        rows = coordinates(gram_matrix([features]))
-        predicted, penalty = ridge(rows[train], y[train], rows[test])
+        predicted, penalty = KernelRidge.of(inner, across).predict(y[train])
         results.append((kernel_pls(inner, y[train], 10).predict(across), predicted, penalty))
     for ours, other in zip(*results, strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-6)
@@ -135,8 +134,8 @@ def test_ridge_is_scikit_learns_on_the_features(penalty: float | None) -> None:
     x, y = simulated(120, 700, 15, noise=10)
     x[5] *= 20  # uneven stimuli, where leave-one-out and generalised cross-validation differ
     train, test = np.arange(100), np.arange(100, 120)
-    rows = coordinates(gram_matrix([x]))
-    predicted, chosen = ridge(rows[train], y[train], rows[test], penalty)
+    factors = KernelRidge.of(*split_gram(gram_matrix([x]), train, test))
+    predicted, chosen = factors.predict(y[train], penalty)
     features = x.astype(float)
     if penalty is None:
         library = RidgeCV(PENALTIES, alpha_per_target=True).fit(features[train], y[train])
@@ -145,6 +144,30 @@ def test_ridge_is_scikit_learns_on_the_features(penalty: float | None) -> None:
     else:
         library = Ridge(penalty).fit(features[train], y[train])
     assert off(predicted, library.predict(features[test])) < 1e-6
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    stimuli=st.integers(8, 40),
+    features=st.integers(1, 60),
+    scale=st.sampled_from([1e-3, 1.0, 1e4]),
+    constant=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_ridge_chooses_scikit_learns_penalties(stimuli, features, scale, constant, seed) -> None:
+    """With fewer and with more features than stimuli, of any scale, some of them constant."""
+    rng = np.random.default_rng(seed)
+    x = scale * rng.standard_normal((stimuli, features))
+    if constant:
+        x[:, 0] = 3
+    y = x[:, :1] / scale + 0.5 * rng.standard_normal((stimuli, 4))
+    train, test = np.arange(stimuli - 3), np.arange(stimuli - 3, stimuli)
+    factors = KernelRidge.of(*split_gram(gram_matrix([x]), train, test))
+    predicted, chosen = factors.predict(y[train])
+    library = RidgeCV(PENALTIES, alpha_per_target=True).fit(x[train], y[train])
+    np.testing.assert_allclose(predicted, library.predict(x[test]), atol=1e-6)
+    agree = chosen == library.alpha_
+    assert agree.all() or np.isclose(predicted, library.predict(x[test]), atol=1e-9).all()
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import cpu_count  # type: ignore[import-untyped]
@@ -21,14 +21,16 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from convrnns_brainscore.choices import MethodName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean, pearson
-from convrnns_brainscore.fits.gram import coordinates, gram_of, split_gram
+from convrnns_brainscore.fits.gram import gram_of, split_gram
 from convrnns_brainscore.fits.pls import COMPONENTS, kernel_pls
 from convrnns_brainscore.fits.reliability import HALVINGS
-from convrnns_brainscore.fits.ridge import ridge
+from convrnns_brainscore.fits.ridge import KernelRidge
 from convrnns_brainscore.fits.splits import FEWEST, Split
 from convrnns_brainscore.fits.streamed_pls import MOST_ROWS, Blocks, streamed_pls
 
 Array = NDArray[np.float64]
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 Halves = Sequence[tuple[Array, Array]]
 """Responses [stimulus, neuron, bin] averaged over either half of the repetitions, for each
 halving."""
@@ -117,34 +119,41 @@ def predictor(method: Method, gram: Array) -> Predict:
                 fitted = kernel_pls(inner, task.responses[split.train], method.components)
                 return _without_penalty(fitted.predict(across))
 
-            # One thread a fit: its products are small, and threads would wait for each other.
-            with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
-                return list(pool.map(fit, tasks))
+            return _in_threads(fit, tasks)
 
         return by_pls
-    rows = coordinates(gram)
+    factors: dict[bytes, KernelRidge] = {}
 
     def by_ridge(tasks: Sequence[Task]) -> list[Predicted]:
         alike: dict[bytes, list[int]] = {}
         for index, task in enumerate(tasks):
-            alike.setdefault(task.split.train.tobytes() + task.split.test.tobytes(), []).append(
-                index
-            )
+            key = task.split.train.tobytes() + b"|" + task.split.test.tobytes()
+            alike.setdefault(key, []).append(index)
         results: dict[int, Predicted] = {}
-        for members in alike.values():  # one factorisation for all responses to the same stimuli
+
+        def fit(key: bytes) -> None:  # one factorisation for all responses to a split
+            members = alike[key]
             split = tasks[members[0]].split
+            if key not in factors:
+                factors[key] = KernelRidge.of(*split_gram(gram, split.train, split.test))
             targets = [tasks[index].responses[split.train] for index in members]
-            predicted, penalty = ridge(
-                rows[split.train], np.hstack(targets), rows[split.test], method.penalty
-            )
+            predicted, penalty = factors[key].predict(np.hstack(targets), method.penalty)
             ends = np.cumsum([each.shape[1] for each in targets])[:-1]
             for index, *both in zip(
                 members, np.hsplit(predicted, ends), np.split(penalty, ends), strict=True
             ):
                 results[index] = Predicted(*both)
+
+        _in_threads(fit, list(alike))
         return [results[index] for index in range(len(tasks))]
 
     return by_ridge
+
+
+def _in_threads(function: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """One thread an item: its products are small, and threads would wait for each other."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
+        return list(pool.map(function, items))
 
 
 def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int) -> Predict:
