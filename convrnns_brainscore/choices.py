@@ -62,6 +62,7 @@ class FigureName(StrEnum):
     layers = "layers"
     neurons = "neurons"
     differences = "differences"
+    learning = "learning"
 
 
 def parse_choice(kind: str, value: str, choices: type[Choice]) -> Choice:

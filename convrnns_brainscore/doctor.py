@@ -1,4 +1,4 @@
-"""Is this installation whole? What is there, what is out of bounds, and what mends it.
+"""Is this installation whole? What is there, what is out of bounds, and how to fix it.
 
 Nothing here imports TensorFlow, PyTorch or Brain-Score: each is tried in a process of its own, so
 that one that fails, or ends its process, is told of and not met. NumPy, which reading checkpoints
@@ -11,7 +11,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +45,20 @@ _PROBES = {
 }
 """What is imported in one process, one after another; each says what it found."""
 
-_OTHER_ORDER = "import tensorflow\ntry: import triton\nexcept ImportError: pass\nprint('works')"
-"""TensorFlow and Triton, which comes with PyTorch's CUDA builds, each hold an LLVM."""
+_OTHER_ORDER = """
+import importlib.util, pathlib, sys, types
+folder = pathlib.Path(importlib.util.find_spec("tensorflow").origin).parent
+for name, place in (("tensorflow", folder), ("tensorflow.python", folder / "python")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(place)]
+try: import tensorflow.python.pywrap_tensorflow
+except ImportError: pass
+try: import triton
+except ImportError: pass
+print("works")
+"""
+"""TensorFlow and Triton, which comes with PyTorch's CUDA builds, each hold an LLVM. TensorFlow's
+libraries decide; without its modules in Python they load in a thirtieth of the time."""
 
 _STEP = """
 try:
@@ -61,7 +72,7 @@ except BaseException as error:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was looked at; ``cure`` is empty where there is nothing to mend."""
+    """One thing that was looked at; ``cure`` is empty where there is nothing to fix."""
 
     name: str
     found: str
@@ -69,7 +80,7 @@ class Line:
 
 
 def versions() -> list[Line]:
-    """Python and packages, with what mends those that do not fit."""
+    """Python and packages, with how to fix those that do not fit."""
     found = [Line("Python", f"{platform.python_version()} ({sys.executable})")]
     wrong = {misfit.package: misfit for misfit in misfits()}
     for package in PACKAGES:
@@ -103,7 +114,7 @@ def backends() -> Iterator[Line]:
             said = ended if told or not lines else lines[-1]
             yield Line(left[0], "–", f"does not import: {said}")
         waiting = left[1:]
-    ended, lines = _run(_OTHER_ORDER)
+    ended, lines = _run(_OTHER_ORDER) if installed_version("tensorflow") else ("", ["works"])
     if not lines or lines[-1] != "works":
         yield Line(
             "TensorFlow before PyTorch",
@@ -156,20 +167,6 @@ def _size(folder: Path) -> str:
         return "not there yet"
     total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return f"{total / 1e9:.2f} GB"
-
-
-def matrix_product_rate() -> float:
-    """GFLOP/s of a float32 matrix product on this machine, the better of two."""
-    import numpy as np
-
-    size = 2048
-    values = np.ones((size, size), np.float32)
-    times = []
-    for _ in range(2):
-        began = time.perf_counter()
-        values @ values
-        times.append(time.perf_counter() - began)
-    return 2 * size**3 / min(times) / 1e9
 
 
 def checkpoints() -> list[Line]:

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from convrnns_brainscore.cluster import HERE, Workers
+from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
@@ -197,7 +198,7 @@ def write_features(
         stimuli = check_stimuli(stimuli)
     else:
         stimuli, _ = read_stimuli(stimuli)
-    console = Console(stderr=True, quiet=not progress)
+    console = PlainConsole(stderr=True, quiet=not progress)
     with progress_bar(console, unit="images", transient=True) as bar:
         stimuli, skipped = check_images(stimuli, skip_broken=skip_broken, bar=bar)
 

@@ -77,7 +77,7 @@ class Misfit:
 
     @property
     def cure(self) -> str:
-        """The line that mends it."""
+        """The line that fixes it."""
         return f'pip install "{self.package}{self.wanted}"'
 
     def __str__(self) -> str:

@@ -79,8 +79,8 @@ def test_it_works_where_something_does_not_import(tmp_path: Path) -> None:
     environment["CONVRNNS_CHECKPOINTS"] = str(tmp_path / "checkpoints")
     told = run(["doctor"], environment)
     assert told.returncode == 1, told.stderr
-    assert "TensorFlow: –\n    mend: does not import: ImportError: no libcudart" in told.stdout
-    assert "Brain-Score: –\n    mend: does not import: ImportError: no libhdf5" in told.stdout
+    assert "TensorFlow: –\n    fix: does not import: ImportError: no libcudart" in told.stdout
+    assert "Brain-Score: –\n    fix: does not import: ImportError: no libhdf5" in told.stdout
     assert "All is well" not in told.stdout
     assert "none yet: `convrnns download MODEL` fetches one" in told.stdout
 

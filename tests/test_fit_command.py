@@ -95,6 +95,7 @@ def fitted(folder: Path) -> Path:
 def test_nothing_is_left_but_the_results(fitted: Path) -> None:
     assert sorted(path.name for path in fitted.iterdir()) == [
         "ceilings.html",
+        "learning_curves.csv",
         "region_layer_map.json",
         "report.html",
         "results.nc",
@@ -116,7 +117,8 @@ def test_every_file_says_that_the_network_is_untrained(
 ) -> None:
     results = read_results(fitted / "results.nc")
     drawn = []
-    for name, suffix in product(("over-time", "layers", "neurons"), ("pdf", "png", "svg")):
+    figures = "over-time", "layers", "neurons", "learning"
+    for name, suffix in product(figures, ("pdf", "png", "svg")):
         drawn.append(tmp_path / f"{name}.{suffix}")
         write_figure(results, name, drawn[-1])
     for path in [*fitted.iterdir(), *drawn]:
@@ -175,6 +177,20 @@ def test_the_results_are_whole(fitted: Path) -> None:
     assert len(told[f"{MODEL}: weights_sha256"]) == 64
 
 
+def test_a_learning_curve_ends_at_the_score_and_is_extrapolated(fitted: Path) -> None:
+    table = pd.read_csv(fitted / "learning_curves.csv", keep_default_na=False, na_values=[""])
+    truth = table[(table["region"] == "V4") & (table["layer"] == "conv3")]
+    assert truth["training_stimuli"].tolist() == [15, 30, 44, 59, 118]
+    assert truth["extrapolated"].tolist() == [False] * 4 + [True]
+    assert truth["undefined"].isna().all()
+    r = truth["score"].to_numpy()
+    assert np.isfinite(r).all()
+    (time_bin,) = set(truth["time_bin_start"])
+    summary = pd.read_csv(fitted / "summary.csv")
+    score = summary[(summary["layer"] == "conv3") & (summary["time_bin_start"] == time_bin)]
+    assert r[3] == score[score["subject"] == "all"]["score"].item()
+
+
 def test_the_region_map_is_one_that_the_brain_model_takes(fitted: Path) -> None:
     held = json.loads((fitted / "region_layer_map.json").read_text())
     assert {*held} >= {"V1", "V2", "V4", "IT"}
@@ -191,7 +207,7 @@ def test_the_report_needs_nothing_else(fitted: Path) -> None:
     text = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "http" not in text
     assert "`" not in text  # parameters are named in errors, not in notes
-    assert page.count('class="plotly-graph-div"') == 10  # 5 a region: cross-temporal and pairs too
+    assert page.count('class="plotly-graph-div"') == 12  # 6 a region
     for said in (
         MODEL,
         "subject B",
@@ -217,7 +233,7 @@ def test_the_same_command_again_finds_it_complete(fitted, folder, monkeypatch, c
 @pytest.mark.parametrize(
     "moments",
     [
-        [f".fit.partial/{MODEL},conv3.nc"],
+        [f".fit.partial/{MODEL},conv5.blocks/fit_bin 1.npz"],
         pytest.param(
             [".fit.partial/.*.zarr.partial/journal.jsonl", f".fit.partial/{MODEL},conv3.nc"],
             marks=pytest.mark.slow,
@@ -227,7 +243,7 @@ def test_the_same_command_again_finds_it_complete(fitted, folder, monkeypatch, c
 def test_killed_at_any_moment_it_ends_with_the_same_numbers(
     fitted: Path, folder: Path, moments: list[str]
 ) -> None:
-    """While features are extracted, and after layers were fitted."""
+    """While features are extracted, within a layer, and between layers."""
     out = folder / f"killed{len(moments)}"
     command = [*FIT, *OPTIONS, "--cross-temporal", "--out", out.name]
     for there in moments:
@@ -240,6 +256,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
     assert not (out / "results.nc").exists()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert "results.nc" in done.stdout
+    assert f"Resuming {MODEL}: conv3 was fitted before." in done.stderr
+    if "blocks" in moments[-1]:
+        assert re.search(rf"Resuming {MODEL} conv5: \d+ of \d+ parts were fitted", done.stderr)
+        assert f"{MODEL}: extracting" not in done.stderr  # no features are extracted a second time
     whole, resumed = (read_results(path / "results.nc") for path in (fitted, out))
     assert whole.fits.keys() == resumed.fits.keys()
     for key, fitted_layer in whole.fits.items():
@@ -249,7 +269,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
                 assert values.values.tobytes() == again.values.tobytes(), (key, name)
             else:
                 assert values.values.tolist() == again.values.tolist()
-    assert (fitted / "summary.csv").read_bytes() == (out / "summary.csv").read_bytes()
+    for name in ("summary.csv", "learning_curves.csv", "report.html", "ceilings.html"):
+        assert (fitted / name).read_bytes() == (out / name).read_bytes()
 
 
 @pytest.mark.parametrize("method", ["pls", pytest.param("ridge", marks=pytest.mark.slow)])

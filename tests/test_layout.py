@@ -15,25 +15,26 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 
 ORDER = {
     "": [
-        "_version", "errors", "choices", "files", "requirements", "netcdf", "integrity", "progress",
-        "zoo",
-        "images", "timing", "stimuli", "presentation", "networks", "checkpoints", "download",
-        "weights", "convrnn", "cluster", "provenance", "stores", "features", "geometry", "regions",
-        "objects92", "coordinates", "recordings", "nwb", "recording_files", "fits", "brainscore",
-        "imagenet", "report", "submission", "doctor", "demo", "cli",
+        "_version", "errors", "choices", "files", "requirements", "netcdf", "integrity", "console",
+        "progress", "zoo", "images", "timing", "stimuli", "presentation", "duration", "networks",
+        "checkpoints", "download", "weights", "convrnn", "cluster", "provenance", "stores",
+        "features", "geometry", "regions", "objects92", "coordinates", "recordings", "nwb",
+        "recording_files", "fits", "brainscore", "imagenet", "report", "submission", "doctor",
+        "demo", "cli",
     ],
     "networks": [
         "backend", "backbones", "cells", "layers", "decoders", "lesions", "build", "unroll",
     ],
     "fits": [
-        "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "reliability",
-        "heldout", "resampling", "selection", "prepare", "scratch", "blocks", "layer_fits",
-        "results", "results_file", "fit", "statistics", "reference", "representation",
+        "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "learning",
+        "reliability", "heldout", "resampling", "selection", "prepare", "scratch", "blocks",
+        "layer_fits", "results", "results_file", "finished", "layer", "fit", "estimate",
+        "learning_curves", "statistics", "reference", "representation",
     ],
     "brainscore": [
         "internals", "assemblies", "assembly_files", "activations", "projection", "brain_model",
         "digests", "benchmarks", "experiment", "memory", "packages", "exact_metric", "plan",
-        "summary", "scoring", "registry", "simulate",
+        "estimate", "summary", "scoring", "registry", "simulate",
     ],
     "report": [
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",

@@ -53,6 +53,7 @@ def made_results(
     axes = ("split", "neuroid", "time_bin")
     halves = xr.DataArray(noise + np.float32(0.5), dims=("halving", "neuroid", "time_bin"))
     before = np.where(np.arange(bins) == 0, np.nan, 0)
+    part, learned = ("training_part", "split", "neuroid"), np.array([0.5, 0.8, 0.9, 1])
     fits = {}
     for model, layers in {**models, control.NAME: {control.LAYER: control_score}}.items():
         attributes = {"model": model.split("-")[0], "label": "made", "seen": "nothing",
@@ -71,11 +72,19 @@ def made_results(
                     ),
                     "note": (axes[1:], np.full((neurons, bins), "", object)),
                     "undefined": ("time_bin", ["before onset"] + [""] * (bins - 1)),
+                    "training_stimuli": (part[:2], np.tile([[10], [20], [30], [40]], 10)),
+                    "learning_r": (part, score * learned[:, None, None] + noise[None, ..., 0]),
+                    "learning_prediction_halves": (
+                        ("training_part", "halving", "neuroid"),
+                        np.full((4, 10, neurons), 0.5),
+                    ),
+                    "learning_bin": ("learning_region", [1, 1]),
                 },
                 {
                     **coords,
                     "population_region": ("population", ["V4", "IT"]),
                     "population_subject": ("population", ["all", "all"]),
+                    "learning_region": np.array(["V4", "IT"], object),
                 },
                 attributes,
             )

@@ -86,7 +86,7 @@ def test_a_submission_holds_all_that_its_code_imports() -> None:
     extraction = {"features.py", "stores.py", "cluster.py", "netcdf.py"}
     parts = {name.split("/")[1] for name in code}
     assert not parts & {"fits", "report", "cli", "submission", *extraction}
-    assert sum(map(len, code.values())) < 200_000
+    assert sum(map(len, code.values())) < 205_000
 
 
 def test_its_code_comes_with_its_licence() -> None:
@@ -553,7 +553,7 @@ def test_the_command_says_it_line_by_line_and_as_json(tmp_path: Path) -> None:
         )
         assert told.returncode == 1, told.stderr
         assert "fail      code: models/convrnns/test.py is missing" in told.stdout
-        assert "to be mended: 1; could not be checked: 1" in told.stdout
+        assert "to fix: 1; could not be checked: 1" in told.stdout
         report = json.loads((tmp_path / "r.json").read_text())
         assert report["verdict"] == "fail"
         assert {"check", "status", "message"} == set(report["findings"][0])

@@ -213,6 +213,32 @@ def set_ceiling(benchmark: Any, estimate: Callable[[], Score]) -> None:
     benchmark._ceiling = lambda identifier: estimate()
 
 
+@contextmanager
+def counted_loops(count: Callable[..., Iterator[Any]]) -> Iterator[None]:
+    """Have ``count`` carry out the loops of metrics and ceilings that tqdm would count.
+
+    brainscore_vision 2.4.2, the name ``tqdm`` in the modules of cross-validation and of ceilings.
+    If it goes, long scores show no progress.
+
+    Parameters
+    ----------
+    count : callable
+        Called as tqdm is: with an iterable, ``total`` and ``desc``.
+    """
+    from brainscore_vision.metric_helpers import transformations
+    from brainscore_vision.metrics.internal_consistency import ceiling
+
+    modules = transformations, ceiling
+    before = [module.tqdm for module in modules]
+    try:
+        for module in modules:
+            module.tqdm = count
+        yield
+    finally:
+        for module, original in zip(modules, before, strict=True):
+            module.tqdm = original
+
+
 # --- stores ----------------------------------------------------------------------------------
 
 

@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version as installed_version
@@ -30,17 +31,20 @@ from convrnns_brainscore.brainscore.benchmarks import (
     loading_data,
 )
 from convrnns_brainscore.brainscore.digests import data_digest
+from convrnns_brainscore.brainscore.estimate import score_duration
 from convrnns_brainscore.brainscore.exact_metric import ExactMetric
 from convrnns_brainscore.brainscore.memory import check_memory
 from convrnns_brainscore.brainscore.packages import is_package, package_benchmark
 from convrnns_brainscore.brainscore.plan import Plan, RegionLayerMap, make_plan
 from convrnns_brainscore.brainscore.summary import Summary, summarise
 from convrnns_brainscore.choices import SolverName
+from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import MIN_CEILING
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.progress import progress_bar
 
 FAILURES = "failures.log"
 """Beside scores: the tracebacks of those that failed."""
@@ -100,6 +104,7 @@ def score(
     region_layer_map: RegionLayerMap = None,
     max_neuroids: int | None = None,
     solver: str = SolverName.brainscore,
+    progress: bool = False,
 ) -> Result:
     """Score a network on a benchmark.
 
@@ -123,6 +128,8 @@ def score(
     solver : str, default SolverName.brainscore
         ``"brainscore"``: the metric as it is; ``"exact"``: its splits and correlation, with this
         package's fits (`exact_metric`), in less time and memory.
+    progress : bool, default False
+        Show a bar for the loops of metric and ceiling.
 
     Raises
     ------
@@ -163,7 +170,8 @@ def score(
                 region_layer_map=region_layer_map,
                 max_neuroids=max_neuroids,
                 solver=solver,
-            )
+            ),
+            progress=progress,
         )
 
 
@@ -180,8 +188,15 @@ def load_scored(name: str, metric: str | None = None) -> Any:
     return load_benchmark(name)
 
 
-def run(plan: Plan) -> Result:
+def run(plan: Plan, *, progress: bool = False) -> Result:
     """Compute a score.
+
+    Parameters
+    ----------
+    plan : Plan
+        All that makes the score.
+    progress : bool, default False
+        Show a bar for the loops of metric and ceiling.
 
     Raises
     ------
@@ -198,7 +213,13 @@ def run(plan: Plan) -> Result:
         )
     name = plan.experiment.name
     _log.info("scoring %s on %s", plan.subject.identifier, name)
-    with internals.without_unsafe_stores():
+    counted = (
+        internals.counted_loops(_Loops(plan.subject.identifier)) if progress else nullcontext()
+    )
+    if progress:
+        about = f"{name}: on this machine this takes about {score_duration(plan)}."
+        PlainConsole(stderr=True).print(about, soft_wrap=True)
+    with internals.without_unsafe_stores(), counted:
         _keep_ceiling(name, benchmark)
         given = benchmark(plan.subject)
     label = name
@@ -216,6 +237,7 @@ def score_many(
     out: Path,
     *,
     load: Callable[[str], Any] = load_scored,
+    progress: bool = False,
     **settings: Any,
 ) -> Iterator[dict[str, Any] | Failure]:
     """Score each model on each benchmark, one after another, each saved before the next begins.
@@ -232,6 +254,8 @@ def score_many(
         ``failures.log`` holds the tracebacks of scores that failed.
     load : callable, default load_scored
         Name of a benchmark → the benchmark.
+    progress : bool, default False
+        As of `score`.
     settings
         Settings of `score`.
 
@@ -252,7 +276,7 @@ def score_many(
             try:
                 with loading_data(name):
                     plan = make_plan(network(), name, benchmark, **settings)
-                    outcome = _kept_or_run(plan, out)
+                    outcome = _kept_or_run(plan, out, progress)
                 yield outcome
             except Exception as error:
                 yield _logged(Failure(model, name, error), out)
@@ -265,7 +289,7 @@ def _logged(failure: Failure, out: Path) -> Failure:
     return failure
 
 
-def _kept_or_run(plan: Plan, out: Path) -> dict[str, Any]:
+def _kept_or_run(plan: Plan, out: Path, progress: bool) -> dict[str, Any]:
     """The score's record: read, where a file made by all the same holds it, or computed."""
     made_by = plan.made_by
     # Identifiers alone do not tell two checkpoints of one model apart.
@@ -277,7 +301,7 @@ def _kept_or_run(plan: Plan, out: Path) -> dict[str, Any]:
         if record["made_by"] == made_by:
             _log.info("%s holds this score already", kept)
             return {**record, "file": str(kept)}
-    result = run(plan)
+    result = run(plan, progress=progress)
     write_assembly(result.score, out / f"{stem}.nc")
     record = as_record(result)
     with written_whole(kept) as partial:
@@ -303,6 +327,29 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return value
+
+
+class _Loops:
+    """Counts the loops of a metric on a progress bar; of loops within each other, the outermost."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject, self._busy = subject, False
+
+    def __call__(
+        self, items: Iterable[Any], total: int | None = None, desc: str = ""
+    ) -> Iterator[Any]:
+        if self._busy:
+            yield from items
+            return
+        self._busy = True
+        try:
+            with progress_bar(transient=True) as bar:
+                task = bar.add_task(f"{self._subject}: {desc}", total=total)
+                for item in items:
+                    yield item
+                    bar.advance(task)
+        finally:
+            self._busy = False
 
 
 def _keep_ceiling(name: str, benchmark: Any) -> None:

@@ -10,12 +10,13 @@ import logging
 import signal
 import sys
 import warnings
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from convrnns_brainscore.cli import first, fits, networks, scores, submission
-from convrnns_brainscore.cli.messages import as_options
+from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
 VERBOSE, DEBUG = "--verbose", "--debug"
@@ -73,6 +74,9 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     """
     # As a cluster's scheduler ends a job: it stops as an exception does, which tidies up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a character shows another
+            stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
     given = sys.argv[1:] if arguments is None else arguments
     first_ones = [each for each in given if each in (VERBOSE, DEBUG)]
@@ -93,7 +97,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
         message = error.format_message() if hasattr(error, "format_message") else _misfits(error)
     else:
         raise SystemExit(code)
-    typer.echo(f"convrnns: {message}", err=True)
+    say(f"convrnns: {message}", err=True)
     raise SystemExit(2)
 
 

@@ -8,17 +8,16 @@ from typing import Annotated
 import typer
 
 from convrnns_brainscore.cli.groups import checkpoints_in, start_quietly
+from convrnns_brainscore.cli.messages import say
 from convrnns_brainscore.cli.options import Checkpoints, Seed
 
 
 def doctor() -> None:
     """Tell whether this installation is whole: versions, devices, caches, checkpoints."""
-    from rich.console import Console
-    from rich.markup import escape
-
     from convrnns_brainscore import doctor as look
+    from convrnns_brainscore.console import PlainConsole
 
-    console = Console()
+    console = PlainConsole()
     wrong = 0
     for title, lines in (
         ("Versions", look.versions),
@@ -26,19 +25,18 @@ def doctor() -> None:
         ("Folders", look.caches),
         ("Checkpoints", look.checkpoints),
     ):
-        console.print(f"[bold]{title}[/]")
+        console.print(title, style="bold")
         try:
             for line in lines():
-                told = f"  {line.name}: {escape(line.found)}"
+                console.print(f"  {line.name}: {line.found}", soft_wrap=True)
                 if line.cure:
                     wrong += 1
-                    told += f"\n    [bold red]mend:[/] {escape(line.cure)}"
-                console.print(told, soft_wrap=True, highlight=False)
+                    console.print(f"    fix: {line.cure}", style="bold red", soft_wrap=True)
         except Exception as error:  # whatever it is that is broken, the rest is told
             wrong += 1
-            console.print(f"  {type(error).__name__}: {escape(str(error))}", highlight=False)
+            console.print(f"  {type(error).__name__}: {error}", style="bold red", soft_wrap=True)
     if wrong:
-        typer.echo(f"convrnns: {wrong} things to mend.", err=True)
+        say(f"convrnns: {wrong} things to fix.", err=True)
         raise typer.Exit(1)
     console.print("All is well.")
 
@@ -54,8 +52,7 @@ def demo(
     quieten()
     start_quietly()
 
-    from rich.console import Console
-
     from convrnns_brainscore import demo as demonstration
+    from convrnns_brainscore.console import PlainConsole
 
-    demonstration.run(out, checkpoints_in(checkpoints), seed, Console())
+    demonstration.run(out, checkpoints_in(checkpoints), seed, PlainConsole())

@@ -19,7 +19,7 @@ from convrnns_brainscore.cli.groups import (
     split_names,
     start_quietly,
 )
-from convrnns_brainscore.cli.messages import as_options
+from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.cli.options import ImageMs, Off, Scheduler
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -143,12 +143,26 @@ def fit(
             raise ConvRNNError(f"--scratch-limit {scratch_limit:g}: expected gigabytes above 0.")
         bytes_allowed = int(scratch_limit * 1e9)
     for note in prepared.notes:
-        typer.echo(as_options(note), err=True)
+        say(as_options(note), err=True)
     start_quietly()
 
     from convrnns_brainscore.cluster import workers
+    from convrnns_brainscore.fits.estimate import fit_duration
     from convrnns_brainscore.fits.fit import fit_recording
+    from convrnns_brainscore.fits.results_file import RESULTS
 
+    if scheduler is None and not (out / RESULTS).exists():
+        # With a lesion, each network is fitted a second time.
+        models = [find_model(name) for name in names] * (len(networks) // len(names))
+        expected = fit_duration(
+            prepared,
+            models,
+            how,
+            layers=wanted,
+            cross_temporal=cross_temporal,
+            shared=time is TimeName.shared,
+        )
+        say(f"On this machine this takes about {expected}.", err=True)
     with workers(scheduler) as who:
         results = fit_recording(
             networks,
@@ -169,7 +183,7 @@ def fit(
 
     files = write_report(results, out)
     wide_console().print(fit_table(results))
-    typer.echo("\n".join(map(str, [out / "results.nc", *files])))
+    say("\n".join(map(str, [out / "results.nc", *files])))
 
 
 @grouped
@@ -217,7 +231,7 @@ def geometry(
             raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))
     networks = lesion.beside_whole(names, weights)
     for note in notes:
-        typer.echo(as_options(note), err=True)
+        say(as_options(note), err=True)
 
     from convrnns_brainscore.fits.representation import compare_networks
     from convrnns_brainscore.report.geometry_report import geometry_table, write_geometry
@@ -226,7 +240,7 @@ def geometry(
     found, differences = compare_networks(networks, given, files, shown, out, wanted, progress=True)
     written = write_geometry(found, differences, out)
     wide_console().print(geometry_table(found))
-    typer.echo("\n".join(map(str, written)))
+    say("\n".join(map(str, written)))
 
 
 @grouped
@@ -255,9 +269,9 @@ def package(
     from convrnns_brainscore.brainscore.packages import write_package
 
     for note in notes + write_package(data, files, out, image_ms):
-        typer.echo(as_options(note), err=True)
+        say(as_options(note), err=True)
     for region in data.regions:
-        typer.echo(out / f"{region}.nc")
+        say(out / f"{region}.nc")
 
 
 def plot(
@@ -270,7 +284,8 @@ def plot(
         typer.Option(
             "--figure",
             help="over-time: each model's best layer; layers: all of them; neurons: against their "
-            "reliability; differences: every two models.",
+            "reliability; differences: every two models; learning: against the number of training "
+            "stimuli.",
         ),
     ] = FigureName.over_time,
     region: Annotated[
@@ -283,4 +298,4 @@ def plot(
 
     path = results / RESULTS if results.is_dir() else results
     write_figure(read_results(path), figure, out, region)
-    typer.echo(out)
+    say(out)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import re
 
+import typer
+
+from convrnns_brainscore.console import shown
 from convrnns_brainscore.errors import PARAMETER
 
 NAMES = {
@@ -17,6 +20,11 @@ NAMES = {
 
 OPEN = "…"
 """The value of a parameter that a message leaves open."""
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Write a line to standard output or standard error, with control characters shown."""
+    typer.echo(shown(str(text)), err=err)
 
 
 def as_options(message: str) -> str:

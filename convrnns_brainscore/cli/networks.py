@@ -18,15 +18,16 @@ from convrnns_brainscore.cli.groups import (
     split_names,
     start_quietly,
 )
+from convrnns_brainscore.cli.messages import say
 from convrnns_brainscore.cli.options import All, Checkpoints, Models, Scheduler, StimulusDegrees
 from convrnns_brainscore.errors import ConvRNNError
 
 
 def models() -> None:
     """List the 20 models: presentation in training, decoder, published ImageNet accuracy."""
-    from rich.console import Console
     from rich.table import Table
 
+    from convrnns_brainscore.console import PlainConsole
     from convrnns_brainscore.zoo import MODELS
 
     table = Table("model", "steps", "image off", "decoder", "top-1 %", "top-5 %")
@@ -34,7 +35,7 @@ def models() -> None:
         off = "never" if model.image_off is None else str(model.image_off)
         accuracy = f"{model.top1:.2f}", f"{model.top5:.2f}"
         table.add_row(model.name, str(model.times), off, model.decoder, *accuracy)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def download(
@@ -58,7 +59,7 @@ def download(
 
     for name in names:
         new = fetch(name, folder, base_address or BASE_ADDRESS, progress=True)
-        typer.echo(f"{folder / name}: {'downloaded' if new else 'there already'}, and whole")
+        say(f"{folder / name}: {'downloaded' if new else 'there already'}, and whole")
 
 
 def convert(
@@ -95,7 +96,7 @@ def convert(
         converted = checkpoint_path(out or folder, name).with_suffix(".safetensors")
         converted.parent.mkdir(parents=True, exist_ok=True)
         write_safetensors(converted, name, values)
-        typer.echo(f"{converted}: {converted.stat().st_size / 1e6:.0f} MB")
+        say(f"{converted}: {converted.stat().st_size / 1e6:.0f} MB")
 
 
 @grouped
@@ -158,7 +159,7 @@ def extract(
     from convrnns_brainscore.convrnn import BATCH_SIZE
 
     if left_out:
-        typer.echo(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
+        say(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
     with workers(scheduler) as who:
         skipped = features.extract(
             network,
@@ -173,9 +174,9 @@ def extract(
             workers=who,
         )
     for problem in skipped:
-        typer.echo(f"Skipped: {problem}", err=True)
+        say(f"Skipped: {problem}", err=True)
     extracted = len(stimuli) - len(skipped)
-    typer.echo(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")
+    say(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")
 
 
 @grouped
@@ -221,7 +222,7 @@ def imagenet(
     wide_console().print(imagenet_table(found))
     for each in found:
         if each.suspect and weights.weights is None:
-            typer.echo(
+            say(
                 f"{each.model} is right in {100 * each.top1:.2f} %, which is chance: the "
                 "labels are likely in another order than that of the sorted WordNet ids.",
                 err=True,

@@ -16,7 +16,7 @@ from convrnns_brainscore.cli.groups import (
     models_or_all,
     start_quietly,
 )
-from convrnns_brainscore.cli.messages import as_options
+from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
 
@@ -132,18 +132,19 @@ def score(
         region_layer_map=region_layer_map,
         max_neuroids=max_neuroids,
         solver=solver,
+        progress=True,
     ):
         if isinstance(outcome, Failure):
             failures.append(outcome)
-            typer.echo(f"convrnns: {as_options(str(outcome))}", err=True)
+            say(f"convrnns: {as_options(str(outcome))}", err=True)
             continue
         records.append(outcome)
-        typer.echo(f"{outcome['file']}", err=True)
+        say(f"{outcome['file']}", err=True)
         if outcome["bins"]:
             draw_scores([outcome], Path(outcome["file"]).with_suffix(".png"))
     slow = [record for record in records if record["made_by"]["metric"].endswith(("pls", "ridge"))]
     if slow and solver is SolverName.brainscore:
-        typer.echo(
+        say(
             "Brain-Score's own solver fitted these; --solver exact scores the same splits in less "
             "time and memory.",
             err=True,
@@ -155,7 +156,7 @@ def score(
         bugs = [failure for failure in failures if not failure.expected]
         if not bugs:
             raise ConvRNNError(told)
-        typer.echo(
+        say(
             f"convrnns: {told} {len(bugs)} of them by errors that are not yours to fix; "
             f"{out / FAILURES} has the tracebacks.",
             err=True,
@@ -173,7 +174,7 @@ def benchmarks(
 ) -> None:
     """List Brain-Score's benchmarks: region, bins, image duration, metric, and what they cost."""
     from convrnns_brainscore.brainscore.benchmarks import list_benchmarks
-    from convrnns_brainscore.doctor import matrix_product_rate
+    from convrnns_brainscore.duration import matrix_product_rate
     from convrnns_brainscore.report.tables import benchmark_list, wide_console
     from convrnns_brainscore.zoo import find_model
 
@@ -206,9 +207,9 @@ def describe(
     if whole and file.suffix not in (".zarr", ".nc"):
         raise ConvRNNError(f"--verify {file}: only .zarr stores and .nc files have digests.")
     for name, value in read_provenance(file).items():
-        typer.echo(f"{name}: {value}")
+        say(f"{name}: {value}")
     if whole:
-        typer.echo(f"verified: {verify(file)} parts are as they were written")
+        say(f"verified: {verify(file)} parts are as they were written")
 
 
 def register(
@@ -218,7 +219,7 @@ def register(
     from convrnns_brainscore.brainscore import registry
 
     if remove:
-        typer.echo(f"removed {registry.unregister()}")
+        say(f"removed {registry.unregister()}")
         return
-    typer.echo(f"20 models, convrnn_<model>, in {registry.register()}")
-    typer.echo("brainscore_vision.load_model('convrnn_rgc_intermediate') finds them.")
+    say(f"20 models, convrnn_<model>, in {registry.register()}")
+    say("brainscore_vision.load_model('convrnn_rgc_intermediate') finds them.")

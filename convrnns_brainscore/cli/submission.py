@@ -12,7 +12,7 @@ import typer
 
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.cli.groups import model_names, start_quietly
-from convrnns_brainscore.cli.messages import as_options
+from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.cli.options import All, Models
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -93,8 +93,8 @@ def build(
         weights=_weights(names, weights_url, sha256 or []),
         metadata=metadata,
     )
-    typer.echo(f"{out}: {', '.join(identifiers)}")
-    typer.echo(f"`convrnns submission check {out}` says what the server would say.")
+    say(f"{out}: {', '.join(identifiers)}")
+    say(f"`convrnns submission check {out}` says what the server would say.")
 
 
 @app.command()
@@ -123,7 +123,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check a submission in a fresh environment; exit code 1 where something is to be mended."""
+    """Check a submission in a fresh environment; exit code 1 where something has to be fixed."""
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
     if report is not None:
@@ -136,8 +136,7 @@ def check(
 
     quieten()
 
-    from rich.console import Console
-
+    from convrnns_brainscore.console import PlainConsole
     from convrnns_brainscore.submission.check import check as look
     from convrnns_brainscore.submission.report import print_findings, write_findings
 
@@ -145,10 +144,10 @@ def check(
         archive,
         random_weights=weights == "random",
         environment=environment,
-        say=lambda what: typer.echo(f"… {what}", err=True),
+        say=lambda what: say(f"… {what}", err=True),
     )
     findings.found = [replace(each, message=as_options(each.message)) for each in findings.found]
-    print_findings(findings, Console())
+    print_findings(findings, PlainConsole())
     if report is not None:
         write_findings(findings, report)
     if findings.failed:

@@ -23,6 +23,7 @@ from convrnns_brainscore.fits.heldout import (
     predictor,
     streaming_predictor,
 )
+from convrnns_brainscore.fits.learning import SHARES, training_parts
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import resampled_scores
 from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins
@@ -142,6 +143,16 @@ class SharedBlock:
 
 
 @dataclass(frozen=True)
+class LearningBlock:
+    """A region and a bin that parts of the training stimuli are fitted to, by the features of one
+    position."""
+
+    region: str
+    time_bin: int
+    position: int
+
+
+@dataclass(frozen=True)
 class RegionFit:
     """How well a region's responses in some bins are predicted, and `resampled_scores` of that."""
 
@@ -163,11 +174,14 @@ class Done:
         Region → median r over neurons, [split, bin].
     chosen : dict of str to (float64 array, float64 array)
         Region → `selection.validate` of what its layer and latency are chosen by.
+    learning : list of HeldOut or None
+        Fits to each of `learning.SHARES` of the training stimuli; None where these are too few.
     """
 
     fits: list[RegionFit] = field(default_factory=list)
     crossed: dict[str, Array] = field(default_factory=dict)
     chosen: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    learning: list[HeldOut | None] = field(default_factory=list)
 
 
 def plan_blocks(
@@ -241,6 +255,22 @@ def fit_shared(setting: Setting, features: Features, block: SharedBlock) -> Done
         setting.method, lambda: features.rows(block.positions), rows, features.count
     )
     return Done([_fit(setting, predict, block.region, block.bins)])
+
+
+def fit_parts(setting: Setting, features: Features, block: LearningBlock) -> Done:
+    """Fit a region in one bin to parts of the training stimuli."""
+    prepared, method = setting.prepared, setting.method
+    predict = predictor(method, gram_matrix(features.columns(block.position)))
+    neurons = prepared.neurons(block.region)
+    responses = prepared.responses(neurons, [block.time_bin])
+    halves = prepared.halves(neurons, [block.time_bin])
+    done = Done()
+    for share in SHARES:
+        parts = training_parts(prepared.splits, share, prepared.groups)
+        enough = min(len(part.train) for part in parts) > method.needed
+        fitted = held_out(predict, responses, halves, parts, method.needed) if enough else None
+        done.learning.append(fitted and replace(fitted, predicted=[]))
+    return done
 
 
 def _fit(setting: Setting, predict: Predict, region: str, bins: tuple[int, ...]) -> RegionFit:

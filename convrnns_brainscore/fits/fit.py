@@ -1,7 +1,7 @@
 """Fit layers of networks to a recording, region by region and bin by bin.
 
-Features are streamed once for all regions, and each layer's results are saved before the next
-layer begins, so that an interrupted fit goes on where it was.
+Features are streamed once for all regions. The results of each block are saved when it is done, so
+that an interrupted fit resumes within a layer.
 """
 
 from __future__ import annotations
@@ -25,22 +25,15 @@ from rich.console import Console
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.choices import TimeName, parse_choice
 from convrnns_brainscore.cluster import HERE, Workers
+from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process, written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.blocks import (
-    ConstantFeatures,
-    Features,
-    LayerFeatures,
-    Setting,
-    SharedBlock,
-    fit_bin,
-    fit_shared,
-    plan_blocks,
-)
+from convrnns_brainscore.fits.blocks import ConstantFeatures, Features, LayerFeatures, Setting
+from convrnns_brainscore.fits.finished import FinishedBlocks
 from convrnns_brainscore.fits.heldout import Method
-from convrnns_brainscore.fits.layer_fits import Choices, LayerFits
+from convrnns_brainscore.fits.layer import fit_layer
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import (
     draw_neurons,
@@ -51,7 +44,6 @@ from convrnns_brainscore.fits.results_file import (
     RESULTS,
     SCHEMA,
     StoredFits,
-    layer_dataset,
     read_results,
     root_dataset,
     write_results,
@@ -59,7 +51,6 @@ from convrnns_brainscore.fits.results_file import (
 from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins, grouped, layer_bins, room
 from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
-from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
@@ -159,7 +150,7 @@ def fit_recording(
     out.mkdir(parents=True, exist_ok=True)
     with only_process(out / ".lock", out):
         settings = _settings(prepared, list(networks), method, weights, layers, cross_temporal)
-        console = Console(stderr=True, quiet=not progress)
+        console = PlainConsole(stderr=True, quiet=not progress)
         setting = Setting(
             prepared,
             method,
@@ -251,26 +242,20 @@ class _Fitting:
         before = [layer for layer in wanted if layer not in missing]
         if before and missing:
             self.console.print(f"Resuming {name}: {', '.join(before)} was fitted before.")
-        shifted = sorted(
-            {
-                (start - latency, end - latency)
-                for latency in (0, *self.prepared.latencies)
-                for start, end in self.prepared.time_bins
-            }
-        )
+        shifted = self.prepared.shifted_bins()
         bins = {
             layer: layer_bins(network.model, layer, shifted, presentation, centred=True)
-            for layer in missing
+            for layer in wanted
         }
         nothing = ConstantFeatures(np.empty((0, 0), np.float32))
         for layer in [layer for layer in bins if not bins[layer].averages]:
-            none = self._fit_layer(nothing, bins.pop(layer), wanted[layer], f"{name} {layer}", ())
-            self._save(none.assign_attrs(made_by), name, layer)
-        if not bins:
-            return
-        stimuli = len(self.prepared.stimuli)
-        limit = room(self.work) if self.scratch_limit is None else self.scratch_limit
-        for group in grouped(network.model, bins, stimuli, limit):
+            without = bins.pop(layer)
+            if layer in missing:
+                self._fit(nothing, without, wanted[layer], (name, layer), made_by, ())
+        for group in self._groups(name, network, bins) if missing else ():
+            left = [layer for layer in group if layer in missing]
+            if not left:
+                continue
             _log.info("%s: features of %s", name, ", ".join(group))
             store = FeatureStore(
                 network,
@@ -281,17 +266,33 @@ class _Fitting:
                 progress=not self.console.quiet,
                 workers=self.workers,
             )
-            for layer in group:
-                data = self._fit_layer(
+            for layer in left:
+                self._fit(
                     LayerFeatures(store, layer),
                     group[layer],
                     wanted[layer],
-                    f"{name} {layer}",
+                    (name, layer),
+                    made_by,
                     self.prepared.latencies,
                 )
-                self._save(data.assign_attrs(made_by), name, layer)
             if not self.keep_features:
                 shutil.rmtree(store.path)
+
+    def _groups(
+        self, name: str, network: ConvRNN, bins: dict[str, LayerBins]
+    ) -> list[dict[str, LayerBins]]:
+        """Layers whose features are on the disk together, as they were before an interruption."""
+        recorded = self.work / f"{name},groups.json"
+        if recorded.exists():
+            limit, groups = json.loads(recorded.read_text(encoding="utf-8"))
+            if limit == self.scratch_limit:
+                return [{layer: bins[layer] for layer in group} for group in groups]
+        limit = room(self.work) if self.scratch_limit is None else self.scratch_limit
+        found = grouped(network.model, bins, len(self.prepared.stimuli), limit)
+        with written_whole(recorded) as partial:
+            content = json.dumps([self.scratch_limit, [list(group) for group in found]])
+            partial.write_text(content, encoding="utf-8")
+        return found
 
     def control(self, kept: Results | None) -> None:
         """Fit the images themselves: the same features at each bin after onset."""
@@ -305,11 +306,8 @@ class _Fitting:
             {each: 0 for each in prepared.time_bins if each[1] > 0},
             {each: BEFORE_ONSET for each in prepared.time_bins if each[1] <= 0},
         )
-        regions = prepared.recording.regions
-        data = self._fit_layer(
-            ConstantFeatures(features), bins, regions, control.NAME, latencies=()
-        )
-        self._save(data.assign_attrs(made_by), control.NAME, control.LAYER)
+        regions, name = prepared.recording.regions, (control.NAME, control.LAYER)
+        self._fit(ConstantFeatures(features), bins, regions, name, made_by, ())
 
     def _check_fitted(
         self, model: str, layer: str, made_by: Mapping[str, Any], kept: Results | None
@@ -334,58 +332,37 @@ class _Fitting:
         _log.info("%s %s was fitted before", model, layer)
         return True
 
-    def _save(self, data: xr.Dataset, model: str, layer: str) -> None:
-        with written_whole(self.path(model, layer)) as partial:
-            write_group(in_fixed_order(data), partial)
-            seal(partial)
-
-    def path(self, model: str, layer: str) -> Path:
-        return self.work / f"{model},{layer}.nc"
-
-    def _fit_layer(
+    def _fit(
         self,
         features: Features,
         bins: LayerBins,
         regions: Sequence[str],
-        what: str,
+        name: tuple[str, str],
+        made_by: Mapping[str, Any],
         latencies: Sequence[int],
-    ) -> xr.Dataset:
-        """All that is fitted to features, block by block."""
-        prepared = self.prepared
-        count = len(prepared.time_bins)
-        fits = LayerFits(self.setting, regions)
-        choosing = {region: prepared.choosing_bins(region) for region in regions}
-        choices = Choices(regions, latencies, len(prepared.splits), choosing)
-        crossed = np.full((len(regions), len(prepared.splits), count, count), np.nan)
-        place = bins.sharing(prepared.time_bins)
-        blocks = plan_blocks(
-            prepared.time_bins,
+    ) -> None:
+        """Fit a layer, and save its results in place of those of its blocks."""
+        finished = FinishedBlocks(self.work / f"{','.join(name)}.blocks")
+        data = fit_layer(
+            self.setting,
+            features,
             bins,
             regions,
-            {(latency, region): choosing[region] for latency in latencies for region in regions},
-            fitted=self.time is TimeName.per_bin,
-            crossed=self.cross_temporal,
+            latencies,
+            time=self.time,
+            cross_temporal=self.cross_temporal,
+            name=" ".join(name if name[0] != control.NAME else name[:1]),
+            finished=finished,
+            workers=self.workers,
+            console=self.console,
         )
-        shared = []
-        if self.time is TimeName.shared and place:
-            defined = tuple(sorted(index for indices in place.values() for index in indices))
-            positions = tuple(bins.position[prepared.time_bins[index]] for index in defined)
-            shared = [SharedBlock(region, defined, positions) for region in regions]
-        with progress_bar(self.console) as bar:
-            task = bar.add_task(f"{what}: fitting", total=len(blocks) + len(shared))
-            common = self.setting, features
-            for block, done in self.workers.each_done(fit_bin, common, blocks):
-                for fit in done.fits:
-                    fits.put(fit)
-                for region, medians in done.crossed.items():
-                    crossed[regions.index(region), :, place[block.position]] = medians
-                for region, both in done.chosen.items():
-                    choices.put(region, block.chosen[region], *both)
-                bar.advance(task)
-            for _, done in self.workers.each_done(fit_shared, common, shared):
-                fits.put(done.fits[0])
-                bar.advance(task)
-        return layer_dataset(fits, bins, choices, crossed if self.cross_temporal else None)
+        with written_whole(self.path(*name)) as partial:
+            write_group(in_fixed_order(data.assign_attrs(made_by)), partial)
+            seal(partial)
+        finished.remove()
+
+    def path(self, model: str, layer: str) -> Path:
+        return self.work / f"{model},{layer}.nc"
 
 
 def _populations(prepared: Prepared, region: str) -> dict[str, NDArray[np.intp]]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from convrnns_brainscore.fits.correlation import nanmean, nanmedian
 from convrnns_brainscore.fits.heldout import HeldOut
+from convrnns_brainscore.fits.learning import SHARES, training_parts
 from convrnns_brainscore.fits.resampling import RESAMPLES
 
 if TYPE_CHECKING:
@@ -28,16 +30,65 @@ class LayerFits:
         self.populations = [(r, subject) for r in regions for subject in populations[r]]
         shape = 2, len(self.populations), RESAMPLES, bins
         self.resampled = np.full(shape, np.nan, np.float32)
+        self.learning = Learning(self)
+
+    def place(self, region: str) -> NDArray[np.intp]:
+        """Positions of a region's neurons among those fitted."""
+        return np.searchsorted(self.neurons, self.setting.prepared.neurons(region))
 
     def put(self, fit: RegionFit) -> None:
         """Fill in a region's neurons in some bins."""
-        place = np.searchsorted(self.neurons, self.setting.prepared.neurons(fit.region))
+        place = self.place(fit.region)
         columns = np.array(fit.bins)
         self.result.put(fit.held_out, place, fit.bins)
         self.notes[place[:, None], columns] = fit.held_out.notes[:, None]
         rows = [row for row, (region, _) in enumerate(self.populations) if region == fit.region]
         for row, values in zip(rows, np.moveaxis(fit.resampled, 1, 0), strict=True):
             self.resampled[:, row, :, columns] = np.moveaxis(values, 2, 0)
+
+
+class Learning:
+    """Learning curves of the regions, each in the bin that the layer predicts best.
+
+    Attributes
+    ----------
+    bins : dict of str to int
+        Region → its bin.
+    stimuli : int array [part, split]
+        Numbers of training stimuli: of `learning.SHARES`, and all.
+    r : float64 array [part, split, neuron]
+    prediction_halves : float64 array [part, halving, neuron]
+        As of `HeldOut`.
+    """
+
+    def __init__(self, fits: LayerFits) -> None:
+        self._fits = fits
+        whole, parts = fits.result, len(SHARES) + 1
+        self.bins: dict[str, int] = {}
+        self.stimuli = np.zeros((parts, len(whole.r)), np.intp)
+        self.r = np.full((parts, *whole.r.shape[:2]), np.nan)
+        self.prediction_halves = np.full((parts, *whole.prediction_halves.shape[:2]), np.nan)
+        prepared = fits.setting.prepared
+        for row, share in enumerate((*SHARES, 1)):
+            parts_of = training_parts(prepared.splits, share, prepared.groups)
+            self.stimuli[row] = [len(part.train) for part in parts_of]
+
+    def best_bin(self, region: str) -> int | None:
+        """The bin with a region's highest r; None: no bin has one."""
+        place = self._fits.place(region)
+        r = nanmean(nanmedian(self._fits.result.r[:, place], axis=1))
+        return int(np.nanargmax(r)) if np.isfinite(r).any() else None
+
+    def put(self, region: str, time_bin: int, parts: Sequence[HeldOut | None]) -> None:
+        """Fill in a region: its fits to parts, and that to all, which is there already."""
+        self.bins[region] = time_bin
+        place, whole = self._fits.place(region), self._fits.result
+        self.r[-1, :, place] = whole.r[:, place, time_bin].T
+        self.prediction_halves[-1, :, place] = whole.prediction_halves[:, place, time_bin].T
+        for row, fitted in enumerate(parts):
+            if fitted is not None:
+                self.r[row, :, place] = fitted.r[:, :, 0].T
+                self.prediction_halves[row, :, place] = fitted.prediction_halves[:, :, 0].T
 
 
 class Choices:

@@ -81,6 +81,16 @@ class Prepared:
         """Spearman–Brown split-half reliability, [neuron, bin]."""
         return reliability(self.half_correlations)
 
+    def shifted_bins(self) -> list[TimeBin]:
+        """The time bins, and what they are of the model at each latency."""
+        return sorted(
+            {
+                (start - latency, end - latency)
+                for latency in (0, *self.latencies)
+                for start, end in self.time_bins
+            }
+        )
+
     def neurons(self, region: str) -> NDArray[np.intp]:
         """Positions of a region's neurons."""
         return np.flatnonzero(self.recording.neurons["region"] == region)

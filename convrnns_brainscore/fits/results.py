@@ -30,6 +30,10 @@ MIN_RELIABILITY = 0.3
 
 NO_RESPONSES = "no responses"
 
+UNRELIABLE = (
+    f"no neuron with a reliability of {MIN_RELIABILITY} or more is predicted alike from both halves"
+)
+
 FEW_TESTED = 10
 """Correlations over fewer test stimuli are rough, whatever their error says."""
 
@@ -223,11 +227,14 @@ def noise_corrected(fit: xr.Dataset, neurons: Any = slice(None)) -> Array:
     averaged over splits and halvings before they meet: the mean of ratios of single, noisy
     correlations would come out too high. NaN where a factor is not positive.
     """
-    r = nanmean(fit["r"].values[:, neurons])
-    factors = [
-        spearman_brown(nanmean(fit[name].values[:, neurons]))
-        for name in ("prediction_halves", "response_halves")
-    ]
+    names = "r", "prediction_halves", "response_halves"
+    return correct_for_noise(*(fit[name].values[:, neurons] for name in names))
+
+
+def correct_for_noise(r: Array, prediction_halves: Array, response_halves: Array) -> Array:
+    """`noise_corrected` of arrays that are [split, neuron, …] and [halving, neuron, …]."""
+    r = nanmean(r)
+    factors = [spearman_brown(nanmean(each)) for each in (prediction_halves, response_halves)]
     positive = (factors[0] > 0) & (factors[1] > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(positive, r / np.sqrt(factors[0] * factors[1]), np.nan)
@@ -285,11 +292,27 @@ def summary(results: Results) -> pd.DataFrame:
                             "noise_corrected_r": found.noise_corrected[index],
                             "neurons": found.neurons[index],
                             "reliable_neurons": found.reliable[index],
-                            "undefined": found.undefined[index],
+                            "undefined": undefined_values(found, index),
                             "weights": results.made_by(model).get("weights", "none"),
                         }
                     )
     return pd.DataFrame(rows)
+
+
+def undefined_values(found: Predictivity, time_bin: int) -> str:
+    """Which values of a bin are undefined, and why; empty where all are defined."""
+    if not np.isfinite(found.r[time_bin]):
+        return found.undefined[time_bin]
+    why = []
+    if not np.isfinite(found.error[time_bin]):
+        why.append("no error: fewer than half of the resamples have a score")
+    if not np.isfinite(found.ceiling[time_bin]):
+        why.append("no ceiling and nothing normalised: no neuron has a reliability")
+    elif found.ceiling[time_bin] < MIN_CEILING:
+        why.append(f"nothing normalised: the ceiling is below {MIN_CEILING}")
+    elif not np.isfinite(found.noise_corrected[time_bin]):
+        why.append(f"no noise-corrected r: {UNRELIABLE}")
+    return "; ".join(why)
 
 
 def time_bins(root: xr.Dataset) -> list[tuple[float, float]]:

@@ -115,6 +115,17 @@ def layer_dataset(
             "choosing_region": np.array(choices.regions, object),
             "latency": np.array(choices.latencies, float),
         }
+    if learning := fits.learning.bins:
+        variables |= {
+            "training_stimuli": (("training_part", "split"), fits.learning.stimuli),
+            "learning_r": (("training_part", "split", "neuroid"), fits.learning.r),
+            "learning_prediction_halves": (
+                ("training_part", "halving", "neuroid"),
+                fits.learning.prediction_halves,
+            ),
+            "learning_bin": ("learning_region", list(learning.values())),
+        }
+        coordinates["learning_region"] = np.array(list(learning), object)
     if crossed is not None:
         axes = ("crossed_region", "split", "feature_bin", "time_bin")
         variables["cross_temporal"] = (axes, crossed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ from convrnns_brainscore.report.fit_numbers import (
     colour_limit,
     compared,
     differs,
+    layer_learning,
     layer_maps,
     neuron_scores,
     noise_ceiling,
@@ -75,6 +77,8 @@ def write_figure(results: Results, name: str, path: Path, region: str | None = N
         and not np.isfinite(results.root["half_correlation"].values).any()
     ):
         raise ConvRNNError("nothing to draw: without repetitions, no neuron has a reliability.")
+    if kind is FigureName.learning and not any(layer_learning(results, each) for each in drawn):
+        raise ConvRNNError("nothing to draw: weights shared over time have no learning curves.")
     figure = DRAWN[kind](results, drawn)
     with written_whole(path) as partial:
         names = [results.display_name(model) for model in results.models]
@@ -199,11 +203,43 @@ def draw_differences(results: Results, regions: list[str]) -> Figure:
     return figure
 
 
+def draw_learning(results: Results, regions: list[str]) -> Figure:
+    """r and noise-corrected r of each model's best layer against the number of training stimuli;
+    dotted: extrapolated."""
+    figure, panels = _panels(regions, (4.4, 4))
+    looks = styles(results.models)
+    for axes, region in zip(panels, regions, strict=True):
+        for found in layer_learning(results, region):
+            look, name = looks[found.model], f"{found.name} {found.layer}"
+            time_bin = f"{bin_names(results)[found.curve.time_bin]} ms"
+            for values, dash, fill, what in (
+                (found.r, "-", look.colour, f"{name}, {time_bin}: r"),
+                (found.noise_corrected, "--", "white", f"{name}: noise-corrected r"),
+            ):
+                style: dict[str, Any] = {
+                    "color": look.colour,
+                    "marker": look.marker[0],
+                    "markerfacecolor": fill,
+                }
+                measured, more = slice(None, -1), slice(-2, None)
+                axes.plot(
+                    found.sizes[measured], values[measured], linestyle=dash, label=what, **style
+                )
+                axes.plot(found.sizes[more], values[more], linestyle=":", **style)
+        axes.set_xlim(left=0)
+        axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        axes.set_xlabel("training stimuli (dotted: extrapolated)")
+        axes.set_ylabel("r on the same held-out stimuli")
+        _legend(axes)
+    return figure
+
+
 DRAWN: dict[FigureName, Callable[[Results, list[str]], Figure]] = {
     FigureName.over_time: draw_over_time,
     FigureName.layers: draw_layers,
     FigureName.neurons: draw_neurons,
     FigureName.differences: draw_differences,
+    FigureName.learning: draw_learning,
 }
 """Name → what draws it."""
 

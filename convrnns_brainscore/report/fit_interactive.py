@@ -6,6 +6,7 @@ text and grid suit a light and a dark page alike.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from convrnns_brainscore.report.fit_numbers import (
     compared,
     crossed_maps,
     differs,
+    layer_learning,
     layer_maps,
     neuron_scores,
     noise_ceiling,
@@ -145,6 +147,33 @@ def draw_crossed(results: Results, region: str) -> str | None:
     figure.update_xaxes(title="recording's bin (ms)", type="category")
     figure.update_yaxes(title="features' bin (ms)", type="category")
     return _html(figure, 520)
+
+
+def draw_learning(results: Results, region: str) -> str | None:
+    """r and noise-corrected r of each model's best layer against the number of training stimuli;
+    None: there are no learning curves."""
+    curves = layer_learning(results, region)
+    if not curves:
+        return None
+    figure, looks = go.Figure(), styles(results.models)
+    for found in curves:
+        look, name = looks[found.model], f"{found.name} {found.layer}"
+        for values, dash, symbol, what in (
+            (found.r, "solid", look.marker[1], "r"),
+            (found.noise_corrected, "dash", f"{look.marker[1]}-open", "noise-corrected r"),
+        ):
+            for part, line in ((slice(None, -1), dash), (slice(-2, None), "dot")):
+                figure.add_scatter(
+                    x=found.sizes[part].tolist(), y=_blank(values[part]), mode="lines+markers",
+                    name=f"{name}, {bin_names(results)[found.curve.time_bin]} ms: {what}",
+                    legendgroup=f"{name}{what}", showlegend=line != "dot",
+                    line={"color": look.colour, "dash": line},
+                    marker={"symbol": symbol, "size": 8},
+                    hovertemplate="%{x:.0f} training stimuli<br>" + what + " %{y:.3f}",
+                )  # fmt: skip
+    figure.update_xaxes(title="training stimuli (dotted: extrapolated)", rangemode="tozero")
+    figure.update_yaxes(title="r on the same held-out stimuli")
+    return _html(figure, 420)
 
 
 def draw_differences(results: Results, comparisons: Sequence[Comparison]) -> str | None:
@@ -287,8 +316,13 @@ def _html(figure: go.Figure, height: int) -> str:
     # Named one by one: others would send the figure to a server.
     buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]]
     config = {"displaylogo": False, "responsive": True, "modeBarButtons": buttons}
+    digest = hashlib.sha256(figure.to_json().encode()).hexdigest()[:12]  # the same in every run
     drawn: str = figure.to_html(
-        config=config, include_plotlyjs=False, full_html=False, default_height=height
+        config=config,
+        include_plotlyjs=False,
+        full_html=False,
+        default_height=height,
+        div_id=f"figure-{digest}",
     )
     return drawn
 

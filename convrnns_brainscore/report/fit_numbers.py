@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import nanmean
+from convrnns_brainscore.fits.learning import MORE
+from convrnns_brainscore.fits.learning_curves import LearningCurve, learning_curve
 from convrnns_brainscore.fits.reliability import reliability
 from convrnns_brainscore.fits.results import (
     Predictivity,
@@ -81,6 +83,42 @@ def best_curves(results: Results, region: str) -> list[Curve]:
         for model, each in best.items()
         if each
     ]
+
+
+@dataclass(frozen=True)
+class LayerLearning:
+    """How the predictivity of a model's best layer grows with the number of training stimuli."""
+
+    model: str
+    name: str
+    layer: str
+    curve: LearningCurve
+
+    @property
+    def sizes(self) -> Array:
+        """Numbers of training stimuli, [part]; the last is extrapolated to."""
+        return np.append(self.curve.stimuli, MORE * self.curve.stimuli[-1])
+
+    @property
+    def r(self) -> Array:
+        """[part]; the last is extrapolated."""
+        return np.append(self.curve.r, self.curve.r_with_more)
+
+    @property
+    def noise_corrected(self) -> Array:
+        """[part]; the last is extrapolated."""
+        return np.append(self.curve.noise_corrected, self.curve.noise_corrected_with_more)
+
+
+def layer_learning(results: Results, region: str) -> list[LayerLearning]:
+    """The learning curve of each model's best layer, where there is one."""
+    found = []
+    for model in results.models:
+        best = best_layer(results, model, region)
+        curve = best and learning_curve(results, model, best.layer, region)
+        if best and curve:
+            found.append(LayerLearning(model, results.display_name(model), best.layer, curve))
+    return found
 
 
 def noise_ceiling(curves: Iterable[Curve]) -> Array | None:

@@ -17,6 +17,8 @@ from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
+from convrnns_brainscore.fits.learning import MORE
+from convrnns_brainscore.fits.learning_curves import learning_curves
 from convrnns_brainscore.fits.reliability import MIN_CEILING, reliability
 from convrnns_brainscore.fits.resampling import RESAMPLES
 from convrnns_brainscore.fits.results import (
@@ -42,7 +44,7 @@ from convrnns_brainscore.fits.statistics import (
 from convrnns_brainscore.provenance import PACKAGE, display_name
 from convrnns_brainscore.regions import MADE_BY, region_layers
 from convrnns_brainscore.report import fit_interactive
-from convrnns_brainscore.report.fit_numbers import differs
+from convrnns_brainscore.report.fit_numbers import differs, layer_learning
 from convrnns_brainscore.report.tables import few_tested, with_error
 from convrnns_brainscore.zoo import find_model
 
@@ -56,7 +58,8 @@ gives the number."""
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
-    """Write ``summary.csv``, each model's region map, ``report.html`` and ``ceilings.html``.
+    """Write ``summary.csv``, ``learning_curves.csv``, each model's region map, ``report.html`` and
+    ``ceilings.html``.
 
     Returns
     -------
@@ -67,6 +70,11 @@ def write_report(results: Results, out: Path) -> list[Path]:
     written = [out / "summary.csv"]
     with written_whole(written[0]) as partial:
         table.to_csv(partial, index=False)
+    curves = learning_curves(results)
+    if len(curves):
+        written.append(out / "learning_curves.csv")
+        with written_whole(written[-1]) as partial:
+            curves.to_csv(partial, index=False)
     models = [model for model in results.models if model != control.NAME]
     for model in models:
         choices = region_choices(results, model)
@@ -111,6 +119,7 @@ def page(results: Results) -> str:
         made_by={model: results.made_by(model) for model in results.models},
         min_ceiling=MIN_CEILING,
         min_reliability=MIN_RELIABILITY,
+        more=MORE,
         most_dots=fit_interactive.MOST_DOTS,
         fewest_neurons=FEWEST_NEURONS,
         resamples=RESAMPLES,
@@ -203,6 +212,8 @@ def _region(results: Results, region: str) -> dict[str, Any]:
         "over_time": fit_interactive.draw_over_time(results, region),
         "layers": fit_interactive.draw_layers(results, region),
         "neurons_figure": fit_interactive.draw_neurons(results, region),
+        "learning": fit_interactive.draw_learning(results, region),
+        "learned": _learning_rows(results, region),
         "crossed": fit_interactive.draw_crossed(results, region),
         "best": [row for model in results.models for row in _best_rows(results, model, region)],
         "runners_up": [
@@ -220,6 +231,22 @@ def _region(results: Results, region: str) -> dict[str, Any]:
             for found in _lesions(results, region)
         ],
     }
+
+
+def _learning_rows(results: Results, region: str) -> list[dict[str, str]]:
+    return [
+        {
+            "model": each.name,
+            "layer": each.layer,
+            "bin": _bin(results, each.curve.time_bin),
+            "stimuli": f"{each.curve.stimuli[-1]:.0f}",
+            "r": _number(each.r[-2]),
+            "r_with_more": _number(each.r[-1]),
+            "noise_corrected": _number(each.noise_corrected[-2]),
+            "noise_corrected_with_more": _number(each.noise_corrected[-1]),
+        }
+        for each in layer_learning(results, region)
+    ]
 
 
 def _lesions(results: Results, region: str) -> list[ByLayer]:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from convrnns_brainscore.brainscore.benchmarks import Listed
 from convrnns_brainscore.brainscore.memory import needed_memory
+from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.fits.results import FEW_TESTED, Results, best_layer, time_bins
 from convrnns_brainscore.networks.backbones import output_shape
 from convrnns_brainscore.regions import region_layers
@@ -195,5 +196,4 @@ def with_error(value: float, error: float) -> str:
 
 def wide_console() -> Console:
     """The console, wide enough for a table's names however narrow the terminal."""
-    console = Console()
-    return Console(width=max(console.width, 150))
+    return PlainConsole(width=max(PlainConsole().width, 150))

@@ -86,7 +86,7 @@ def check(
     for name in sorted({each for each in names if names.count(each) > 1}):
         findings.fail("names", f"{name} is registered by several plugins of this zip.")
     if findings.failed:
-        findings.unchecked("running", "no model was loaded: mend what is above first.")
+        findings.unchecked("running", "no model was loaded: fix the findings above first.")
         return findings
     with TemporaryDirectory() as scratch:
         say("making an environment as the server does (some GB, minutes)")

@@ -18,7 +18,7 @@ class Finding:
         What was looked at.
     status : str
         ``pass``; ``note``, untidy or good to know; ``unchecked``, could not be looked at; ``fail``,
-        to be mended.
+        to be fixed.
     message : str
         What was found, and what to do.
     """
@@ -47,12 +47,12 @@ class Findings:
         self.found.append(Finding(check, "unchecked", message))
 
     def fail(self, check: str, message: str) -> None:
-        """It has to be mended."""
+        """It has to be fixed."""
         self.found.append(Finding(check, "fail", message))
 
     @property
     def failed(self) -> bool:
-        """Whether anything has to be mended."""
+        """Whether anything has to be fixed."""
         return any(finding.status == "fail" for finding in self.found)
 
     def as_json(self) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from convrnns_brainscore.console import shown
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.submission.findings import Findings
 
@@ -17,15 +18,15 @@ _STYLES = {"pass": "green", "note": "yellow", "unchecked": "yellow", "fail": "bo
 def print_findings(findings: Findings, console: Console) -> None:
     """A line for each finding, and the verdict."""
     for each in findings.found:
-        status = f"[{_STYLES[each.status]}]{each.status:<9}[/]"
-        line = f"{status} {each.check}: {escape(each.message)}"
-        console.print(line, soft_wrap=True, highlight=False)
+        status = f"{each.status:<9}", _STYLES[each.status]
+        line = Text.assemble(status, shown(f" {each.check}: {each.message}"))
+        console.print(line, soft_wrap=True)
     failed = sum(each.status == "fail" for each in findings.found)
     unchecked = sum(each.status == "unchecked" for each in findings.found)
-    verdict = f"to be mended: {failed}" if failed else "pass"
+    verdict = f"to fix: {failed}" if failed else "pass"
     if unchecked:
         verdict += f"; could not be checked: {unchecked}"
-    console.print(f"[bold]{verdict}[/]", highlight=False)
+    console.print(verdict, style="bold")
 
 
 def write_findings(findings: Findings, path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Finished blocks of a layer, on disk until the whole layer is finished.
+
+A fit that is killed within a layer resumes with the blocks that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.fits.blocks import Done, RegionFit
+from convrnns_brainscore.fits.heldout import HeldOut
+
+_log = logging.getLogger(__name__)
+
+HELD_OUT = ("r", "prediction_halves", "response_halves", "penalty", "notes")
+
+
+class FinishedBlocks:
+    """The finished blocks of one layer, a file each.
+
+    Parameters
+    ----------
+    folder : path
+        Made when the first block is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __len__(self) -> int:
+        return len(list(self._folder.glob("*.npz")))
+
+    def read(self, name: str) -> Done | None:
+        """What a block found; None where it is not finished, or its file is damaged."""
+        path = self._folder / f"{name}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                return _done({key: held[key] for key in held.files})
+        except Exception as error:  # a damaged archive raises a dozen kinds of them
+            _log.warning("%s is damaged (%s): this block is fitted again", path, error)
+            return None
+
+    def keep(self, name: str, done: Done) -> None:
+        """Write what a block found."""
+        self._folder.mkdir(exist_ok=True)
+        with (
+            written_whole(self._folder / f"{name}.npz") as partial,
+            partial.open("wb") as file,
+        ):
+            np.savez(file, **_arrays(done))
+
+    def remove(self) -> None:
+        """Remove all of them."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _arrays(done: Done) -> dict[str, NDArray[Any]]:
+    """All arrays by name; ``contents`` is JSON that says what they are."""
+    contents = {
+        "fits": [(fit.region, fit.bins) for fit in done.fits],
+        "crossed": list(done.crossed),
+        "chosen": list(done.chosen),
+        "learning": [part is not None for part in done.learning],
+    }
+    arrays = {"contents": np.array(json.dumps(contents))}
+    for index, fit in enumerate(done.fits):
+        arrays |= _of_held_out(f"fit {index}", fit.held_out)
+        arrays[f"fit {index} resampled"] = fit.resampled
+    for index, medians in enumerate(done.crossed.values()):
+        arrays[f"crossed {index}"] = medians
+    for index, both in enumerate(done.chosen.values()):
+        arrays[f"chosen {index}"] = np.stack(both)
+    for index, part in enumerate(done.learning):
+        arrays |= _of_held_out(f"learning {index}", part) if part is not None else {}
+    return arrays
+
+
+def _done(arrays: dict[str, NDArray[Any]]) -> Done:
+    contents = json.loads(arrays["contents"].item())
+    return Done(
+        [
+            RegionFit(
+                region,
+                tuple(bins),
+                _held_out(f"fit {index}", arrays),
+                arrays[f"fit {index} resampled"],
+            )
+            for index, (region, bins) in enumerate(contents["fits"])
+        ],
+        {region: arrays[f"crossed {index}"] for index, region in enumerate(contents["crossed"])},
+        {
+            region: (arrays[f"chosen {index}"][0], arrays[f"chosen {index}"][1])
+            for index, region in enumerate(contents["chosen"])
+        },
+        [
+            _held_out(f"learning {index}", arrays) if known else None
+            for index, known in enumerate(contents["learning"])
+        ],
+    )
+
+
+def _of_held_out(prefix: str, fitted: HeldOut) -> dict[str, NDArray[Any]]:
+    found = {f"{prefix} {name}": getattr(fitted, name) for name in HELD_OUT}
+    return {**found, f"{prefix} notes": fitted.notes.astype(str)}
+
+
+def _held_out(prefix: str, arrays: dict[str, NDArray[Any]]) -> HeldOut:
+    values: dict[str, Any] = {name: arrays[f"{prefix} {name}"] for name in HELD_OUT}
+    return HeldOut(**{**values, "notes": values["notes"].astype(object)})
