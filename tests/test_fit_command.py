@@ -147,6 +147,9 @@ def test_the_summary_has_a_row_for_each_bin(fitted: Path) -> None:
         ("V4", "image"),
         ("IT", "image"),
     }
+    values = ["score", "error", "ceiling", "normalised_score", "noise_corrected_r"]
+    incomplete = table[values].isna().any(axis=1)
+    assert (table["undefined"].notna() == incomplete).all()  # a reason where any is undefined
     before = table[table["time_bin_end"] <= 0]
     assert set(before["undefined"]) == {"before onset"}
     assert before["score"].isna().all()

@@ -221,6 +221,8 @@ def test_a_flat_pattern_in_a_resample_costs_that_draw_alone() -> None:
     errors = found["error"].sel(model="good", layer="conv2").values[0]
     assert defined.any()
     assert np.isfinite(errors[defined]).all()
+    incomplete = np.isnan(found["similarity"]) | np.isnan(found["error"]) | np.isnan(found["p"])
+    assert ((found["undefined"] != "") == incomplete).all()  # a reason where any is undefined
     (row,) = table.to_dict("records")
     assert np.isfinite(row["p"]) or row["untested"]
 
@@ -254,6 +256,8 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
     conv5 = table[(table["layer"] == "conv5") & (table["model"] == "timedecay_shallow")]
     assert np.isfinite(conv5["similarity"]).tolist() == [True, True]
     assert set(table["weights"]) == {"untrained, seed 0"}
+    reasons = table["undefined"].fillna("")
+    assert ((reasons != "") == table[["similarity", "error", "p"]].isna().any(axis=1)).all()
     assert set(pd.read_csv("geometry/differences.csv")["first_weights"]) == {"untrained, seed 0"}
     for name in ("geometry.nc", "geometry.png"):
         assert "untrained, seed 0" in str(read_provenance(Path("geometry") / name))

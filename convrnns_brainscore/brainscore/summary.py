@@ -61,6 +61,8 @@ class Summary:
         A temporal benchmark's time bins.
     counted : int, default 0
         How many of them have a ceiled value.
+    undefined : str, default ''
+        Why there is no ceiling or no ceiled value, or empty.
     """
 
     raw: float
@@ -70,6 +72,7 @@ class Summary:
     formula: str
     bins: tuple[Bin, ...] = ()
     counted: int = 0
+    undefined: str = ""
 
 
 def summarise(
@@ -96,9 +99,15 @@ def summarise(
     own = float(np.mean(values)) if given is per_bin else float(given.values)
     if len(time_bins) < 2 or raw.ndim != 1:
         ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
+        undefined = "" if np.isfinite(ceiled) else "the benchmark gives none"
         if raw.mean() < 0 < ceiled:
-            ceiled = np.nan  # an unknown formula has hidden the sign
-        return Summary(float(raw.mean()), float(np.mean(ceiling)), ceiled, own, formula)
+            ceiled = np.nan
+            undefined = "raw is negative, and the benchmark's formula hides the sign"
+        if not np.isfinite(ceiling).any() and not undefined:
+            undefined = "no ceiling: the benchmark gives none"
+        return Summary(
+            float(raw.mean()), float(np.mean(ceiling)), ceiled, own, formula, undefined=undefined
+        )
     ceilings = np.broadcast_to(ceiling, raw.shape)
     bins = []
     for (start, end), r, c, ceiled in zip(
@@ -126,6 +135,7 @@ def summarise(
         formula,
         tuple(bins),
         len(defined),
+        "" if defined else "no bin has a ceiled value; each bin has its reason",
     )
 
 

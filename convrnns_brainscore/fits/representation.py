@@ -47,6 +47,12 @@ from convrnns_brainscore.timing import TimeBin
 
 PERMUTATIONS = 1000
 
+WHY = "undefined"
+"""Why a value is undefined; empty where it is not."""
+
+SAME_PATTERNS = "units do not differ for a stimulus, or every stimulus gives the same"
+SPARSE = "too few resamples have patterns in all bins: sparse spikes"
+
 Array = NDArray[np.float64]
 
 
@@ -133,11 +139,8 @@ def movie_of(
     """
     pairs = len(stimuli) * (len(stimuli) - 1) // 2
     movie = np.full((len(layers), len(time_bins), pairs), np.nan)
-    bins = {
-        layer: found
-        for layer in layers
-        if (found := layer_bins(network.model, layer, time_bins, presentation)).averages
-    }
+    every = {layer: layer_bins(network.model, layer, time_bins, presentation) for layer in layers}
+    bins = {layer: its for layer, its in every.items() if its.averages}
     for group in grouped(network.model, bins, len(stimuli), room(folder)):
         store = FeatureStore(network, group, presentation, stimuli, folder, progress)
         for layer, its in group.items():
@@ -151,7 +154,9 @@ def movie_of(
         shutil.rmtree(store.path)
     start, end = np.array(time_bins, float).T
     edges = {name: ("time_bin", values) for name, values in zip(EDGES, (start, end), strict=True)}
-    return xr.DataArray(movie, {"layer": list(layers), **edges}, ("layer", "time_bin", "pair"))
+    why = [[every[layer].undefined.get(each, "") for each in time_bins] for layer in layers]
+    coordinates = {"layer": list(layers), **edges, WHY: (("layer", "time_bin"), why)}
+    return xr.DataArray(movie, coordinates, ("layer", "time_bin", "pair"))
 
 
 def compare_movies(
@@ -171,8 +176,8 @@ def compare_movies(
     Returns
     -------
     similarities
-        ``similarity`` (Spearman's), ``error`` and ``p`` (model × region × layer × time_bin),
-        ``reliability`` (region × time_bin).
+        ``similarity`` (Spearman's), ``error``, ``p`` and ``undefined``, which says why one of them
+        is (model × region × layer × time_bin); ``reliability`` (region × time_bin).
     differences
         A row for each region and two models, of their layers that are most similar on average (on
         these data, so that more layers flatter a model): ``difference`` (mean over bins),
@@ -232,6 +237,18 @@ def compare_movies(
         row = layers.index(movies[model]["layer"].values[layer])
         for name, values in (("similarity", estimate), ("error", error), ("p", p)):
             full[name][names.index(model), :, row, time] = values[:, column]
+    full[WHY] = np.full(shape, "", object)
+    known = np.isfinite(whole).all(axis=2)
+    for where in np.argwhere(~np.isfinite(full["error"])):
+        of_model, region, layer, time = where.tolist()
+        full[WHY][tuple(where)] = _reason(
+            movies[names[of_model]],
+            layers[layer],
+            time,
+            bool(known[region, time]),
+            bool(np.isfinite(full["similarity"][tuple(where)])),
+            stimuli,
+        )
     start, end = np.array(reference.time_bins, float).T
     found = xr.Dataset(
         {
@@ -247,6 +264,34 @@ def compare_movies(
         },
     )
     return found, _differences(found, movies, cells, resamples, stimuli)
+
+
+def _reason(
+    movie: xr.DataArray, layer: str, time_bin: int, known: bool, similar: bool, stimuli: int
+) -> str:
+    """Why a layer has no similarity in a bin, or no error.
+
+    Parameters
+    ----------
+    known, similar : bool
+        The recording has a geometry in the bin; there is a similarity.
+    """
+    if layer not in movie["layer"].values:
+        return "not a layer of this model"
+    here = movie.sel(layer=layer)[time_bin]
+    if not np.isfinite(here.values).all():
+        return str(here.coords[WHY].item() if WHY in here.coords else "") or SAME_PATTERNS
+    if not known:
+        return "responses are missing or do not differ between stimuli"
+    if not similar:
+        return "all dissimilarities are equal"
+    if stimuli < FEWEST_STIMULI:
+        return _too_few(stimuli)
+    return f"no error: {SPARSE}"
+
+
+def _too_few(stimuli: int) -> str:
+    return f"{stimuli} stimuli are too few: {FEWEST_STIMULI} are needed"
 
 
 def _differences(
@@ -285,14 +330,14 @@ def _differences(
             if not both.any():
                 untested = "no bin in which both are defined"
             elif stimuli < FEWEST_STIMULI:
-                untested = f"{stimuli} stimuli are too few: {FEWEST_STIMULI} are needed"
+                untested = _too_few(stimuli)
             overall = float(nanmean(d))
             error = float(_spread(drawn.mean(axis=1))) if not untested else np.nan
             p = np.full(bins, np.nan)
             if not untested:
                 p[both] = _p_of(d[both], _spread(drawn), stimuli)
                 if not np.isfinite(error):
-                    untested = "too few resamples have patterns in all bins: sparse spikes"
+                    untested = SPARSE
             of_bins.append(p)
             rows.append(
                 {

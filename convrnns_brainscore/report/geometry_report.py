@@ -33,7 +33,7 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
     found, differences
         Of `representation.compare_movies`.
     """
-    table = found[["similarity", "error", "p"]].to_dataframe().reset_index()
+    table = found[["similarity", "error", "p", "undefined"]].to_dataframe().reset_index()
     table = table.merge(found["reliability"].to_dataframe()["reliability"].reset_index())
     made_by = json.loads(found.attrs["made_by"])
     table["weights"] = table["model"].map(lambda model: made_by[model]["weights"])

@@ -24,7 +24,17 @@ from convrnns_brainscore.zoo import find_model
 if TYPE_CHECKING:
     from convrnns_brainscore.imagenet import Accuracy
 
-_COLUMNS = ["model", "benchmark", "raw", "ceiling", "ceiled", "brain_score", "counted", "formula"]
+_COLUMNS = [
+    "model",
+    "benchmark",
+    "raw",
+    "ceiling",
+    "ceiled",
+    "brain_score",
+    "counted",
+    "formula",
+    "undefined",
+]
 _MADE_BY = ["metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration"]
 
 
@@ -67,7 +77,7 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
         )
     rows = [
         {
-            **{name: record[name] for name in _COLUMNS},
+            **{name: record.get(name) for name in _COLUMNS},
             **{name: record["made_by"].get(name) for name in _MADE_BY},
         }
         for record in records
