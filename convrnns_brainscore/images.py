@@ -3,11 +3,15 @@
 One function, `load_image`, reads every stimulus of this package, whatever the route; `load_cropped`
 differs in the last two points, for ImageNet's validation images.
 
-* A pixel's meaning follows the file's type: 8-bit samples are over 255, 16-bit samples over 65535.
-  Files of floating-point samples are refused, since their range is not written in them.
+* A pixel's meaning follows the file's type: 8-bit samples are over 255, 16-bit samples over 65535,
+  or over the highest value that a TIFF states (4095 of 12-bit samples). 16-bit samples that reach a
+  quarter of their range at most are refused where nothing is stated: a camera of 12 bits and a dark
+  picture look alike. So are floating-point samples, whose range is not written in the file.
+* TIFFs in which white is zero are read as they are seen.
 * EXIF rotation is applied: the network sees what a person sees. ICC profiles are not applied.
-* Transparent pixels are shown on mid gray (128): what lies under transparency is not seen.
-* Of an animation, the first frame.
+* Transparent pixels are shown on mid gray (128): what lies under transparency is not seen. An image
+  that is transparent throughout is refused.
+* Of several frames or pages, the first (`has_several_frames`).
 * The whole image is resized to 224 × 224, without crop and without keeping the aspect ratio (as
   Brain-Score's own models do), by an antialiased triangle filter (Pillow's ``BILINEAR``), each
   channel in float32.
@@ -18,6 +22,7 @@ differs in the last two points, for ImageNet's validation images.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
@@ -32,6 +37,21 @@ from convrnns_brainscore.errors import ConvRNNError
 if TYPE_CHECKING:
     from PIL import Image
 
+_log = logging.getLogger(__name__)
+
+TEXT_CHUNK = 64 * 2**20
+"""Bytes of text in a PNG beyond which it is refused; Pillow's own limit is 1 MiB."""
+
+DARK = 65535 // 4
+"""16-bit samples that reach no further may be of fewer bits."""
+
+SAMPLE_BITS, PHOTOMETRIC, HIGHEST_SAMPLE = 258, 262, 281
+WHITE_IS_ZERO = 0
+"""Tags of TIFF, and a value of the second."""
+
+ORIENTATION = 0x0112
+"""Tag of EXIF."""
+
 SIZE = 224
 """Height and width of the input, in pixels."""
 
@@ -44,6 +64,8 @@ VISUAL_DEGREES = 8
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 """ImageNet's mean and standard deviation per channel (RGB), for pixels in [0, 1]."""
+
+INVISIBLE = "nothing of it is visible: it is transparent throughout."
 
 GRAY = 128
 """Of 255: what surrounds a stimulus and lies behind transparency."""
@@ -148,8 +170,10 @@ def _load(
     path: str | PathLike[str], fit: Callable[[Image.Image], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
     """A file's channels in 0–255, each made [224, 224] by ``fit``, normalised."""
-    from PIL import Image, ImageOps
+    from PIL import Image, PngImagePlugin
 
+    # Software that edits pictures writes its history there, which is no part of the picture.
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, TEXT_CHUNK)
     if not isinstance(path, str | PathLike):
         raise ConvRNNError(f"{path!r} is not the path of an image file.")
     path = Path(path)
@@ -161,8 +185,11 @@ def _load(
         with Image.open(path) as image:
             image.load()
             _check_samples(image)
-            upright = ImageOps.exif_transpose(image)
-            shown = [fit(channel) for channel in _channels(upright)]
+            turned = _turn(image)
+            shown = [
+                fit(channel if turned is None else channel.transpose(turned))
+                for channel in _channels(image)
+            ]
     except ConvRNNError as error:
         raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -198,10 +225,46 @@ def load_images(
     return np.stack([load_image(*each) for each in zip(paths, sizes, strict=True)])
 
 
+def has_several_frames(path: str | PathLike[str]) -> bool:
+    """Whether an image file holds several frames or pages, of which the first is shown.
+
+    The further pictures of a camera's MPO file, such as a preview, are not counted.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "PSD")
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes an image upright by its EXIF; None: it is, or its EXIF cannot be read.
+
+    By the one tag: EXIF that is damaged elsewhere does not cost the picture.
+    """
+    from PIL import Image
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    try:
+        return turns.get(int(image.getexif().get(ORIENTATION, 1)))
+    except Exception as error:  # of any kind
+        _log.info("EXIF of %s cannot be read: %s", getattr(image, "filename", "?"), error)
+        return None
+
+
 def _check_samples(image: Image.Image) -> None:
     """Refuse samples whose range the file does not state: floating point and 32-bit integers."""
     # Pillow reads 16-bit PNG and PNM files as 32-bit "I"; of other formats, "I" is 32 bit.
     sixteen_bit = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+    if image.mode == "LAB":
+        raise ConvRNNError("holds L*a*b* colours, which are not read. Save it as RGB.")
     if image.mode == "F" or (image.mode.startswith("I") and not sixteen_bit):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise ConvRNNError(
@@ -214,19 +277,53 @@ def _channels(image: Image.Image) -> Iterator[Image.Image]:
     from PIL import Image
 
     if image.mode.startswith("I"):
-        levels = np.asarray(image)
-        gray = levels.astype(np.float32) / np.float32(257)
-        gray[levels == image.info.get("transparency", -1)] = GRAY
-        yield from [Image.fromarray(gray)] * 3
+        yield from [Image.fromarray(_sixteen_bit(image))] * 3
     elif image.has_transparency_data:
         *bands, alpha = image.convert("RGBA").split()
         opacity = np.asarray(alpha, np.float32) / np.float32(255)
+        if not opacity.any():
+            raise ConvRNNError(INVISIBLE)
         for band in bands:
             value = np.asarray(band, np.float32)
             yield Image.fromarray(value * opacity + np.float32(GRAY) * (1 - opacity))
     else:
         for band in image.convert("RGB").split():
             yield band.convert("F")
+
+
+def _sixteen_bit(image: Image.Image) -> NDArray[np.float32]:
+    """16-bit gray in 0–255."""
+    levels = np.asarray(image)
+    hidden = levels == image.info.get("transparency", -1)
+    if hidden.all():
+        raise ConvRNNError(INVISIBLE)
+    tags = getattr(image, "tag_v2", {})
+    highest, stated = _highest_sample(tags)
+    brightest = int(levels.max())
+    # Samples that 8-bit ones were scaled to are multiples of 257: those of a dark picture.
+    if not stated and 0 < brightest <= DARK and (levels % 257).any():
+        raise ConvRNNError(
+            f"its 16-bit samples reach {brightest} of 65535: they may be of fewer bits, such as a "
+            "camera's 12, or of a dark picture. Save it as 8 bit."
+        )
+    if brightest > highest:
+        raise ConvRNNError(f"its samples reach {brightest}, and it states {highest} at most.")
+    gray = levels.astype(np.float32) / np.float32(highest / 255)
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        gray = np.float32(255) - gray
+    gray[hidden] = GRAY
+    return gray
+
+
+def _highest_sample(tags: Any) -> tuple[int, bool]:
+    """The value that stands for white, and whether a TIFF states it."""
+    bits, most = tags.get(SAMPLE_BITS, (16,))[0], tags.get(HIGHEST_SAMPLE)
+    most = most[0] if isinstance(most, tuple) else most
+    if bits < 16:
+        return 2**bits - 1, True
+    if most and int(most) + 1 in (2**10, 2**12, 2**14):  # others are the picture's own maximum
+        return int(most), True
+    return 65535, most == 65535
 
 
 def _middle(channel: Image.Image) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
-from convrnns_brainscore.images import VISUAL_DEGREES, load_image
+from convrnns_brainscore.images import VISUAL_DEGREES, has_several_frames, load_image
 
 _log = logging.getLogger(__name__)
 
@@ -168,6 +168,17 @@ def check_images(
             _log.info("left out: %s", digest)
             digest = ""
         digests.append(digest)
+    several = [
+        name
+        for name, digest in zip(stimuli["filename"], digests, strict=True)
+        if digest and has_several_frames(name)
+    ]
+    if several:
+        note = f"{len(several)} images have several frames or pages, of which the first is shown: "
+        note += ", ".join(several[:3]) + (", …" if len(several) > 3 else "")
+        _log.warning(note)
+        if bar:
+            bar.console.print(note, soft_wrap=True)
     stimuli = stimuli.assign(image_sha256=digests)
     stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
     if not len(stimuli):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.images import (
@@ -13,6 +17,7 @@ from convrnns_brainscore.images import (
     load_images,
     normalise,
 )
+from convrnns_brainscore.stimuli import check_images, read_stimuli
 
 RNG = np.random.default_rng(0)
 SCENE = RNG.integers(0, 256, (224, 224, 3), dtype=np.uint8)
@@ -156,6 +161,164 @@ def test_an_animation_is_read_as_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_allclose(load_image(tmp_path / "two.gif")[5, 5], normalise([255, 0, 0]))
+
+
+def tiff(samples: np.ndarray, bits: int, **tags: int) -> bytes:
+    """A gray TIFF of one strip; 12-bit samples are packed."""
+    height, width = samples.shape
+    if bits == 12:
+        pairs = samples.reshape(-1, 2).astype(int)
+        packed = np.stack(
+            [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255],
+            axis=1,
+        )
+        content = packed.astype(np.uint8).tobytes()
+    else:
+        content = samples.astype("<u2").tobytes()
+    entries = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
+    entries |= {279: len(content)} | {int(tag[1:]): value for tag, value in tags.items()}
+    directory = struct.pack("<H", len(entries))
+    for tag, value in sorted(entries.items()):
+        directory += struct.pack("<HHII", tag, 4 if value > 65535 else 3, 1, value)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(content)) + content + directory + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("bits", "highest", "tags"),
+    [
+        (12, 4095, {}),
+        (16, 4095, {"t281": 4095}),
+        (16, 16383, {"t281": 16383}),
+        (16, 65535, {"t262": 0}),
+    ],
+    ids=["12 bits", "12 bits in 16, stated", "14 bits in 16, stated", "white is zero"],
+)
+def test_the_samples_of_a_tiff_mean_what_its_tags_say(
+    bits: int, highest: int, tags: dict[str, int], tmp_path: Path
+) -> None:
+    ramp = np.linspace(0, 1, 64 * 64).reshape(64, 64)
+    levels = (1 - ramp if tags.get("t262") == 0 else ramp) * highest
+    (tmp_path / "a.tif").write_bytes(tiff(levels.round(), bits, **tags))
+    eight = load_image(save(tmp_path / "8.png", (255 * ramp).round().astype(np.uint8)))
+    np.testing.assert_allclose(load_image(tmp_path / "a.tif"), eight, atol=0.01)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("highest", [255, 1023, 4095, 16383])
+def test_fewer_bits_in_sixteen_are_refused_where_nothing_says_so(
+    suffix: str, highest: int, tmp_path: Path
+) -> None:
+    ramp = np.linspace(0, highest, 64 * 64).reshape(64, 64).astype(np.uint16)
+    path = save(tmp_path / f"camera.{suffix}", ramp)
+    with pytest.raises(ConvRNNError, match=rf"camera.*reach {highest} of 65535.*as 8 bit"):
+        load_image(path)
+
+
+def test_an_image_of_which_nothing_is_visible_is_refused(tmp_path: Path) -> None:
+    clear = np.dstack([SCENE, np.zeros((224, 224), np.uint8)])
+    Image.fromarray(SCENE[..., 0]).save(tmp_path / "keyed.png")
+    flat = Image.new("I;16", (8, 8), 700)
+    flat.save(tmp_path / "deep.png", transparency=700)
+    for path in (save(tmp_path / "clear.png", clear), tmp_path / "deep.png"):
+        with pytest.raises(ConvRNNError, match=f"{path.name}: nothing of it is visible"):
+            load_image(path)
+    clear[100, 100, 3] = 255
+    load_image(save(tmp_path / "clear.png", clear))
+
+
+WRITTEN = [
+    ("1", "png"), ("1", "tif"), ("1", "bmp"), ("1", "gif"), ("L", "png"), ("L", "tif"),
+    ("L", "bmp"), ("L", "webp"), ("L", "jp2"), ("LA", "png"), ("LA", "tif"), ("P", "png"),
+    ("P", "tif"), ("P", "bmp"), ("P", "gif"), ("PA", "png"), ("RGB", "png"), ("RGB", "tif"),
+    ("RGB", "bmp"), ("RGB", "ppm"), ("RGB", "tga"), ("RGB", "webp"), ("RGB", "jp2"),
+    ("RGBA", "png"), ("RGBA", "tif"), ("RGBA", "webp"), ("RGBA", "tga"), ("RGBX", "tif"),
+    ("I;16", "png"), ("I;16", "tif"), ("I;16B", "tif"), ("CMYK", "tif"),
+    ("YCbCr", "tif"), ("LAB", "tif"), ("F", "tif"),
+]  # fmt: skip
+"""Modes of Pillow, and formats that it can write them to."""
+
+
+@pytest.mark.parametrize(("mode", "suffix"), WRITTEN)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 100), opaque=st.booleans(), inverted=st.booleans())
+def test_an_image_of_any_mode_and_format_equals_its_png_or_is_refused(
+    mode: str, suffix: str, seed: int, opaque: bool, inverted: bool, tmp_path_factory
+) -> None:
+    """Within the depth of the mode: never dark, inverted or flat."""
+    folder = tmp_path_factory.mktemp("modes")
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    scene = Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC)
+    picture, reference = scene.convert("RGB"), scene
+    if mode in ("1", "L", "LA", "F") or mode.startswith("I"):
+        reference = scene.convert("1" if mode == "1" else "L")
+    if mode.startswith("I"):
+        gray = np.asarray(reference).astype(np.uint16) * 257
+        picture = Image.fromarray(gray.astype(">u2") if mode == "I;16B" else gray)
+    elif mode in ("P", "PA"):
+        reference = scene.quantize(60).convert("RGB")
+        picture = scene.quantize(60) if mode == "P" else scene.quantize(60).convert("PA")
+    elif mode == "RGBX":
+        picture = Image.merge("RGBX", [*scene.split(), Image.new("L", scene.size, 0)])
+    elif mode == "LAB":
+        picture = Image.merge("LAB", scene.split())
+    else:
+        picture = reference.convert(mode)
+    if mode in ("LA", "RGBA") and not opaque:
+        alpha = rng.integers(0, 256, (32, 32), dtype=np.uint8)
+        picture.putalpha(Image.fromarray(alpha))
+        reference = Image.composite(reference, Image.new(reference.mode, (32, 32), "gray"),
+                                    Image.fromarray(alpha))  # fmt: skip
+    options = {"webp": {"lossless": True, "exact": True}}.get(suffix, {})
+    if suffix == "tif" and mode in ("1", "L") and inverted:
+        options = {"tiffinfo": {262: 0}}
+    try:
+        picture.save(folder / f"a.{suffix}", **options)
+    except (OSError, ValueError):
+        assert mode in ("PA", "RGBX")  # which this Pillow does not write
+        return
+    reference.convert("RGB").save(folder / "reference.png")
+    if mode in ("LAB", "F"):
+        with pytest.raises(ConvRNNError):
+            load_image(folder / f"a.{suffix}")
+        return
+    read = load_image(folder / f"a.{suffix}")
+    depth = 0.06 if mode in ("CMYK", "YCbCr") else 0.02
+    assert abs(read - load_image(folder / "reference.png")).max() < depth
+
+
+def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
+    Image.fromarray(SCENE).save(tmp_path / "plain.jpg", quality=95)
+    plain = (tmp_path / "plain.jpg").read_bytes()
+    expected = load_image(tmp_path / "plain.jpg")
+    for name, exif in {
+        "cut": b"Exif\0\0II*\0\x08\0\0\0\xff\xff",
+        "noise": b"Exif\0\0" + bytes(RNG.integers(0, 256, 60, dtype=np.uint8)),
+        "loop": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
+        "odd": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",
+    }.items():
+        segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+        (tmp_path / f"{name}.jpg").write_bytes(plain[:2] + segment + plain[2:])
+        np.testing.assert_array_equal(load_image(tmp_path / f"{name}.jpg"), expected)
+
+
+def test_long_texts_in_a_png_do_not_cost_the_picture(tmp_path: Path) -> None:
+    about = PngInfo()
+    about.add_itxt("history", "edited " * 500_000, zip=True)
+    about.add_text("log", "x" * 3_000_000)
+    path = tmp_path / "edited.png"
+    Image.fromarray(SCENE).save(path, pnginfo=about)
+    np.testing.assert_allclose(load_image(path), normalise(SCENE), atol=1e-6)
+
+
+def test_several_frames_or_pages_are_said(tmp_path: Path, caplog) -> None:
+    pages = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    save(tmp_path / "one.png", SCENE)
+    stimuli, _ = read_stimuli(tmp_path)
+    check_images(stimuli)
+    assert "1 images have several frames or pages, of which the first is shown" in caplog.text
+    assert "pages.tif" in caplog.text
 
 
 @pytest.mark.parametrize("degrees", [2.0, 3.3, 7.9, 8.0, 10.0, 23.0])
