@@ -39,6 +39,23 @@ def checkpoint_folder() -> Path:
     return Path(named).expanduser() if named else Path(pooch.os_cache("convrnns_brainscore"))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for checkpoints.
+
+    Raises
+    ------
+    ConvRNNError
+        It cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConvRNNError(
+            f"checkpoints cannot be kept in {folder} ({error.strerror}): set CONVRNNS_CHECKPOINTS "
+            "to a folder that can be written, or give `checkpoint=…`."
+        ) from error
+
+
 def checkpoint_path(folder: str | PathLike[str], model: str) -> Path:
     """Where ``model``'s bundle lies below ``folder`` in the published layout."""
     return Path(folder) / model / "model.ckpt"
@@ -165,7 +182,7 @@ def read_record(prefix: Path) -> dict[Path, dict[str, int | str]]:
             prefix.parent / name: {"size": int(of["size"]), "sha256": str(of["sha256"])}
             for name, of in record.items()
         }
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConvRNNError(

@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import why_not_writable
 from convrnns_brainscore.requirements import installed_version, misfits
 from convrnns_brainscore.zoo import list_models
 
@@ -143,7 +144,8 @@ def _run(code: str) -> tuple[str, list[str]]:
 
 
 def caches() -> list[Line]:
-    """Folders that this package and Brain-Score keep things in, and their size."""
+    """Folders that this package and Brain-Score keep things in, their size, and whether they can be
+    written."""
     from convrnns_brainscore.checkpoints import checkpoint_folder
 
     home = Path.home()
@@ -156,10 +158,13 @@ def caches() -> list[Line]:
             os.environ.get("BRAINIO_HOME", home / ".brainio")
         ),
     }
-    return [
-        Line(name, f"{path}: {_size(path)}", "it is a file: name a folder" * path.is_file())
-        for name, path in places.items()
-    ]
+    found = []
+    for name, path in places.items():
+        why = why_not_writable(path)
+        variable = name.partition("$")[2].rstrip(")")
+        cure = f"it cannot be written ({why}): set {variable} to another folder" if why else ""
+        found.append(Line(name, f"{path}: {_size(path)}", cure))
+    return found
 
 
 def _size(folder: Path) -> str:

@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pooch
 import requests
@@ -23,6 +25,7 @@ from convrnns_brainscore.checkpoints import (
     RECORD,
     check_record,
     checkpoint_path,
+    make_folder,
     read_checkpoint,
     read_record,
 )
@@ -41,6 +44,24 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a connection is given up, and tried again."""
 
 _CHUNK = 1 << 16
+
+WORTH_RETRYING = (408, 425, 429, 500, 502, 503, 504)
+"""Status codes of HTTP after which a server may answer."""
+
+NO_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+
+STATUS = {
+    401: "It asks for a sign-in. Use an address that needs none.",
+    403: "It does not allow this. An address that is signed may have expired.",
+    404: "It has no such file. Check the address.",
+    410: "The file has been removed there. Ask who published it.",
+    429: "It was asked too often. Try again later.",
+}
+"""Status code → what it means, and what to do."""
 
 
 def download(
@@ -71,9 +92,9 @@ def download(
     ConvRNNError
         Unknown model; the server has no such files, or is not reached, in `RETRIES` + 1 attempts;
         what came is damaged, or differs from what was recorded at the first download; a checkpoint
-        is there that this function did not bring.
+        is there that this function did not bring; the folder cannot be written.
     OSError
-        The folder cannot be written.
+        The disk is full.
     """
     shapes = variable_shapes(find_model(model))
     prefix = checkpoint_path(folder, model)
@@ -127,13 +148,13 @@ def download_weights(model: str, folder: Path, url: str, sha256: str) -> Path:
     ------
     ConvRNNError
         The server has no such file, or is not reached, in `RETRIES` + 1 attempts; it is another
-        file than the digest says.
+        file than the digest says; the folder cannot be written.
     OSError
-        The folder cannot be written.
+        The disk is full.
     """
     name = f"{sha256[:16]}.safetensors"
     beside = folder / find_model(model).name
-    beside.mkdir(parents=True, exist_ok=True)
+    make_folder(beside)
     with FileLock(beside / f".{name}.lock"):
         source = pooch.create(
             beside, "", registry={name: sha256}, urls={name: url}, retry_if_failed=RETRIES
@@ -149,7 +170,7 @@ def _alone_in(arriving: Path) -> Iterator[None]:
     Another process that held it may have removed it between any two lines here.
     """
     while True:
-        arriving.mkdir(parents=True, exist_ok=True)
+        make_folder(arriving)
         lock = FileLock(arriving / "lock")
         try:
             lock.acquire()
@@ -210,12 +231,73 @@ def _is_whole(prefix: Path) -> bool:
 
 def _fetch(source: pooch.Pooch, name: str, progress: bool, differs: str) -> None:
     """One file of ``source``; ``differs``: what is said of one that its digest does not fit."""
-    _log.info("downloading %s", source.get_url(name))
+    address = source.get_url(name)
+    _log.info("downloading %s", shown_address(address))
     pooch.get_logger().setLevel("WARNING")  # it would announce each file beside its bar
-    downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
+    downloader = _Downloader(progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT)
     try:
         source.fetch(name, downloader=downloader)
     except requests.RequestException as error:
-        raise ConvRNNError(f"cannot download {source.get_url(name)}: {error}") from error
+        raise _problem(address, error) from error
+    except _RefusedError as refused:
+        raise _problem(address, refused.error) from refused.error
     except ValueError as error:
-        raise ConvRNNError(f"{source.get_url(name)} is {differs}") from error
+        raise ConvRNNError(f"{shown_address(address)} is {differs}") from error
+
+
+class _RefusedError(Exception):
+    """An error that pooch, which knows only kinds of it, is not to try again after."""
+
+    def __init__(self, error: requests.RequestException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Downloader(pooch.HTTPDownloader):  # type: ignore[misc]
+    """pooch's, but what the server refuses is not asked for again."""
+
+    def __call__(self, url: str, *arguments: Any, **settings: Any) -> Any:
+        try:
+            return super().__call__(url, *arguments, **settings)
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code in WORTH_RETRYING:
+                raise
+            raise _RefusedError(error) from error
+
+
+def shown_address(url: str) -> str:
+    """An address without what signs one in.
+
+    Examples
+    --------
+    >>> shown_address("https://me:secret@lab.org/a/model.safetensors?signature=1f3a")
+    'https://lab.org/a/model.safetensors?…'
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+
+
+def _problem(url: str, error: requests.RequestException) -> ConvRNNError:
+    """What failed, and what to do."""
+    inner = str(error)
+    why = "the connection broke. Run the same command again."
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        meaning = STATUS.get(status, "The server has an error. Try again later.")
+        if 400 <= status < 500 and status not in STATUS:
+            meaning = "The server refuses it. Check the address."
+        why = f"status {status}. {meaning}"
+    elif isinstance(error, NO_ADDRESS):
+        why = "it is not an address that can be fetched. Expected https://…"
+    elif isinstance(error, requests.exceptions.SSLError):
+        why = "its certificate is not trusted here. Is there a proxy? Set REQUESTS_CA_BUNDLE."
+    elif isinstance(error, requests.exceptions.ProxyError):
+        why = "the proxy does not let it through. Check HTTPS_PROXY."
+    elif isinstance(error, requests.Timeout):
+        why = f"it does not answer within {TIMEOUT:g} s. Try again later."
+    elif "resolve" in inner or "Name or service" in inner:
+        why = "no such host is known. Check the network and the address."
+    elif "refused" in inner:
+        why = "it refuses connections. Check the address, or try again later."
+    return ConvRNNError(f"cannot download {shown_address(url)}: {why}")

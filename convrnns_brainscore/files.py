@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from filelock import FileLock, Timeout
 
@@ -40,6 +41,24 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         held.release()
+
+
+def why_not_writable(folder: Path) -> str:
+    """Why nothing can be written to a folder, which need not exist yet; empty where it can.
+
+    Tried with a file, since permissions alone do not tell of quotas, mounts and full disks.
+    """
+    try:
+        while not folder.is_dir():
+            if folder.exists() or folder.is_symlink():
+                return f"{folder} is not a folder"
+            folder = folder.parent
+        with NamedTemporaryFile(dir=folder, prefix=".convrnns-") as file:
+            file.write(bytes(4096))
+            file.flush()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
 
 
 @contextmanager

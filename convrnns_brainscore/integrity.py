@@ -12,6 +12,7 @@ import netCDF4
 import numpy as np
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.netcdf import writing
 
 DIGESTS = "digests.json"
 """In a Zarr store: the size and CRC32 of each of its files."""
@@ -36,7 +37,7 @@ def seal(path: Path) -> None:
         content = json.dumps(_of_files(path), indent=0, sort_keys=True)
         (path / DIGESTS).write_text(content, encoding="utf-8")
         return
-    with netCDF4.Dataset(path, "a") as opened:
+    with writing(path), netCDF4.Dataset(path, "a") as opened:
         opened.setncattr(SEAL, json.dumps(_of_groups(opened)))
 
 

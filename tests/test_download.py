@@ -204,4 +204,57 @@ def test_a_folder_that_cannot_be_written_is_one_line(server: Server, tmp_path: P
     command += ["--from", server.address, "--checkpoints", str(tmp_path / "file")]
     told = subprocess.run(command, capture_output=True, text=True)
     assert (told.returncode, len(told.stderr.strip().splitlines())) == (2, 1)
-    assert "Not a directory" in told.stderr
+    assert "set CONVRNNS_CHECKPOINTS to a folder" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "said"),
+    [
+        (403, 1, "status 403. It does not allow this. An address that is signed may have expired."),
+        (404, 1, "status 404. It has no such file. Check the address."),
+        (410, 1, "status 410. The file has been removed there."),
+        (418, 1, "status 418. The server refuses it."),
+        (503, 4, "status 503. The server has an error. Try again later."),
+    ],
+)
+def test_what_a_server_refuses_is_asked_for_once(
+    status: int, asked: int, said: str, server: Server, tmp_path: Path
+) -> None:
+    server.trouble = [status] * 10
+    with pytest.raises(ConvRNNError) as error:
+        fetch(MODEL, tmp_path, server.address)
+    assert f"{DATA}: {said}" in str(error.value)
+    assert server.requests.count(f"{MODEL}/{DATA}") == asked
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:9", "it refuses connections"),
+        ("ftp://lab.org", "Expected https://"),
+        ("lab.org", "Expected https://"),
+    ],
+)
+def test_an_address_that_cannot_be_reached_is_named_with_the_way_out(
+    address: str, said: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
+    with pytest.raises((ConvRNNError, ValueError)) as error:
+        fetch(MODEL, tmp_path, address)
+    assert said in str(error.value)
+
+
+def test_a_password_in_an_address_is_not_shown(server: Server, tmp_path: Path) -> None:
+    server.trouble = [403]
+    signed = server.address.replace("http://", "http://me:secret@")
+    with pytest.raises(ConvRNNError) as error:
+        fetch(MODEL, tmp_path, signed)
+    assert "secret" not in str(error.value)
+    assert "cannot download http://127.0.0.1" in str(error.value)
+
+
+def test_a_cache_that_cannot_be_written_names_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConvRNNError, match="set CONVRNNS_CHECKPOINTS to a folder"):
+        fetch(MODEL, tmp_path / "file" / "cache", "http://127.0.0.1:9")

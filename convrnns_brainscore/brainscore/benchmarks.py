@@ -20,6 +20,7 @@ import yaml
 
 from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.files import why_not_writable
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS
 from convrnns_brainscore.requirements import brain_score_folder
 
@@ -190,6 +191,12 @@ def loading_data(name: str) -> Iterator[None]:
             if data is None:
                 raise
             first = (str(error).splitlines() or [""])[0]
+            folder = internals.data_folder()
+            if why := why_not_writable(folder):
+                raise ConvRNNError(
+                    f"benchmark {name} needs Brain-Score's data set {data}, which cannot be kept "
+                    f"in {folder} ({why}): set BRAINIO_HOME to a folder that can be written."
+                ) from error
             raise ConvRNNError(
                 f"benchmark {name} needs Brain-Score's data set {data}, which cannot be fetched "
                 f"here ({type(error).__name__}: {first[:120]}). On a machine with network run "

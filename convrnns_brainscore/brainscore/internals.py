@@ -9,6 +9,7 @@ inside the functions, so that `quieten` can come before it.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 import warnings
@@ -19,11 +20,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from convrnns_brainscore.files import why_not_writable
+
 if TYPE_CHECKING:
     from brainscore_core.metrics import Score
     from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
     from brainscore_vision.model_helpers.activations.core import ActivationsExtractorHelper
     from brainscore_vision.model_helpers.activations.pca import LayerPCA
+
+_log = logging.getLogger(__name__)
 
 Hook = Callable[[Any], Any]
 
@@ -136,6 +141,15 @@ def _naming(load: Callable[..., Any]) -> Callable[..., Any]:
     return naming
 
 
+def data_folder() -> Path:
+    """Where Brain-Score keeps data sets.
+
+    brainscore_core 2.5.0, the environment variable ``BRAINIO_HOME``. If it goes, a folder that
+    cannot be written is taken for a missing network.
+    """
+    return Path(os.environ.get("BRAINIO_HOME", "~/.brainio")).expanduser()
+
+
 def loaded(value: Any) -> Any:
     """The content of a `LazyLoad`; anything else as it is.
 
@@ -239,6 +253,15 @@ def counted_loops(count: Callable[..., Iterator[Any]]) -> Iterator[None]:
             module.tqdm = original
 
 
+def store_folder() -> Path:
+    """Where Brain-Score's stores are.
+
+    result_caching 0.5, the environment variable ``RESULTCACHING_HOME``. If it goes, a folder that
+    cannot be written is found only after what was to be stored is computed.
+    """
+    return Path(os.environ.get("RESULTCACHING_HOME", "~/.result_caching")).expanduser()
+
+
 # --- stores ----------------------------------------------------------------------------------
 
 
@@ -254,6 +277,12 @@ def without_unsafe_stores() -> Iterator[None]:
     from brainscore_vision.benchmark_helpers import screen
 
     before = os.environ.get("RESULTCACHING_DISABLE", "")
+    if why := why_not_writable(store_folder()):
+        _log.warning(
+            "%s cannot be written (%s): nothing is kept there. Set RESULTCACHING_HOME to a folder "
+            "that can be.", store_folder(), why,
+        )  # fmt: skip
+        before = "1"
     disabled = before if before == "1" else ",".join(filter(None, [before, "brainscore_vision"]))
     folder = screen.root_path
     with (

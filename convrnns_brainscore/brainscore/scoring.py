@@ -363,8 +363,19 @@ def _keep_ceiling(name: str, benchmark: Any) -> None:
     if name in list_benchmarks():
         versions = f"{installed_version('brainscore-vision')},{benchmark.version}"
         key = f"{name.replace('/', '_')},{versions},{data_digest(benchmark)}"
-        estimate = partial(_ceiling, key, estimate)
+        estimate = partial(_kept_ceiling, key, estimate)
     internals.set_ceiling(benchmark, lru_cache(maxsize=1)(estimate))
+
+
+def _kept_ceiling(key: str, estimate: Callable[[], Score]) -> Score:
+    """A ceiling from the store, or estimated and stored; where the store fails, it is not lost."""
+    estimate = lru_cache(maxsize=1)(estimate)
+    try:
+        found: Score = _ceiling(key, estimate)
+    except OSError as error:
+        _log.warning("the ceiling is not kept: %s", error)
+        return estimate()
+    return found
 
 
 @store(identifier_ignore=["estimate"])  # type: ignore[untyped-decorator]

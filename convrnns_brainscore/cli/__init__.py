@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import warnings
 from io import TextIOWrapper
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated
 
 import typer
@@ -20,6 +23,22 @@ from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
 VERBOSE, DEBUG = "--verbose", "--debug"
+
+WAYS_OUT = {
+    errno.ENOSPC: "no space is left on the disk. Free some, and run the same command again.",
+    errno.EDQUOT: "your quota on this disk is used up. Free some, or name another disk.",
+    errno.EFBIG: "this shell allows no file of that size (ulimit -f). Raise the limit, and run the "
+    "same command again.",
+    errno.EROFS: "the disk can only be read. Name a folder on another one.",
+    errno.EACCES: "you may not write or read there. Name another folder, or ask its owner.",
+    errno.EPERM: "you may not write or read there. Name another folder, or ask its owner.",
+    errno.EEXIST: "there is a file of that name. Name another folder.",
+    errno.ENOTDIR: "a part of this path is a file, and not a folder. Name another.",
+    errno.ELOOP: "the link leads to itself. Name the file that is meant.",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Name another.",
+    errno.EIO: "the disk reports an error of its own. Check it, and name a folder on another one.",
+}
+"""Error of the operating system → what it means, and the way out."""
 
 _log = logging.getLogger("convrnns_brainscore")
 
@@ -78,6 +97,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a character shows another
             stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
+    _have_home()
     given = sys.argv[1:] if arguments is None else arguments
     first_ones = [each for each in given if each in (VERBOSE, DEBUG)]
     given = [*first_ones, *(each for each in given if each not in first_ones)]
@@ -85,11 +105,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
         code = app(given or ["--help"], prog_name=program, standalone_mode=False)
     except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
         _log.debug("stopped by an error", exc_info=True)
-        message = as_options(str(error)) if isinstance(error, ConvRNNError) else str(error)
-        if isinstance(error, FileExistsError):
-            message = f"{error.filename} is there already, and is no folder: name another."
-        if getattr(error, "errno", None) == errno.ENOSPC:
-            message = "no space left on the disk. Free some, and give the same command again."
+        message = as_options(str(error)) if isinstance(error, ConvRNNError) else _said(error)
     except typer.Abort:
         raise SystemExit(130) from None
     except Exception as error:
@@ -99,6 +115,25 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
         raise SystemExit(code)
     say(f"convrnns: {message}", err=True)
     raise SystemExit(2)
+
+
+def _have_home() -> None:
+    """Name a home folder where the user has none, as in some containers: libraries need one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        home = Path(gettempdir()) / f"convrnns-home-{os.getuid()}"
+        os.environ["HOME"] = str(home)
+        home.mkdir(mode=0o700, exist_ok=True)
+        say(f"There is no home folder: caches are kept in {home}. Set HOME to another.", err=True)
+
+
+def _said(error: OSError) -> str:
+    """What an error of the operating system means, and the way out."""
+    if error.errno not in WAYS_OUT:
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{WAYS_OUT[error.errno]}"
 
 
 def _misfits(error: Exception) -> str:
