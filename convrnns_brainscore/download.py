@@ -30,7 +30,7 @@ from convrnns_brainscore.checkpoints import (
     read_record,
 )
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.files import sha256_of
+from convrnns_brainscore.files import check_locks, sha256_of
 from convrnns_brainscore.networks.build import variable_shapes
 from convrnns_brainscore.zoo import find_model
 
@@ -155,6 +155,7 @@ def download_weights(model: str, folder: Path, url: str, sha256: str) -> Path:
     name = f"{sha256[:16]}.safetensors"
     beside = folder / find_model(model).name
     make_folder(beside)
+    _check_locks(beside / f".{name}.lock")
     with FileLock(beside / f".{name}.lock"):
         source = pooch.create(
             beside, "", registry={name: sha256}, urls={name: url}, retry_if_failed=RETRIES
@@ -173,19 +174,38 @@ def _alone_in(arriving: Path) -> Iterator[None]:
         make_folder(arriving)
         lock = FileLock(arriving / "lock")
         try:
+            _check_locks(arriving / "lock")
             lock.acquire()
         except FileNotFoundError:  # removed since it was made
             continue
+        except ConvRNNError:
+            _remove(arriving)
+            raise
         if (arriving / "lock").exists():
             break
         lock.release()
     try:
         yield
     finally:
-        shutil.rmtree(arriving, ignore_errors=True)
-        with suppress(OSError):  # unless something is in it
-            arriving.parent.rmdir()
+        _remove(arriving)
         lock.release()
+
+
+def _remove(arriving: Path) -> None:
+    """Remove the folder, and the one that it lies in unless something else is there."""
+    shutil.rmtree(arriving, ignore_errors=True)
+    with suppress(OSError):
+        arriving.parent.rmdir()
+
+
+def _check_locks(lock: Path) -> None:
+    try:
+        check_locks(lock)
+    except NotImplementedError as error:
+        raise ConvRNNError(
+            f"the file system of {lock.parent} has no file locks: set CONVRNNS_CHECKPOINTS to a "
+            "folder on a local disk, or give `checkpoint=…`."
+        ) from error
 
 
 def _keep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from tempfile import NamedTemporaryFile
 from filelock import FileLock, Timeout
 
 from convrnns_brainscore.errors import ConvRNNError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -25,6 +31,7 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
     """
     held = FileLock(lock, timeout=0)
     try:
+        check_locks(lock)
         held.acquire()
     except Timeout:
         raise ConvRNNError(f"another process is writing {out}.") from None
@@ -41,6 +48,24 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         held.release()
+
+
+def check_locks(lock: Path) -> None:
+    """Raise where a file system has no locks: filelock would wait for another process for ever.
+
+    Raises
+    ------
+    NotImplementedError
+        It has none.
+    """
+    if fcntl is None:
+        return
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                raise NotImplementedError(error.strerror) from error
 
 
 def why_not_writable(folder: Path) -> str:

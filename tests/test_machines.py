@@ -111,6 +111,21 @@ def test_the_limit_of_a_shell_on_files_is_called_so(lab: Path, tmp_path: Path) -
     assert not out.exists()
 
 
+def test_a_file_system_without_locks_is_called_so(lab: Path, tmp_path: Path) -> None:
+    if not allowed("gcc", "--version"):
+        pytest.skip("no compiler makes a library that refuses locks")
+    code = "#include <errno.h>\nint flock(int f, int how) { errno = ENOLCK; return -1; }\n"
+    (tmp_path / "locks.c").write_text(code)
+    shim = tmp_path / "locks.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, tmp_path / "locks.c"], check=True)
+    arguments = ["extract", MODEL, "stimuli", "--layers", "conv5", *UNTRAINED]
+    done = run([*arguments, "--out", str(tmp_path / "out.zarr")], lab, LD_PRELOAD=str(shim))
+    assert "its file system has no file locks. Write to a local disk" in one_line(done)
+    done = run(["download", MODEL], lab, LD_PRELOAD=str(shim), CONVRNNS_CHECKPOINTS=str(tmp_path))
+    assert "has no file locks: set CONVRNNS_CHECKPOINTS" in one_line(done)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["locks.c", "locks.so"]
+
+
 def test_a_home_that_cannot_be_written_costs_no_result(lab: Path, tmp_path: Path) -> None:
     arguments = ["packed/IT.nc", *UNTRAINED, "--metric", "ridge", "--max-neuroids", "100"]
     done = run(["score", MODEL, *arguments, "--out", str(tmp_path)], lab, HOME=NO_HOME)
