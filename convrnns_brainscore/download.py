@@ -290,7 +290,7 @@ def shown_address(url: str) -> str:
 
     Examples
     --------
-    >>> shown_address("https://me:secret@lab.org/a/model.safetensors?signature=1f3a")
+    >>> shown_address("https://me@lab.org/a/model.safetensors?signature=1f3a")
     'https://lab.org/a/model.safetensors?…'
     """
     parts = urlsplit(url)

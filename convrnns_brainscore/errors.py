@@ -14,6 +14,10 @@ PARAMETER = re.compile(r"`([a-z_0-9]+)=([^`]*)`")
 """A parameter in a message, and its value."""
 
 
+LONGEST, MOST = 100, 1000
+"""Characters of a name, and known names, among which the nearest is looked for."""
+
+
 class ConvRNNError(ValueError):
     """A mistake that the user can fix. The command line prints it and exits with code 2."""
 
@@ -44,7 +48,10 @@ def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> Co
         A sentence put before the list of known names.
     """
     known = [str(each) for each in known]
-    nearest = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    comparable = len(str(name)) <= LONGEST and len(known) <= MOST  # it takes long for more
+    nearest = get_close_matches(str(name), known, n=1, cutoff=0.5) if comparable else []
+    name = name if comparable else f"{str(name)[:LONGEST]}…"
     suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
     hint = f" {hint}" if hint else ""
-    return ConvRNNError(f"unknown {kind} {name!r}.{suggestion}{hint} Known: {', '.join(known)}.")
+    listed = ", ".join(known[:MOST]) + (", …" if len(known) > MOST else "")
+    return ConvRNNError(f"unknown {kind} {name!r}.{suggestion}{hint} Known: {listed}.")

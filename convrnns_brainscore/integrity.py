@@ -12,7 +12,7 @@ import netCDF4
 import numpy as np
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.netcdf import writing
+from convrnns_brainscore.files import writing
 
 DIGESTS = "digests.json"
 """In a Zarr store: the size and CRC32 of each of its files."""

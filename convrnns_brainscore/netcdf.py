@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 import xarray as xr
 
-from convrnns_brainscore.errors import ConvRNNError
-
-try:
-    import resource
-except ImportError:  # on Windows
-    resource = None  # type: ignore[assignment]
+from convrnns_brainscore.files import writing
 
 
 def write_group(data: xr.Dataset, path: Path, group: str | None = None, mode: str = "w") -> None:
@@ -40,53 +32,6 @@ def write_group(data: xr.Dataset, path: Path, group: str | None = None, mode: st
         data[name].encoding["coordinates"] = " ".join(sorted(map(str, data.coords)))
     with writing(path, data.nbytes):
         data.to_netcdf(path, mode=mode, group=group, engine="netcdf4")
-
-
-@contextmanager
-def writing(path: Path, size: int = 0) -> Iterator[None]:
-    """Name the cause where a netCDF file cannot be written.
-
-    HDF5 calls a full disk "HDF error" or "Permission denied".
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    size : int, default 0
-        Bytes that are to be written.
-
-    Raises
-    ------
-    OSError
-        The disk is full, a quota or the largest size of a file is reached, or the folder may not be
-        written.
-    ConvRNNError
-        Another error of the netCDF library's.
-    """
-    try:
-        yield
-    except (RuntimeError, OSError) as error:
-        raise _cause(path, size, error) from error
-
-
-def _cause(path: Path, size: int, error: Exception) -> Exception:
-    """What the operating system says when something else is written there."""
-    code, said = None, ""
-    probe = path.with_name(f".{path.name}.probe")
-    try:
-        probe.write_bytes(bytes(2**20))
-        if resource is not None and 0 <= resource.getrlimit(resource.RLIMIT_FSIZE)[0] < size:
-            code = errno.EFBIG
-        elif shutil.disk_usage(path.parent).free < size:
-            code = errno.ENOSPC
-    except OSError as found:
-        code, said = found.errno, found.strerror or ""
-    finally:
-        with suppress(OSError):
-            probe.unlink(missing_ok=True)
-    if code is not None:
-        return OSError(code, said or os.strerror(code), str(path))
-    return ConvRNNError(f"cannot write {path}: {error}")
 
 
 def in_fixed_order(data: xr.Dataset, unfilled: Iterable[Hashable] | None = None) -> xr.Dataset:

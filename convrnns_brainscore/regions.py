@@ -9,6 +9,7 @@ convention. V1 and V2 are this package's own choice and not from the paper.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -137,10 +138,9 @@ def _names(model: Model) -> str:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """JSON's object, with no name twice."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name} is in it {names.count(name)} times")
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"{name} is in it {count} times")
     return dict(pairs)
 
 

@@ -125,9 +125,10 @@ print(resident() - before)
 def test_results_hardly_depend_on_batch_and_place(name: str) -> None:
     """9 images in batches of 1, 4 and 9, over 30 steps: to 5e-5 of a layer's std.
 
-    The state of an untrained rgc_shallow grows 200-fold within these steps, and rounding with it.
+    Images that differ in the last bit alone move conv5 of two untrained networks by 7e-5
+    (lstm_shallow) and 1e-3 (rgc_shallow, whose state grows 200-fold): these get 1e-4.
     """
-    tolerance = 1e-4 if name == "rgc_shallow" else 5e-5
+    tolerance = 1e-4 if name in ("lstm_shallow", "rgc_shallow") else 5e-5
     network = load_network(name, weights="random", seed=1)
     images = np.random.default_rng(1).uniform(-1.5, 1.5, (9, 224, 224, 3)).astype(np.float32)
     layers, presentation = network.layers[-2:], Presentation.constant(30)

@@ -147,7 +147,7 @@ def data_folder() -> Path:
     brainscore_core 2.5.0, the environment variable ``BRAINIO_HOME``. If it goes, a folder that
     cannot be written is taken for a missing network.
     """
-    return Path(os.environ.get("BRAINIO_HOME", "~/.brainio")).expanduser()
+    return Path(os.environ.get("BRAINIO_HOME", Path.home() / ".brainio")).expanduser()
 
 
 def loaded(value: Any) -> Any:
@@ -259,7 +259,8 @@ def store_folder() -> Path:
     result_caching 0.5, the environment variable ``RESULTCACHING_HOME``. If it goes, a folder that
     cannot be written is found only after what was to be stored is computed.
     """
-    return Path(os.environ.get("RESULTCACHING_HOME", "~/.result_caching")).expanduser()
+    folder = os.environ.get("RESULTCACHING_HOME", Path.home() / ".result_caching")
+    return Path(folder).expanduser()
 
 
 # --- stores ----------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ _NEEDED = ("filelock", "keras", "numpy", "pooch", "rich", "safetensors")
 """What their code needs beside Brain-Score's own requirements, and TensorFlow. NumPy, since the
 server's pip would lift it to 2 for TensorFlow's sake, with which Brain-Score cannot be imported."""
 
-SIGNED = r"(?i)[?&](X-Amz-Signature|Signature|sig)=[A-Za-z0-9%+/=_-]{16,}"
+SIGNED = r"(?i)[?&](X-Amz-Signature|Signature|sig)=[A-Za-z0-9%+/=_-]{16}"
 """An address that lets in whoever has it."""
 
 LONGEST_SUFFIX = 60

@@ -19,6 +19,9 @@ FIRST = "__init__.py"
 
 SERVERS_PYTHON = (3, 11)
 
+LARGEST_MODULE = 500_000
+"""Bytes of a Python file; more take minutes to compile, and no reviewer reads them."""
+
 
 @dataclass(frozen=True)
 class Module:
@@ -95,6 +98,8 @@ class Plugin:
 
 
 def _parse(content: bytes, path: str) -> Module:
+    if len(content) > LARGEST_MODULE:
+        return Module(None, f"{len(content)} bytes, and at most {LARGEST_MODULE} are read")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -24,7 +24,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
         check.fail(f"models/{plugin.name}/test.py tests nothing.")
     for path, module in plugin.modules.items():
         if module.tree is None:
-            check.fail(f"models/{plugin.name}/{path} is no Python 3.11: {module.error}.")
+            check.fail(f"models/{plugin.name}/{path} is not Python 3.11: {module.error}.")
         for node in ast.walk(module.tree) if module.tree else ():
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ModelCommitment":
                 given = {each.arg for each in node.keywords}

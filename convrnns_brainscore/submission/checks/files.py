@@ -37,6 +37,10 @@ PERHAPS_ABSOLUTE = r"/[\w.-]+(/[\w.-]+)+"
 """Or names in a file, such as of HDF5's groups."""
 
 
+LONGEST_PATH = 4096
+"""Characters that a path has at most."""
+
+
 def run(plugin: Plugin, _: Path, check: Check) -> str:
     """No weights, no programs, no absolute paths; text that a reviewer can read."""
     for path, content in plugin.files.items():
@@ -51,6 +55,8 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             check.fail(f"{where} is no text (UTF-8), which a reviewer could read.")
         else:
             for text in _strings(plugin, path):
+                if len(text) > LONGEST_PATH:
+                    continue
                 if re.fullmatch(ABSOLUTE, text):
                     check.fail(f"{where}: {text} is a path of one machine: the server has none.")
                 elif re.fullmatch(PERHAPS_ABSOLUTE, text):

@@ -17,6 +17,9 @@ from convrnns_brainscore.submission.plugin import Plugin
 
 NAME = "requirements"
 
+MOST = 200
+"""Requirements that are read."""
+
 
 def run(plugin: Plugin, _: Path, check: Check) -> str:
     """Requirements that can be installed beside Brain-Score."""
@@ -44,6 +47,9 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
 def _parsed(where: str, lines: Sequence[str], check: Check) -> dict[str, Requirement]:
     """Requirements by their names; those that cannot be are findings."""
     given: dict[str, Requirement] = {}
+    if len(lines) > MOST:
+        check.fail(f"{where}: {len(lines)} requirements; at most {MOST} are read. Name fewer.")
+        return given
     for line in lines:
         if re.match(r"(-{1,2}e(ditable)?\b|file:|\.{0,2}/|[A-Za-z]:\\)", line) or "file:" in line:
             check.fail(f"{where}: {line} is on one machine only.")
