@@ -21,7 +21,8 @@ LONGEST_MS = 10_000
 def without_multiindex(data: xr.DataArray) -> xr.DataArray:
     """Without Brain-Score's MultiIndex: each coordinate by itself."""
     several = [dim for dim in data.dims if isinstance(data.indexes.get(dim), pd.MultiIndex)]
-    return xr.DataArray(data).reset_index(several) if several else xr.DataArray(data)
+    plain = data if type(data) is xr.DataArray else xr.DataArray(data)  # which would read it
+    return plain.reset_index(several) if several else plain
 
 
 def coordinate(data: xr.DataArray, name: str, dim: str, what: str) -> NDArray[Any]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+import netCDF4
 import xarray as xr
+import zarr
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.recordings import DIMS, Recording, as_recording
+from convrnns_brainscore.timing import TimeBin
 
 NWB = ".nwb"
 
@@ -31,13 +35,14 @@ def read_recording(
     region_of: str | None = None,
     region_of_all: str | None = None,
     locations: Mapping[str, str] | None = None,
+    window: TimeBin | None = None,
 ) -> Recording:
     """Read a recording from a netCDF file, a Zarr store or an NWB file.
 
     Parameters
     ----------
     path : str or path
-        Path of the file or store.
+        Path of the file or store; ``file.nc::group`` names a group in it.
     region : str, optional
         Where all neurons come from, if the file does not say it.
     regions : sequence of str, optional
@@ -46,6 +51,8 @@ def read_recording(
         The same; other than ``region``, it is refused where the file says another one.
     locations : mapping of str to str, optional
         The file's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
+    window : (start, end), optional
+        In ms: bins that lie wholly outside are not read. None: all are.
     intervals, stimulus_column, onset_column, region_of
         Of NWB files, as in `nwb.read_nwb`.
 
@@ -77,12 +84,11 @@ def read_recording(
     >>> recording.stimuli["stimulus_id"].tolist()
     ['face', 'house']
     """
-    path = Path(path)
-    if path.suffix == NWB:
+    if Path(path).suffix == NWB:
         from convrnns_brainscore.nwb import read_nwb
 
         data = read_nwb(
-            path,
+            Path(path),
             intervals=intervals,
             stimulus_column=stimulus_column,
             onset_column=onset_column,
@@ -91,14 +97,23 @@ def read_recording(
             region_of_all=region_of_all,
             locations=locations,
         )
+        recording = as_recording(
+            data, region_of_all or region, regions=regions, locations=locations, window=window
+        )
     elif intervals or stimulus_column or onset_column or region_of:
         raise ConvRNNError(
             "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` are of NWB "
             f"files (.nwb); {path} is not one."
         )
     else:
-        data = open_recording(path)
-    recording = as_recording(data, region_of_all or region, regions=regions, locations=locations)
+        with opened(path) as held:
+            recording = as_recording(
+                recording_in(held, path),
+                region_of_all or region,
+                regions=regions,
+                locations=locations,
+                window=window,
+            )
     if region_of_all is not None and [each.lower() for each in recording.regions] != [
         region_of_all.lower()
     ]:
@@ -133,8 +148,28 @@ def open_data(path: str | PathLike[str]) -> xr.Dataset:
     ConvRNNError
         There is no such file, or it is neither.
     """
-    path = Path(path)
+    with opened(path) as held:
+        return held.load()
+
+
+@contextmanager
+def opened(path: str | PathLike[str]) -> Iterator[xr.Dataset]:
+    """A netCDF file or Zarr store, of which only that is read which is used.
+
+    Parameters
+    ----------
+    path : str or path
+        Path of the file or store; ``file.nc::group`` names a group in it.
+
+    Raises
+    ------
+    ConvRNNError
+        There is no such file or group, it is neither, or it cannot be read.
+    """
+    path, group = split_group(path)
     if not path.exists():
+        if path.is_symlink():
+            raise ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
         raise ConvRNNError(f"there is no recording {path}.")
     if path.is_dir():
         check_plain(path)
@@ -142,17 +177,79 @@ def open_data(path: str | PathLike[str]) -> xr.Dataset:
         raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
     if not os.access(path, os.R_OK):
         raise ConvRNNError(f"{path} may not be read by you: its owner can change that with chmod.")
+    if group is not None and group not in groups_of(path):
+        raise unknown(f"group of {path}", group, groups_of(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # xarray's guesses about the format
-            opened = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
-        with opened:
-            return opened.load()
+            if path.is_dir():
+                held = xr.open_zarr(path, group=group)
+            else:
+                held = xr.open_dataset(path, group=group, cache=False)
     except Exception as error:
-        raise ConvRNNError(
-            f"{path} is not a recording: neither a netCDF file nor a Zarr store "
-            f"({str(error).splitlines()[0][:100] if str(error) else type(error).__name__})."
-        ) from error
+        raise _unreadable(path, error) from error
+    with held:
+        try:
+            yield held
+        except ConvRNNError:
+            raise
+        except MemoryError as error:
+            raise ConvRNNError(
+                f"{path} does not fit into memory: name fewer `regions=…`, or a `window=…`."
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise _unreadable(path, error) from error
+
+
+def split_group(path: str | PathLike[str]) -> tuple[Path, str | None]:
+    """A file and the group in it: ``file.nc::group``.
+
+    Examples
+    --------
+    >>> split_group("session.nc::monkey A/IT")
+    (PosixPath('session.nc'), 'monkey A/IT')
+    """
+    text = os.fspath(path)
+    file, sign, group = text.partition("::")
+    if not sign or Path(text).exists():
+        return Path(text), None
+    return Path(file), group.strip("/") or None
+
+
+def groups_of(path: Path) -> list[str]:
+    """All groups of a netCDF file or Zarr store."""
+    found: list[str] = []
+    try:
+        if path.is_dir():
+            zarr.open_group(str(path), mode="r").visitvalues(
+                lambda each: found.append(each.path) if isinstance(each, zarr.Group) else None
+            )
+        else:
+            with netCDF4.Dataset(path) as held:
+                waiting = list(held.groups.values())
+                while waiting:
+                    group = waiting.pop(0)
+                    found.append(group.path.strip("/"))
+                    waiting += group.groups.values()
+    except Exception as error:  # of formats without groups, such as netCDF 3
+        _log.debug("groups of %s: %s", path, error)
+    return found
+
+
+def _unreadable(path: Path, error: Exception) -> ConvRNNError:
+    """What is wrong with a file that cannot be read, as far as its library says."""
+    said = (str(error).splitlines() or [""])[0][:100] or type(error).__name__
+    code = getattr(error, "errno", None) or 0
+    if code > 0:
+        return ConvRNNError(f"{path} cannot be read: {os.strerror(code)}.")
+    if "HDF error" in said:
+        return ConvRNNError(
+            f"{path} cannot be read ({said}): it is damaged or not complete, or locked. Copy it "
+            "again, or set HDF5_USE_FILE_LOCKING=FALSE where its file system has no locks."
+        )
+    return ConvRNNError(
+        f"{path} is not a recording: neither a netCDF file nor a Zarr store ({said})."
+    )
 
 
 def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
@@ -173,9 +270,15 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
     found = [name for name, data in held.data_vars.items() if {*DIMS[:2]} <= {*data.dims}]
     if len(found) != 1:
         what = f"several ({', '.join(map(str, found))})" if found else "none"
+        file, group = split_group(path)
+        groups = groups_of(file) if not found and group is None else []
+        named = ""
+        if groups:
+            named = f" It has groups ({', '.join(groups[:10])}): name one as {file}::{groups[0]}."
+        variables = ", ".join(f"{name} {data.dims}" for name, data in held.data_vars.items())
         raise ConvRNNError(
             f"{path} is no recording: of its variables {what} has the dims presentation × neuroid "
-            f"× time_bin; it has {', '.join(f'{n} {d.dims}' for n, d in held.data_vars.items())}."
+            f"× time_bin; it has {variables or 'none'}.{named}"
         )
     data = held[found[0]]
     # Coordinates are often stored as variables beside the data.

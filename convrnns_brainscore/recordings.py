@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from rich.filesize import decimal
 
 from convrnns_brainscore.coordinates import (
     as_ids,
@@ -31,6 +32,7 @@ from convrnns_brainscore.coordinates import (
     without_multiindex,
 )
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
@@ -293,6 +295,7 @@ def as_recording(
     *,
     regions: Sequence[str] | None = None,
     locations: Mapping[str, str] | None = None,
+    window: TimeBin | None = None,
 ) -> Recording:
     """Check a recording and bring it into one form.
 
@@ -307,12 +310,14 @@ def as_recording(
         areas are called. None: all, and each area has to be one of `regions.REGIONS`.
     locations : mapping of str to str, optional
         The recording's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
+    window : (start, end), optional
+        In ms: bins that lie wholly outside are not read. None: all are.
 
     Raises
     ------
     ConvRNNError
-        A dim or a coordinate is missing or makes no sense, an area is not one of `REGIONS`,
-        times are not in ms or not sorted, or nothing was observed.
+        It does not fit into memory; a dim or a coordinate is missing or makes no sense; an area is
+        not one of `REGIONS`; times are not in ms or not sorted; nothing was observed.
     """
     if not isinstance(data, xr.DataArray):
         raise ConvRNNError(
@@ -351,8 +356,14 @@ def as_recording(
         others = ", ".join(dict.fromkeys(areas[~kept]))
         notes.append(f"{(~kept).sum()} neurons of other areas are left out ({others})")
         data, areas = data.isel(neuroid=kept), areas[kept]
+    if window is not None:
+        inside = [end > window[0] and start < window[1] for start, end in time_bins]
+        if any(inside):
+            data = data.isel(time_bin=np.flatnonzero(inside))
+            time_bins = [each for each, kept in zip(time_bins, inside, strict=True) if kept]
     stimuli, stimulus = _stimuli(data)
     neurons = _neurons(data, areas)
+    _check_memory(data)
     values = np.ascontiguousarray(data.values, np.float32)
     if np.isinf(values).any():
         raise ConvRNNError("the recording holds infinite responses; what is missing is NaN.")
@@ -361,6 +372,16 @@ def as_recording(
     return Recording(
         values, stimulus, stimuli, neurons, time_bins, durations_of(data), tuple(notes)
     )
+
+
+def _check_memory(data: xr.DataArray) -> None:
+    """Raise where the values are not read yet and will not fit."""
+    need, free = data.size * (data.dtype.itemsize + 2 * 4), available_memory()
+    if need > free:
+        raise ConvRNNError(
+            f"the recording needs about {decimal(need)} of memory, and {decimal(free)} are free: "
+            "name fewer `regions=…`, or a `window=…`."
+        )
 
 
 def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:

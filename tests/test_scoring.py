@@ -395,20 +395,6 @@ def test_data_are_told_apart_by_all_that_they_hold(recordings) -> None:
     assert now.identifier != later.identifier
 
 
-def test_the_memory_of_a_control_group_is_what_is_left_in_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path)
-    job = tmp_path / "slurm" / "job7"
-    job.mkdir(parents=True)
-    (job / "memory.max").write_text("4000000000\n")
-    (job / "memory.current").write_text("1500000000\n")
-    (job / "memory.stat").write_text("anon 500000000\ninactive_file 1000000000\n")
-    (tmp_path / "self").write_text("0::/slurm/job7\n")
-    assert memory.available_memory(tmp_path / "self") == 3_500_000_000
-    (job / "memory.max").write_text("max\n")
-    assert memory.available_memory(tmp_path / "self") > 0
-    assert memory.available_memory(tmp_path / "absent") > 0
-
-
 def test_undefined_bins_are_told_apart_and_not_counted() -> None:
     raw, ceiling = [0.4, 0.01, np.nan, 0.5, 0.6], [0.6, 0.02, 0.7, np.nan, 0.8]
     bins = [(10 * step, 10 * (step + 1)) for step in (3, 5, 6, 7, 8)]

@@ -1,15 +1,13 @@
-"""The memory that a score takes, and the memory that there is."""
+"""The memory that a score takes."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 from convrnns_brainscore.choices import SolverName
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.heldout import IN_MEMORY
+from convrnns_brainscore.memory import available_memory
 
 if TYPE_CHECKING:
     from convrnns_brainscore.brainscore.experiment import Experiment
@@ -30,10 +28,6 @@ STREAMED_COPIES = 2
 """Of ``exact`` on more than `fits.heldout.IN_MEMORY` bytes, which are streamed."""
 
 OTHER_COPIES = 10
-
-
-CONTROL_GROUPS = Path("/sys/fs/cgroup")
-"""Where Linux shows control groups."""
 
 
 def needed_memory(stimuli: int, neuroids: int, bins: int, metric: str, neurons: int = 0) -> int:
@@ -86,33 +80,3 @@ def check_memory(
             "copies) or `max_neuroids=…` (fewer, randomly projected features), record a smaller "
             "layer (`region_layer_map=…`), or use a larger machine."
         )
-
-
-def available_memory(group: Path = Path("/proc/self/cgroup")) -> int:
-    """Bytes that this process may still take: of the machine, and of every control group (of a
-    container, a SLURM job, ``systemd-run``) that it is in.
-
-    Parameters
-    ----------
-    group : path, default Path('/proc/self/cgroup')
-        The file that names the process's control group (version 2; elsewhere it is ignored).
-    """
-    free = [psutil.virtual_memory().available]
-    lines = group.read_text().splitlines() if group.exists() else []
-    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
-    for name in names:
-        folder = CONTROL_GROUPS / name
-        for each in (folder, *folder.parents):
-            if each == CONTROL_GROUPS.parent:
-                break
-            try:
-                limit = (each / "memory.max").read_text().strip()
-                used = int((each / "memory.current").read_text())
-                kept = dict(
-                    line.split() for line in (each / "memory.stat").read_text().splitlines()
-                )
-            except OSError:
-                continue
-            if limit != "max":  # what the system may drop (read files) does not count as used
-                free.append(int(limit) - used + int(kept.get("inactive_file", 0)))
-    return min(free)

@@ -236,9 +236,9 @@ class RecordingOptions:
 
     def read(self, source: str) -> Recording:
         """The recording of a file, a store, or one of Brain-Score's data sets."""
-        from convrnns_brainscore.recording_files import read_recording
+        from convrnns_brainscore.recording_files import read_recording, split_group
 
-        path = Path(source)
+        path, _ = split_group(source)
         if not path.exists() and path.suffix not in (".nc", ".zarr", ".h5", ".nwb"):
             from convrnns_brainscore.brainscore.benchmarks import load_data
             from convrnns_brainscore.recordings import as_recording
@@ -248,9 +248,10 @@ class RecordingOptions:
                 self.region_of_all or self._only_region,
                 regions=self.asked,
                 locations=self._named,
+                window=self.window,
             )
         return read_recording(
-            path,
+            source,
             region=self._only_region,
             regions=self.asked,
             intervals=self.intervals,
@@ -259,25 +260,21 @@ class RecordingOptions:
             region_of=self.region_of,
             region_of_all=self.region_of_all,
             locations=self._named,
+            window=self.window,
         )
 
     def reference(self, source: str, image_ms: float | None) -> Reference:
         """The geometry of a recording, or given dissimilarities."""
         from convrnns_brainscore.fits.reference import given_reference, reference_of
-        from convrnns_brainscore.recording_files import open_data, recording_in
-        from convrnns_brainscore.recordings import as_recording
+        from convrnns_brainscore.recording_files import opened, split_group
 
-        path = Path(source)
-        if path.suffix != ".nc" or not path.is_file():
-            return reference_of(self.read(source).selected(self.asked, self.window), image_ms)
-        held = open_data(path)
-        given = given_reference(held, path, image_ms)
+        path, _ = split_group(source)
+        given = None
+        if path.suffix == ".nc" and path.is_file():
+            with opened(source) as held:
+                given = given_reference(held, path, image_ms)
         if given is None:
-            region = self.region_of_all or self._only_region
-            recording = as_recording(
-                recording_in(held, path), region, regions=self.asked, locations=self._named
-            )
-            return reference_of(recording.selected(self.asked, self.window), image_ms)
+            return reference_of(self.read(source).selected(self.asked, self.window), image_ms)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(
                 "--regions and --window are of recordings; given dissimilarities are taken as they "
