@@ -86,7 +86,33 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
     return list(zip(start.tolist(), end.tolist(), strict=True))
 
 
-def as_ids(values: NDArray[Any]) -> NDArray[Any]:
+def as_text(values: Any) -> NDArray[np.str_]:
+    """Text as programs write it: bytes are decoded (UTF-8, or else Latin-1), and the blanks and
+    NULs with which MATLAB and Fortran fill up are removed.
+
+    Examples
+    --------
+    >>> as_text(np.array([b"face  ", b"caf\xc3\xa9", b"caf\xe9\x00"])).tolist()
+    ['face', 'café', 'café']
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "SO":
+        text = values.astype(str)
+    else:
+        text = np.array([_decoded(each) for each in values.ravel()], str).reshape(values.shape)
+    return np.char.rstrip(text, " \0") if text.size else text
+
+
+def _decoded(value: Any) -> str:
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def as_ids(values: Any) -> NDArray[np.str_]:
     """Ids as text; whole numbers without decimals, as they come after a merge of tables.
 
     Examples
@@ -100,7 +126,7 @@ def as_ids(values: NDArray[Any]) -> NDArray[Any]:
         if known.any() and (values[known] == values[known].round()).all():
             whole = np.where(known, values, 0).astype(np.int64).astype(str)
             return np.where(known, whole, "nan")
-    return values.astype(str)
+    return as_text(values)
 
 
 def durations_of(data: xr.DataArray) -> NDArray[np.float64] | None:

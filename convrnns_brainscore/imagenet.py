@@ -30,7 +30,8 @@ from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.requirements import brain_score_folder
-from convrnns_brainscore.stimuli import SUFFIXES, check_images
+from convrnns_brainscore.stimuli import SUFFIXES, check_decodable, check_images
+from convrnns_brainscore.tables import is_table, read_table
 
 _log = logging.getLogger(__name__)
 
@@ -118,13 +119,8 @@ def read_labelled(
     classes = {name: index for index, name in enumerate(wordnet_ids())}
     if source.is_dir():
         table = _in_folders(source)
-    elif source.suffix.lower() == ".csv" and source.is_file():
-        table = _table(source)
-        missing = {"filename", "label"} - set(table)
-        if missing:
-            raise ConvRNNError(
-                f"table {source} has no column {sorted(missing)[0]}; it has {', '.join(table)}."
-            )
+    elif is_table(source):
+        table = read_table(source, ["filename", "label"])
         table["filename"] = [str(source.absolute().parent / name) for name in table["filename"]]
     else:
         raise ConvRNNError(f"{source}: expected a folder of class folders, or a .csv.")
@@ -144,20 +140,13 @@ def read_labelled(
             f"{source}: {labels.iloc[row]!r} (row {row + 1}) is no class of ImageNet's 1,000; "
             "expected WordNet ids (n01440764), or numbers, in every row."
         )
+    for name in table["filename"]:
+        check_decodable(name)
     absent = [name for name in table["filename"] if not Path(name).is_file()]
     if absent:
         raise ConvRNNError(f"{source}: {len(absent)} files are not there, {absent[0]} first.")
     table = table[["filename", "label"]].reset_index(drop=True).assign(degrees=VISUAL_DEGREES)
     return check_images(table, bar=progress)[0].drop(columns="degrees")
-
-
-def _table(source: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(
-            source, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
-    except ValueError as error:  # of pandas' parsers, and of other encodings
-        raise ConvRNNError(f"cannot read table {source}: {str(error).strip()}.") from error
 
 
 def _in_folders(source: Path) -> pd.DataFrame:

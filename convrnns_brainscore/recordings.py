@@ -25,6 +25,7 @@ from rich.filesize import decimal
 
 from convrnns_brainscore.coordinates import (
     as_ids,
+    as_text,
     coordinate,
     durations_of,
     in_whole_steps,
@@ -389,7 +390,7 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     table = pd.DataFrame({"stimulus_id": ids})
     for name, coord in data.coords.items():
         if coord.dims == ("presentation",) and name not in ("presentation", "stimulus_id"):
-            table[str(name)] = coord.values
+            table[str(name)] = as_text(coord.values) if coord.dtype.kind == "S" else coord.values
     stimulus = np.unique(ids, return_inverse=True)[1]
     groups = table.groupby("stimulus_id", sort=True)
     first = groups.first()  # that is not missing
@@ -412,7 +413,7 @@ def _areas(
     """The area of each neuron: one of `REGIONS` where it has that name, or the recording's name."""
     count = data.sizes["neuroid"]
     if "region" in data.coords and data["region"].dims in (("neuroid",), ()):
-        given = np.broadcast_to(data["region"].values, count).astype(str)
+        given = as_text(np.broadcast_to(data["region"].values, count))
     elif region is not None:
         given = np.full(count, region)
     else:
@@ -454,11 +455,12 @@ def _wanted(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[n
 
 
 def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:
-    ids = coordinate(data, "neuroid_id", "neuroid", "which neuron").astype(str)
+    ids = coordinate(data, "neuroid_id", "neuroid", "which neuron")
+    ids = as_text(ids)
     neurons = pd.DataFrame({"neuroid_id": ids, "region": areas.astype(object)})
     for name in ("subject", "animal"):
         if name in data.coords and data[name].dims in (("neuroid",), ()):
-            subjects = np.broadcast_to(data[name].values, len(ids)).astype(str)
+            subjects = as_text(np.broadcast_to(data[name].values, len(ids)))
             break
     else:
         subjects = np.full(len(ids), "")

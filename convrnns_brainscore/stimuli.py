@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
@@ -19,6 +18,7 @@ from rich.progress import Progress
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import VISUAL_DEGREES, has_several_frames, load_image
+from convrnns_brainscore.tables import composed, is_table, read_table
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +43,9 @@ def read_stimuli(
         * an image file;
         * a folder: the images directly in it, sorted by name (``img1``, ``img10``, ``img2``);
         * a pattern such as ``"photographs/**/*.png"``: the images that match, sorted by path;
-        * a ``.csv`` with columns ``stimulus_id`` and ``filename`` (relative to the table's folder),
-          and ``degrees`` if the stimuli's sizes differ. Ids are text and stay as written.
+        * a ``.csv`` or ``.tsv`` with columns ``stimulus_id`` and ``filename`` (relative to the
+          table's folder), and ``degrees`` if the stimuli's sizes differ, as any spreadsheet program
+          writes it (`tables.read_table`). Ids are text and stay as written.
     degrees : float, optional
         The width of all stimuli in degrees of visual angle; None: as the table says, and where
         there is none, 8, which fills the field of view.
@@ -74,7 +75,7 @@ def read_stimuli(
         if not isinstance(source, str | PathLike) or not str(source):
             raise ConvRNNError(f"{source!r} is not the path of an image, folder or table.")
         path = Path(source)
-        if path.suffix.lower() == ".csv" and path.is_file():
+        if is_table(path):
             tables.append(_read_table(path))
             continue
         found, others = _find(path)
@@ -119,6 +120,9 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
             "degrees": np.asarray(stimuli.get("degrees", float(VISUAL_DEGREES)), float),
         }
     )
+    for column in ("filename", "stimulus_id"):
+        for text in stimuli[column]:
+            check_decodable(text)
     for stimulus_id, size in zip(stimuli["stimulus_id"], stimuli["degrees"], strict=True):
         if not 0 < size < np.inf:
             raise ConvRNNError(
@@ -130,6 +134,23 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
         both = stimuli["filename"][stimuli["stimulus_id"] == name].iloc[:2]
         raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
     return stimuli
+
+
+def check_decodable(name: str) -> None:
+    """Raise unless a name can be written to files: a disk's names may be any bytes.
+
+    Raises
+    ------
+    ConvRNNError
+        It is not UTF-8; the bytes are shown as escapes.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConvRNNError(
+            f"the name of {name!a} is not UTF-8, and could not be written to results: rename "
+            "the file or its folder."
+        ) from error
 
 
 def check_images(
@@ -213,8 +234,13 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
         candidates = sorted(map(Path, glob.glob(str(source), recursive=True)))
         candidates = [path for path in candidates if not path.is_dir()]
         kind = "pattern"
+    elif source.is_symlink():
+        raise ConvRNNError(f"the link {source} leads to no file: {os.readlink(source)}.")
     else:
         raise ConvRNNError(f"no such image file or folder: {source}")
+    for path in candidates:
+        if path.is_symlink() and not path.exists() and path.suffix.lower() in SUFFIXES:
+            raise ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
     images = [
         path
         for path in candidates
@@ -244,31 +270,30 @@ def _table_of_files(files: list[Path]) -> pd.DataFrame:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # rows longer than the header, or they shift columns
-            table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-            )
-    except (ValueError, OSError, pd.errors.ParserWarning) as error:
-        raise ConvRNNError(f"cannot read table {path}: {str(error).strip()}") from error
-    for column in ("stimulus_id", "filename"):
-        if column not in table:
-            raise ConvRNNError(
-                f"table {path} has no column {column}; it has {', '.join(table.columns)}."
-            )
+    table = read_table(path, ["stimulus_id", "filename"])
     if not len(table):
         raise ConvRNNError(f"table {path} has no rows.")
     for column in table.columns.intersection(["stimulus_id", "filename", "degrees"]):
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
             raise ConvRNNError(f"table {path}: no {column} in row {empty[0] + 1}.")
-    table["filename"] = [str(path.absolute().parent / name) for name in table["filename"]]
+    table["filename"] = [str(_beside(path, name)) for name in table["filename"]]
     if "degrees" in table:
-        sizes = pd.to_numeric(table["degrees"], errors="coerce")
+        sizes = pd.to_numeric(table["degrees"].str.replace(",", "."), errors="coerce")
         if sizes.isna().any():
             wrong = table.index[sizes.isna()][0]
             value = table["degrees"][wrong]
-            raise ConvRNNError(f"table {path}: degrees {value!r} in row {wrong + 1} is no number.")
+            raise ConvRNNError(
+                f"table {path}: degrees {value!r} in row {wrong + 1} is not a number."
+            )
         table["degrees"] = sizes
     return table
+
+
+def _beside(table: Path, name: str) -> Path:
+    """The file that a table names, in whichever Unicode form the disk has its name."""
+    path = table.absolute().parent / name
+    if path.exists() or not path.parent.is_dir():
+        return path
+    alike = [each for each in path.parent.iterdir() if composed(each.name) == composed(path.name)]
+    return alike[0] if alike else path

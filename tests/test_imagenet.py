@@ -109,7 +109,7 @@ def test_what_is_no_set_of_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("filename,label\nmissing.png,0\n")
     with pytest.raises(ConvRNNError, match=r"1 files are not there, .*missing\.png first"):
         read_labelled(tmp_path / "t.csv")
-    for content in (b"", b"filename,label\n\xe9.png,0\n"):
+    for content in (b"", b"filename,label\n\0\xe9.png,0\n"):
         (tmp_path / "t.csv").write_bytes(content)
         with pytest.raises(ConvRNNError, match="cannot read table"):
             read_labelled(tmp_path / "t.csv")

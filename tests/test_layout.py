@@ -16,11 +16,11 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 ORDER = {
     "": [
         "_version", "errors", "choices", "files", "memory", "requirements", "netcdf", "integrity",
-        "console", "progress", "zoo", "images", "timing", "stimuli", "presentation", "duration",
-        "networks", "checkpoints", "download", "weights", "convrnn", "cluster", "provenance",
-        "stores", "features", "geometry", "regions", "objects92", "coordinates", "recordings",
-        "nwb", "recording_files", "fits", "brainscore", "imagenet", "report", "submission",
-        "doctor", "demo", "cli",
+        "console", "progress", "tables", "zoo", "images", "timing", "stimuli", "presentation",
+        "duration", "networks", "checkpoints", "download", "weights", "convrnn", "cluster",
+        "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
+        "recordings", "nwb", "recording_files", "fits", "brainscore", "imagenet", "report",
+        "submission", "doctor", "demo", "cli",
     ],
     "networks": [
         "backend", "backbones", "cells", "layers", "decoders", "lesions", "build", "unroll",

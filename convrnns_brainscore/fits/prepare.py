@@ -27,6 +27,7 @@ from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.stimuli import DEGREES, STATED
+from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
 
@@ -247,7 +248,9 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     ConvRNNError
         Stimuli without a file, the first ten of either side listed.
     """
-    wanted = recorded["stimulus_id"]
+    # Names from macOS and Linux differ in the form of their accents.
+    wanted = recorded["stimulus_id"].map(composed)
+    files = files.assign(stimulus_id=files["stimulus_id"].map(composed))
     known = files.set_index("stimulus_id")
     # Ids may be whole file names: what more of them fit is meant.
     by_name = files.assign(stimulus_id=[path.rpartition("/")[2] for path in files["filename"]])
@@ -266,6 +269,7 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     if len(spare):
         notes.append(f"{len(spare)} images were not among the stimuli, and are not used")
     matched = known.loc[wanted].reset_index()
+    matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
         matched["degrees"] = _sizes(recorded, matched, stated, notes)

@@ -1,0 +1,113 @@
+"""Tables as spreadsheet programs write them: text in, text out."""
+
+from __future__ import annotations
+
+import io
+import logging
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from convrnns_brainscore.errors import ConvRNNError
+
+SUFFIXES = (".csv", ".tsv")
+
+SEPARATORS = (",", ";", "\t", "|")
+
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+_log = logging.getLogger(__name__)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """The rows of a table, all values as text; nothing is turned into numbers or dates.
+
+    The separator is the one that parts the needed columns (comma, semicolon, tab or bar; Excel's
+    first line ``sep=;`` is taken too). The encoding is UTF-8 or UTF-16, or else Windows-1252. Rows
+    and columns without any value, with which spreadsheets end, are left out.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    needed : sequence of str
+        Columns that have to be there.
+
+    Raises
+    ------
+    ConvRNNError
+        It cannot be read, or a column is missing.
+    """
+    text = _text(path)
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
+        separator, text = first.strip()[4], rest
+    else:
+        separator = max(SEPARATORS, key=lambda sign: len(set(_names(first, sign)) & {*needed}))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # rows longer than the header, or they shift columns
+            table = pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                skip_blank_lines=True,
+            )
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        raise ConvRNNError(f"cannot read table {path}: {str(error).strip()}") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    for column in needed:
+        if column not in table:
+            raise ConvRNNError(
+                f"table {path} has no column {column}; it has {', '.join(table.columns)}."
+            )
+    unnamed = [name for name in table if name.startswith("Unnamed:")]
+    table = table.drop(columns=[name for name in unnamed if (table[name].str.strip() == "").all()])
+    empty = (table.apply(lambda column: column.str.strip()) == "").all(axis=1)
+    if empty.any():
+        _log.info("%s: %d rows without any value are left out", path, empty.sum())
+    return table[~empty].reset_index(drop=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConvRNNError(f"cannot read table {path}: {error.strerror}.") from error
+    marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "")
+    for encoding in [marked] if marked else ["utf-8", "cp1252"]:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" in text:
+            break
+        if encoding == "cp1252":
+            _log.warning("%s is not UTF-8: it is read as Windows-1252", path)
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+    raise ConvRNNError(f"cannot read table {path}: it is not text. Save it as CSV, UTF-8.")
+
+
+def _names(header: str, separator: str) -> list[str]:
+    return [name.strip().strip('"').strip() for name in header.split(separator)]
+
+
+def composed(text: str) -> str:
+    """Text in Unicode's composed form (NFC), in which names from macOS and Linux are the same.
+
+    Examples
+    --------
+    >>> composed("cafe\\u0301") == "caf\\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
