@@ -38,7 +38,7 @@ from convrnns_brainscore.networks.backend import threads
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.stimuli import check_images, check_stimuli, read_stimuli
+from convrnns_brainscore.stimuli import check_images, check_stimuli, check_unchanged, read_stimuli
 from convrnns_brainscore.stores import (
     Bins,
     Journal,
@@ -303,6 +303,7 @@ def _extract_batch(store: Path, request: Request, stimuli: pd.DataFrame, index: 
     start = index * request.batch_size
     rows = stimuli.iloc[start : start + request.batch_size]
     images = load_images(list(rows["filename"]), list(rows["degrees"]))
+    check_unchanged(rows)
     arrays = open_activations(store, request.averages)
     chunks = [name for array in arrays.values() for name in chunk_names(array, index)]
     for name in chunks:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.requirements import brain_score_folder
-from convrnns_brainscore.stimuli import SUFFIXES, check_decodable, check_images
+from convrnns_brainscore.stimuli import SUFFIXES, check_decodable, check_images, check_unchanged
 from convrnns_brainscore.tables import is_table, read_table
 
 _log = logging.getLogger(__name__)
@@ -215,10 +216,7 @@ def measure(
     }
     table = out / f"{network.name}.csv"
     with only_process(out / f".{network.name}.lock", table):
-        done = _begun(table, made_by)
-        done -= done % batch_size  # the same batches as without a stop
-        _keep_rows(table, done)
-        _check_rows(table, images.iloc[:done])
+        done = _begun(table, made_by, len(images))
         if done:
             _log.info("resuming %s: %d images are done", table, done)
         progress = progress or progress_bar(shown=False)
@@ -227,8 +225,10 @@ def measure(
             for start in range(done, len(images), batch_size):
                 batch = images.iloc[start : start + batch_size]
                 shown = np.stack([load_cropped(name) for name in batch["filename"]])
+                check_unchanged(batch)
                 ranked = np.argsort(-network.logits(shown), axis=1, kind="stable")
                 _append(table, batch, ranked[:, :5])
+                _record(table, made_by, start + len(batch))
                 progress.advance(task, len(batch))
         except (KeyboardInterrupt, SystemExit):
             progress.console.print(
@@ -253,40 +253,39 @@ def _digest(images: pd.DataFrame) -> str:
 _HEADER = ["filename", "label", *(f"rank{rank}" for rank in range(1, 6))]
 
 
-def _begun(table: Path, made_by: Mapping[str, Any]) -> int:
-    """How many images are done; begins the table if there is none."""
+def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> int:
+    """How many images are done; begins the table if there is none, or it is damaged."""
     settings = table.with_suffix(".json")
     if table.exists() and settings.exists():
         try:
-            held = json.loads(settings.read_text(encoding="utf-8"))["made_by"]
+            held = json.loads(settings.read_text(encoding="utf-8"))
+            size, crc32, rows = (int(held[name]) for name in ("size", "crc32", "rows"))
+            began_with = held["made_by"]
         except (ValueError, LookupError, TypeError):
             raise ConvRNNError(f"{settings} is damaged: remove it, to begin again.") from None
-        check_made_alike(held, made_by, table)
-        return max(0, table.read_text(encoding="utf-8").count("\n") - 1)
-    with written_whole(settings) as partial:
-        partial.write_text(json.dumps({"made_by": made_by}, indent=1), encoding="utf-8")
+        check_made_alike(began_with, made_by, table)
+        with table.open("rb+") as opened:
+            content = opened.read(size)
+            extra = len(opened.read(1))
+            whole = len(content) == size and zlib.crc32(content) == crc32
+            if whole and not (rows == images and extra):
+                opened.truncate(size)  # a kill may have left a batch that is not recorded
+                return rows
+        if rows == images:
+            raise ConvRNNError(f"{table} holds other rows than were written: remove it.")
+        _log.warning("%s is damaged: it is begun again", table)
     with written_whole(table) as partial:
         partial.write_text(",".join(_HEADER) + "\n", encoding="utf-8")
+    _record(table, made_by, 0)
     return 0
 
 
-def _keep_rows(table: Path, rows: int) -> None:
-    """Cut the table after so many rows, the last of which a kill may have left unfinished."""
-    with table.open("rb+") as opened:
-        for _ in range(rows + 1):
-            opened.readline()
-        opened.truncate()
-
-
-def _check_rows(table: Path, images: pd.DataFrame) -> None:
-    """Raise unless the table's rows are of these images."""
-    try:
-        found = pd.read_csv(table, dtype={"filename": str}, keep_default_na=False)
-        alike = all(found[name].tolist() == images[name].tolist() for name in ("filename", "label"))
-    except (ValueError, KeyError):
-        alike = False
-    if not alike:
-        raise ConvRNNError(f"{table} holds other rows than were written: remove it.")
+def _record(table: Path, made_by: Mapping[str, Any], rows: int) -> None:
+    """Write beside the table what makes it, and how far it is with the digest of that part."""
+    content = table.read_bytes()
+    held = {"made_by": made_by, "rows": rows, "size": len(content), "crc32": zlib.crc32(content)}
+    with written_whole(table.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(held, indent=1), encoding="utf-8")
 
 
 def _append(table: Path, batch: pd.DataFrame, ranked: NDArray[np.intp]) -> None:

@@ -207,6 +207,22 @@ def check_images(
     return stimuli, skipped
 
 
+def check_unchanged(stimuli: pd.DataFrame) -> None:
+    """Raise where a file is not the one that `check_images` saw.
+
+    Raises
+    ------
+    ConvRNNError
+        It was changed meanwhile.
+    """
+    for name, digest in zip(stimuli["filename"], stimuli["image_sha256"], strict=True):
+        if sha256_of(Path(name)) != digest:
+            raise ConvRNNError(
+                f"{name} was changed while it was in use. Run the same command again once the "
+                "images stay as they are."
+            )
+
+
 def _digests(filenames: Iterable[str], degrees: Iterable[float]) -> Iterator[str | ConvRNNError]:
     """For each file in turn: its SHA-256, or why it is no image that can be shown."""
 

@@ -152,6 +152,7 @@ class Journal:
     def write(self, batch: int, chunks: list[str]) -> None:
         """``batch`` is done and wrote ``chunks``."""
         entry = {"batch": batch, "chunks": {name: self._checksum(name) for name in chunks}}
+        entry["crc32"] = _crc32_of(entry)
         with self.path.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(entry) + "\n")
             journal.flush()
@@ -164,7 +165,10 @@ class Journal:
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
                     entry = json.loads(line)
-                except ValueError:  # torn by a kill
+                    recorded = entry.pop("crc32")
+                except (ValueError, LookupError, AttributeError, TypeError):  # torn by a kill
+                    continue
+                if _crc32_of(entry) != recorded:
                     continue
                 if all(self._checksum(name) == was for name, was in entry["chunks"].items()):
                     done.add(entry["batch"])
@@ -176,6 +180,10 @@ class Journal:
         except FileNotFoundError:
             return []
         return [len(content), zlib.crc32(content)]
+
+
+def _crc32_of(entry: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(entry, sort_keys=True).encode())
 
 
 @contextmanager

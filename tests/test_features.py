@@ -219,7 +219,9 @@ def test_a_kill_while_the_store_is_laid_out_begins_again(
     assert content(out) == uninterrupted
 
 
-@pytest.mark.parametrize("damage", ["torn chunk", "flipped bit", "missing chunk", "torn journal"])
+@pytest.mark.parametrize(
+    "damage", ["torn chunk", "flipped bit", "missing chunk", "torn journal", "flipped journal"]
+)
 def test_what_a_kill_tore_is_found_and_done_again(
     network: ConvRNN, photographs: list[Path], tmp_path: Path, damage: str,
     uninterrupted: dict[str, bytes],
@@ -234,12 +236,31 @@ def test_what_a_kill_tore_is_found_and_done_again(
         chunk.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     elif damage == "missing chunk":
         chunk.unlink()
-    else:
+    elif damage == "torn journal":
         journal = work / "journal.jsonl"
         journal.write_bytes(journal.read_bytes()[:-20])
+    else:  # the second batch, called another
+        journal = work / "journal.jsonl"
+        journal.write_text(journal.read_text().replace('"batch": 1', '"batch": 2'))
     chunk.with_name("2.0.0.abc.partial").write_bytes(b"what zarr was writing")
     go_on(network, photographs, out)
     assert content(out) == uninterrupted
+
+
+def test_an_image_that_changes_while_it_is_in_use_is_named(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path, monkeypatch
+) -> None:
+    image = tmp_path / "a.jpg"
+    image.write_bytes(photographs[0].read_bytes())
+
+    def change(*arguments):
+        image.write_bytes(photographs[1].read_bytes())
+        return load_images(*arguments)
+
+    monkeypatch.setattr(features, "load_images", change)
+    with pytest.raises(ConvRNNError, match=r"a\.jpg was changed while it was in use"):
+        extract(network, [image], ["conv5"], tmp_path / "out.zarr", SHORT)
+    assert not (tmp_path / "out.zarr").exists()
 
 
 def test_where_nothing_was_done_nothing_is_left(

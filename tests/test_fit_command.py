@@ -276,6 +276,19 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
         assert (fitted / name).read_bytes() == (out / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_damaged_settings_of_a_fit_under_way_begin_it_again(
+    folder: Path, monkeypatch, capsys
+) -> None:
+    work = folder / "damaged" / ".fit.partial"
+    work.mkdir(parents=True)
+    (work / "settings.json").write_text('{"schema": 2, "mod')
+    options = ["--regions", "IT", "--window", "70", "90", "--splits", "3", "--method", "ridge"]
+    assert ended_with(["recording.nc", *options, "--out", "damaged"], folder, monkeypatch) == 0
+    assert "settings.json is damaged: the fit begins again." in capsys.readouterr().err
+    assert (folder / "damaged" / "results.nc").exists()
+
+
 @pytest.mark.parametrize("method", ["pls", pytest.param("ridge", marks=pytest.mark.slow)])
 def test_weights_can_be_shared_over_time(method: str, folder: Path, monkeypatch) -> None:
     options = {"pls": ["--components", "8"], "ridge": ["--window", "30", "90"]}[method]

@@ -147,18 +147,50 @@ def test_accuracy_is_that_of_the_logits(folders: Path, network: ConvRNN, tmp_pat
 def test_a_stop_costs_a_batch_at_most(folders: Path, network: ConvRNN, tmp_path: Path) -> None:
     table = read_labelled(folders)
     measure(network, table, tmp_path / "whole", batch_size=5)
-    measure(network, table, tmp_path / "stopped", batch_size=5)
     whole = (tmp_path / "whole" / f"{MODEL}.csv").read_bytes()
     stopped = tmp_path / "stopped" / f"{MODEL}.csv"
-    stopped.write_bytes(whole[: len(whole) * 2 // 3])  # in the middle of a line
     seen = []
-    kept, network.logits = network.logits, lambda images: seen.append(len(images)) or kept(images)
+    kept = network.logits
+
+    def stopped_at_the_second(images):
+        seen.append(len(images))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return kept(images)
+
+    network.logits = stopped_at_the_second
     try:
+        with pytest.raises(KeyboardInterrupt):
+            measure(network, table, tmp_path / "stopped", batch_size=5)
+        with stopped.open("ab") as torn:
+            torn.write(whole[stopped.stat().st_size :][:20])  # a kill in the middle of a line
         measure(network, table, tmp_path / "stopped", batch_size=5)
+        assert stopped.read_bytes() == whole
+        assert seen == [5, 5, 5, 2]
+        damaged = bytearray(whole)
+        damaged[-2] ^= 1  # another class at the last rank
+        stopped.write_bytes(damaged)
+        with pytest.raises(ConvRNNError, match="holds other rows than were written"):
+            measure(network, table, tmp_path / "stopped", batch_size=5)
     finally:
         del network.logits
-    assert stopped.read_bytes() == whole
-    assert seen == [5, 2]
+
+
+def test_damaged_work_under_way_is_done_again(
+    folders: Path, network: ConvRNN, tmp_path: Path
+) -> None:
+    table = read_labelled(folders)
+    measure(network, table, tmp_path / "whole", batch_size=5)
+    out, kept = tmp_path / "out", network.logits
+    network.logits = lambda images: kept(images) if len(images) == 5 else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        measure(network, table, out, batch_size=5)
+    del network.logits
+    flipped = bytearray((out / f"{MODEL}.csv").read_bytes())
+    flipped[-2] ^= 1
+    (out / f"{MODEL}.csv").write_bytes(flipped)
+    measure(network, table, out, batch_size=5)
+    assert (out / f"{MODEL}.csv").read_bytes() == (tmp_path / "whole" / f"{MODEL}.csv").read_bytes()
 
 
 def test_other_images_or_weights_do_not_go_on(

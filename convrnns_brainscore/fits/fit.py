@@ -12,7 +12,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -224,11 +224,15 @@ class _Fitting:
             return kept
         begun = self.work / "settings.json"
         if begun.exists():
-            check_made_alike(json.loads(begun.read_text(encoding="utf-8")), settings, self.work)
-        else:
-            self.work.mkdir(exist_ok=True)
-            with written_whole(begun) as partial:
-                partial.write_text(json.dumps(settings), encoding="utf-8")
+            held = _read_json(begun)
+            if isinstance(held, dict):
+                check_made_alike(held, settings, self.work)
+                return None
+            self.console.print(f"{begun} is damaged: the fit begins again.", soft_wrap=True)
+            shutil.rmtree(self.work)
+        self.work.mkdir(exist_ok=True)
+        with written_whole(begun) as partial:
+            partial.write_text(json.dumps(settings), encoding="utf-8")
         return None
 
     def model(
@@ -283,15 +287,16 @@ class _Fitting:
     ) -> list[dict[str, LayerBins]]:
         """Layers whose features are on the disk together, as they were before an interruption."""
         recorded = self.work / f"{name},groups.json"
-        if recorded.exists():
-            limit, groups = json.loads(recorded.read_text(encoding="utf-8"))
-            if limit == self.scratch_limit:
+        held = _read_json(recorded) if recorded.exists() else None
+        if isinstance(held, dict) and held.get("limit") == self.scratch_limit:
+            groups = held.get("groups")
+            if isinstance(groups, list) and sorted(chain(*groups)) == sorted(bins):
                 return [{layer: bins[layer] for layer in group} for group in groups]
         limit = room(self.work) if self.scratch_limit is None else self.scratch_limit
         found = grouped(network.model, bins, len(self.prepared.stimuli), limit)
         with written_whole(recorded) as partial:
-            content = json.dumps([self.scratch_limit, [list(group) for group in found]])
-            partial.write_text(content, encoding="utf-8")
+            content = {"limit": self.scratch_limit, "groups": [list(group) for group in found]}
+            partial.write_text(json.dumps(content), encoding="utf-8")
         return found
 
     def control(self, kept: Results | None) -> None:
@@ -323,7 +328,12 @@ class _Fitting:
         if kept is not None:
             held = kept.fits[model, layer].attrs
         elif path.exists():
-            verify(path)
+            try:
+                verify(path)
+            except ConvRNNError as error:
+                self.console.print(f"{error} {layer} is fitted again.", soft_wrap=True)
+                path.unlink()
+                return False
             with xr.open_dataset(path) as opened:
                 held = opened.attrs
         else:
@@ -363,6 +373,14 @@ class _Fitting:
 
     def path(self, model: str, layer: str) -> Path:
         return self.work / f"{model},{layer}.nc"
+
+
+def _read_json(path: Path) -> Any:
+    """What a file of ours holds; None where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def _populations(prepared: Prepared, region: str) -> dict[str, NDArray[np.intp]]:
