@@ -138,6 +138,8 @@ def _attributes(path: Path) -> dict[str, Any]:
 
         with Image.open(path) as image:
             return dict(getattr(image, "text", {}))
+    if path.is_file() and path.suffix != ".nc":
+        return {}
     import netCDF4
 
     with netCDF4.Dataset(path) as opened:

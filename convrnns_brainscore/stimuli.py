@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 
@@ -128,10 +129,11 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
             raise ConvRNNError(
                 f"stimulus {stimulus_id}: {size:g} degrees; expected a positive number."
             )
-    twice = stimuli["stimulus_id"].duplicated()
+    twice = stimuli["stimulus_id"].map(composed).duplicated()
     if twice.any():
         name = stimuli["stimulus_id"][twice].iloc[0]
-        both = stimuli["filename"][stimuli["stimulus_id"] == name].iloc[:2]
+        alike = stimuli["stimulus_id"].map(composed) == composed(name)
+        both = stimuli["filename"][alike].iloc[:2]
         raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
     return stimuli
 
@@ -180,15 +182,16 @@ def check_images(
         A file cannot be read as an image, or none can.
     """
     digests, skipped = [], []
-    found = _digests(stimuli["filename"], stimuli["degrees"])
-    for digest in bar.track(found, len(stimuli), description="checking images") if bar else found:
-        if isinstance(digest, ConvRNNError):
-            if not skip_broken:
-                raise digest
-            skipped.append(str(digest))
-            _log.info("left out: %s", digest)
-            digest = ""
-        digests.append(digest)
+    with closing(_digests(stimuli["filename"], stimuli["degrees"])) as found:
+        counted = bar.track(found, len(stimuli), description="checking images") if bar else found
+        for digest in counted:
+            if isinstance(digest, ConvRNNError):
+                if not skip_broken:
+                    raise digest
+                skipped.append(str(digest))
+                _log.info("left out: %s", digest)
+                digest = ""
+            digests.append(digest)
     several = [
         name
         for name, digest in zip(stimuli["filename"], digests, strict=True)
@@ -198,8 +201,6 @@ def check_images(
         note = f"{len(several)} images have several frames or pages, of which the first is shown: "
         note += ", ".join(several[:3]) + (", …" if len(several) > 3 else "")
         _log.warning(note)
-        if bar:
-            bar.console.print(note, soft_wrap=True)
     stimuli = stimuli.assign(image_sha256=digests)
     stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
     if not len(stimuli):
@@ -223,7 +224,9 @@ def check_unchanged(stimuli: pd.DataFrame) -> None:
             )
 
 
-def _digests(filenames: Iterable[str], degrees: Iterable[float]) -> Iterator[str | ConvRNNError]:
+def _digests(
+    filenames: Iterable[str], degrees: Iterable[float]
+) -> Generator[str | ConvRNNError, None, None]:
     """For each file in turn: its SHA-256, or why it is no image that can be shown."""
 
     def check(filename: str, size: float) -> str | ConvRNNError:

@@ -47,6 +47,8 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         It cannot be read, or a column is missing.
     """
     text = _text(path)
+    if not text.strip():
+        raise ConvRNNError(f"cannot read table {path}: it is empty.")
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
         separator, text = first.strip()[4], rest
@@ -93,7 +95,10 @@ def _text(path: Path) -> str:
         if "\0" in text:
             break
         if encoding == "cp1252":
-            _log.warning("%s is not UTF-8: it is read as Windows-1252", path)
+            _log.warning(
+                "%s is neither UTF-8 nor UTF-16: it is read as Windows-1252. If its names look "
+                "wrong, save it as CSV, UTF-8.", path,
+            )  # fmt: skip
         return text.replace("\r\n", "\n").replace("\r", "\n")
     raise ConvRNNError(f"cannot read table {path}: it is not text. Save it as CSV, UTF-8.")
 

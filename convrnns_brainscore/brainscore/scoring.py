@@ -285,7 +285,7 @@ def score_many(
 def _logged(failure: Failure, out: Path) -> Failure:
     with (out / FAILURES).open("a", encoding="utf-8") as log:
         log.write(f"{failure.model} on {failure.benchmark}\n{failure.traceback}\n")
-    _log.warning("%s", failure)
+    _log.info("%s", failure)
     return failure
 
 

@@ -10,10 +10,13 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
+from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import gettempdir
+from threading import Thread, current_thread, main_thread
 from typing import Annotated
 
 import typer
@@ -23,6 +26,9 @@ from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
 VERBOSE, DEBUG = "--verbose", "--debug"
+
+GRACE = 30
+"""Seconds in which a process that is told to end tidies up."""
 
 WAYS_OUT = {
     errno.ENOSPC: "no space is left on the disk. Free some, and run the same command again.",
@@ -96,11 +102,16 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a character shows another
             stream.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings("ignore", message="Image size")  # Pillow's, of large photographs
+    for message in ("Image size", "Corrupt EXIF"):  # Pillow's
+        warnings.filterwarnings("ignore", message=message)
     _have_home()
     given = sys.argv[1:] if arguments is None else arguments
     first_ones = [each for each in given if each in (VERBOSE, DEBUG)]
     given = [*first_ones, *(each for each in given if each not in first_ones)]
+    _end_when_stuck()
+    shown = _Warnings(logging.WARNING)
+    if not first_ones:
+        _log.addHandler(shown)
     try:
         code = app(given or ["--help"], prog_name=program, standalone_mode=False)
     except (ConvRNNError, OSError) as error:  # OSError: no space left, no permission …
@@ -113,8 +124,39 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
         message = error.format_message() if hasattr(error, "format_message") else _misfits(error)
     else:
         raise SystemExit(code)
+    finally:
+        _log.removeHandler(shown)
     say(f"convrnns: {message}", err=True)
     raise SystemExit(2)
+
+
+class _Warnings(logging.Handler):
+    """Shows what the library warns of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A line on standard error."""
+        say(as_options(record.getMessage()), err=True)
+
+
+@lru_cache(1)
+def _end_when_stuck() -> None:
+    """End the process some time after a signal to end, where Python cannot: HDF5 can loop for ever
+    on a damaged file, and no handler runs meanwhile."""
+    if current_thread() is not main_thread() or os.name != "posix":
+        return
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        number = 0
+        while number not in (signal.SIGINT, signal.SIGTERM):
+            number = os.read(read, 1)[0]
+        time.sleep(GRACE)
+        say("convrnns: ended while a library did not answer: is a file damaged?", err=True)
+        os._exit(128 + number)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _have_home() -> None:

@@ -30,8 +30,8 @@ def fit(
     recording: Annotated[
         str,
         typer.Argument(
-            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), NWB, or a "
-            "data set of Brain-Score."
+            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin; a group in it as "
+            "FILE::GROUP), NWB, or a data set of Brain-Score."
         ),
     ],
     stimuli: StimulusOptions,
@@ -52,13 +52,15 @@ def fit(
     ] = MethodName.pls,
     components: Annotated[
         int | None,
-        typer.Option("--components", help="Of PLS. [default: 25]", show_default=False),
+        typer.Option(
+            "--components", help="Number of PLS components. [default: 25]", show_default=False
+        ),
     ] = None,
     penalty: Annotated[
         float | None,
         typer.Option(
             "--penalty",
-            help="Of ridge, for all neurons. [default: each neuron's own, by leave-one-out]",
+            help="Penalty of ridge for all neurons. [default: chosen per neuron by leave-one-out]",
             show_default=False,
         ),
     ] = None,
@@ -73,19 +75,27 @@ def fit(
         str | None,
         typer.Option(
             "--stratify",
-            help="What each side of a split has its share of, or 'none'. [default: object_name]",
+            help="Coordinate of the presentations whose values are balanced between training and "
+            "test stimuli, or 'none'. [default: object_name]",
             show_default=False,
         ),
     ] = None,
     group: Annotated[
         str | None,
         typer.Option(
-            "--group", help="What stands on one side of a split as a whole.", show_default=False
+            "--group",
+            help="Coordinate of the presentations: stimuli with the same value stay together on "
+            "one side of a split.",
+            show_default=False,
         ),
     ] = None,
     latencies: Annotated[
         tuple[int, int],
-        typer.Option("--latencies", help="First and last shift to choose from, in ms."),
+        typer.Option(
+            "--latencies",
+            help="First and last latency to choose from, in ms: the "
+            "time by which responses follow the network.",
+        ),
     ] = (-50, 100),
     cross_temporal: Annotated[
         bool, typer.Option("--cross-temporal", help="Every step against every bin as well.")
@@ -102,7 +112,7 @@ def fit(
         bool, typer.Option("--keep-features", help="Leave the features in the folder.")
     ] = False,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the results; the same command goes on there.")
+        Path, typer.Option("--out", help="Folder for the results. Run the same command to resume.")
     ] = Path("fits"),
     scheduler: Scheduler = None,
 ) -> None:
@@ -151,7 +161,7 @@ def fit(
     from convrnns_brainscore.fits.fit import fit_recording
     from convrnns_brainscore.fits.results_file import RESULTS
 
-    if scheduler is None and not (out / RESULTS).exists():
+    if scheduler is None and not ((out / RESULTS).exists() or (out / ".fit.partial").exists()):
         # With a lesion, each network is fitted a second time.
         models = [find_model(name) for name in names] * (len(networks) // len(names))
         expected = fit_duration(
@@ -296,6 +306,8 @@ def plot(
     from convrnns_brainscore.fits.results_file import RESULTS, read_results
     from convrnns_brainscore.report.fit_figures import write_figure
 
+    if not results.exists():
+        raise ConvRNNError(f"there is no {results}.")
     path = results / RESULTS if results.is_dir() else results
     write_figure(read_results(path), figure, out, region)
     say(out)

@@ -33,10 +33,16 @@ Weights = Annotated[
 
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.", min=0)]
 
-Times = Annotated[int | None, typer.Option("--times", help="Number of 10 ms steps, instead.")]
+Times = Annotated[
+    int | None,
+    typer.Option("--times", help="Number of 10 ms steps, in place of the presentation's."),
+]
 
 ImageOff = Annotated[
-    int | None, typer.Option("--image-off", help="Step from which the image is off, instead.")
+    int | None,
+    typer.Option(
+        "--image-off", help="Step from which the image is off, in place of the presentation's."
+    ),
 ]
 
 Off = Annotated[

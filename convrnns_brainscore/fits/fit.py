@@ -160,15 +160,19 @@ def fit_recording(
         fitting = _Fitting(
             setting, weights, cross_temporal, scratch_limit, keep_features, out, console, workers
         )
-        kept = fitting.begin(settings)
-        fitted: list[tuple[str, str]] = []
-        for name, load in networks.items():
-            network = load()
-            wanted = candidate_layers(network.model, prepared.recording.regions, layers)
-            fitting.model(name, network, wanted, kept)
-            fitted += product([name], wanted)
-        fitting.control(kept)
-        fitted.append((control.NAME, control.LAYER))
+        try:
+            kept = fitting.begin(settings)
+            fitted: list[tuple[str, str]] = []
+            for name, load in networks.items():
+                network = load()
+                wanted = candidate_layers(network.model, prepared.recording.regions, layers)
+                fitting.model(name, network, wanted, kept)
+                fitted += product([name], wanted)
+            fitting.control(kept)
+            fitted.append((control.NAME, control.LAYER))
+        except (KeyboardInterrupt, SystemExit):
+            console.print("Interrupted. Run the same command again to resume.")
+            raise
         if kept is None:
             parts = StoredFits({key: (fitting.path(*key), None) for key in fitted})
             write_results(Results(root_dataset(prepared, settings), parts), out / RESULTS)
