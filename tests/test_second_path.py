@@ -22,6 +22,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from convrnns_brainscore import Presentation, fit_recording, load_network, score
 from convrnns_brainscore.brainscore.packages import package_benchmark, write_package
 from convrnns_brainscore.fits.heldout import Method
+from convrnns_brainscore.fits.learning_curves import learning_curves
 from convrnns_brainscore.fits.prepare import match_stimuli, prepare
 from convrnns_brainscore.fits.reference import reference_of
 from convrnns_brainscore.fits.representation import compare_networks
@@ -153,13 +154,8 @@ def results(lab, network):
     )
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_fit(layer, results, features, averages, splits, halves) -> None:
-    """r, its ceiling, both normalisations, and how many neurons they are over."""
-    x = features[layer, 0]
-    r = np.array([pearson(predicted(x, averages, *s), averages[s[1]]) for s in splits])
-    ceiling = np.mean([np.median(spearman_brown(pearson(*pair))) for pair in halves])
-    reliability = spearman_brown(np.mean([pearson(*pair) for pair in halves], axis=0))
+def noise_corrected(x, r, splits, halves, reliability) -> float:
+    """r over the root of both reliabilities, its median over neurons that are reliable."""
     both = []
     for (one, other), (train, test) in zip(halves, splits, strict=True):
         predictions = predicted(x, one, train, test), predicted(x, other, train, test)
@@ -167,15 +163,43 @@ def test_fit(layer, results, features, averages, splits, halves) -> None:
     predictions, responses = spearman_brown(np.mean(both, axis=0))
     positive = (predictions > 0) & (responses > 0)
     corrected = r.mean(axis=0)[positive] / np.sqrt((predictions * responses)[positive])
+    return float(np.median(corrected[reliability[positive] >= 0.3]))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_fit(layer, results, features, averages, splits, halves) -> None:
+    """r, its ceiling, both normalisations, and how many neurons they are over."""
+    x = features[layer, 0]
+    r = np.array([pearson(predicted(x, averages, *s), averages[s[1]]) for s in splits])
+    ceiling = np.mean([np.median(spearman_brown(pearson(*pair))) for pair in halves])
+    reliability = spearman_brown(np.mean([pearson(*pair) for pair in halves], axis=0))
 
     row = summary(results).set_index(["model", "layer"]).loc[(MODEL, layer)]
     score_ = np.median(r, axis=1).mean()
     assert row["score"] == pytest.approx(score_, abs=1e-5)
     assert row["ceiling"] == pytest.approx(ceiling, abs=1e-6)
     assert row["normalised_score"] == pytest.approx(np.sign(score_) * score_**2 / ceiling, abs=1e-5)
-    median = np.median(corrected[reliability[positive] >= 0.3])
+    median = noise_corrected(x, r, splits, halves, reliability)
     assert row["noise_corrected_r"] == pytest.approx(median, abs=1e-4)
     assert (row["neurons"], row["reliable_neurons"]) == (NEURONS, (reliability >= 0.3).sum())
+
+
+def test_learning_curve(results, features, averages, splits, halves) -> None:
+    """Fits to nested parts of each split's training stimuli, tested on the split's test stimuli."""
+    x = features["conv3", 0]
+    reliability = spearman_brown(np.mean([pearson(*pair) for pair in halves], axis=0))
+    curve = learning_curves(results).set_index(["model", "layer"]).loc[(MODEL, "conv3")]
+    assert curve["extrapolated"].tolist() == [False] * 4 + [True]
+    for share, (_, row) in zip((0.25, 0.5, 0.75, 1), curve.iterrows(), strict=False):
+        parts = []
+        for index, (train, test) in enumerate(splits):
+            order = np.random.default_rng((1, index)).permutation(len(train))
+            parts.append((train[order[: round(share * len(train))]], test))
+        r = np.array([pearson(predicted(x, averages, *s), averages[s[1]]) for s in parts])
+        assert row["training_stimuli"] == np.mean([len(train) for train, _ in parts])
+        assert row["score"] == pytest.approx(np.median(r, axis=1).mean(), abs=1e-5)
+        corrected = noise_corrected(x, r, parts, halves, reliability)
+        assert row["noise_corrected_r"] == pytest.approx(corrected, abs=1e-4)
 
 
 def test_differences_between_layers(results, features, averages, splits) -> None:
