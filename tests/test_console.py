@@ -6,12 +6,14 @@ import io
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from convrnns_brainscore.cli.messages import said_if_slow
 from convrnns_brainscore.console import PlainConsole, shown
 from convrnns_brainscore.submission.findings import Findings
 from convrnns_brainscore.submission.report import print_findings
@@ -54,3 +56,29 @@ def test_a_terminal_that_lacks_a_character_ends_no_command_in_a_traceback(tmp_pa
     assert done.returncode == 2
     assert "bersicht" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_process_that_is_stuck_in_a_library_ends_when_it_is_told_to() -> None:
+    """As HDF5 is on some damaged files: no handler of Python's runs meanwhile."""
+    code = (
+        "import hashlib, os, signal, sys, threading\n"
+        "from convrnns_brainscore import cli\n"
+        "cli.GRACE = 0.5\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "cli._end_when_stuck()\n"
+        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+        "hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 143
+    assert "ended while a library did not answer: is a file damaged?" in done.stderr
+
+
+def test_what_takes_long_is_said_and_what_does_not_is_not(capsys) -> None:
+    with said_if_slow("slow", seconds=0.05):
+        time.sleep(0.3)
+    with said_if_slow("quick", seconds=0.3):
+        pass
+    time.sleep(0.4)
+    assert capsys.readouterr().err == "slow\n"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convrnns_brainscore.choices import PresentationName
 from convrnns_brainscore.cli import options
+from convrnns_brainscore.cli.messages import said_if_slow
 from convrnns_brainscore.errors import ConvRNNError
 
 if TYPE_CHECKING:
@@ -250,18 +251,20 @@ class RecordingOptions:
                 locations=self._named,
                 window=self.window,
             )
-        return read_recording(
-            source,
-            region=self._only_region,
-            regions=self.asked,
-            intervals=self.intervals,
-            stimulus_column=self.stimulus_column,
-            onset_column=self.onset_column,
-            region_of=self.region_of,
-            region_of_all=self.region_of_all,
-            locations=self._named,
-            window=self.window,
-        )
+        slow = f"{source} is still being read. If that is too long for its size, it may be damaged."
+        with said_if_slow(slow):
+            return read_recording(
+                source,
+                region=self._only_region,
+                regions=self.asked,
+                intervals=self.intervals,
+                stimulus_column=self.stimulus_column,
+                onset_column=self.onset_column,
+                region_of=self.region_of,
+                region_of_all=self.region_of_all,
+                locations=self._named,
+                window=self.window,
+            )
 
     def reference(self, source: str, image_ms: float | None) -> Reference:
         """The geometry of a recording, or given dissimilarities."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Timer
 
 import typer
 
@@ -25,6 +29,18 @@ OPEN = "…"
 def say(text: object, *, err: bool = False) -> None:
     """Write a line to standard output or standard error, with control characters shown."""
     typer.echo(shown(str(text)), err=err)
+
+
+@contextmanager
+def said_if_slow(text: str, seconds: float = 60) -> Iterator[None]:
+    """Say something where what is done within takes longer than so many seconds."""
+    timer = Timer(seconds, partial(say, text, err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def as_options(message: str) -> str:
