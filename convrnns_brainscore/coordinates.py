@@ -87,7 +87,7 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
 
 
 def as_text(values: Any) -> NDArray[np.str_]:
-    """Text as programs write it: bytes are decoded (UTF-8, or else Latin-1), and the blanks and
+    r"""Text as programs write it: bytes are decoded (UTF-8, or else Latin-1), and the blanks and
     NULs with which MATLAB and Fortran fill up are removed.
 
     Examples

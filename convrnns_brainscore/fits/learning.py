@@ -83,7 +83,7 @@ def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: floa
     Examples
     --------
     >>> sizes = np.array([100, 200, 300, 400])
-    >>> float(extrapolated(sizes, 0.8 - 3 * sizes**-0.5, 800).round(2))
+    >>> round(extrapolated(sizes, 0.8 - 3 * sizes**-0.5, 800), 2)
     0.69
     """
     all_sizes, all_scores = np.asarray(sizes, float), np.asarray(scores, float)
