@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import logging
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -217,18 +218,18 @@ def measure(
     table = out / f"{network.name}.csv"
     with only_process(out / f".{network.name}.lock", table):
         done = _begun(table, made_by, len(images))
-        if done:
-            _log.info("resuming %s: %d images are done", table, done)
+        if done.rows:
+            _log.info("resuming %s: %d images are done", table, done.rows)
         progress = progress or progress_bar(shown=False)
-        task = progress.add_task(network.name, total=len(images), completed=done)
+        task = progress.add_task(network.name, total=len(images), completed=done.rows)
         try:
-            for start in range(done, len(images), batch_size):
+            for start in range(done.rows, len(images), batch_size):
                 batch = images.iloc[start : start + batch_size]
                 shown = np.stack([load_cropped(name) for name in batch["filename"]])
                 check_unchanged(batch)
                 ranked = np.argsort(-network.logits(shown), axis=1, kind="stable")
-                _append(table, batch, ranked[:, :5])
-                _record(table, made_by, start + len(batch))
+                done = done.followed_by(_append(table, batch, ranked[:, :5]), len(batch))
+                _record(table, made_by, done)
                 progress.advance(task, len(batch))
         except (KeyboardInterrupt, SystemExit):
             progress.console.print(
@@ -253,43 +254,62 @@ def _digest(images: pd.DataFrame) -> str:
 _HEADER = ["filename", "label", *(f"rank{rank}" for rank in range(1, 6))]
 
 
-def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> int:
-    """How many images are done; begins the table if there is none, or it is damaged."""
+@dataclass(frozen=True)
+class _Written:
+    """The part of a table that is written: its rows, its bytes and their CRC32."""
+
+    rows: int
+    size: int
+    crc32: int
+
+    def followed_by(self, content: bytes, rows: int) -> _Written:
+        """With more at its end."""
+        return _Written(self.rows + rows, self.size + len(content), zlib.crc32(content, self.crc32))
+
+
+def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> _Written:
+    """What is done; begins the table if there is none, or it is damaged."""
     settings = table.with_suffix(".json")
     if table.exists() and settings.exists():
         try:
             held = json.loads(settings.read_text(encoding="utf-8"))
-            size, crc32, rows = (int(held[name]) for name in ("size", "crc32", "rows"))
+            done = _Written(*(int(held[name]) for name in ("rows", "size", "crc32")))
             began_with = held["made_by"]
         except (ValueError, LookupError, TypeError):
             raise ConvRNNError(f"{settings} is damaged: remove it, to begin again.") from None
         check_made_alike(began_with, made_by, table)
         with table.open("rb+") as opened:
-            content = opened.read(size)
+            content = opened.read(done.size)
             extra = len(opened.read(1))
-            whole = len(content) == size and zlib.crc32(content) == crc32
-            if whole and not (rows == images and extra):
-                opened.truncate(size)  # a kill may have left a batch that is not recorded
-                return rows
-        if rows == images:
+            whole = _Written(done.rows, 0, 0).followed_by(content, 0) == done
+            if whole and not (done.rows == images and extra):
+                opened.truncate(done.size)  # a kill may have left a batch that is not recorded
+                return done
+        if done.rows == images:
             raise ConvRNNError(f"{table} holds other rows than were written: remove it.")
         _log.warning("%s is damaged: it is begun again", table)
+    header = (",".join(_HEADER) + "\n").encode()
     with written_whole(table) as partial:
-        partial.write_text(",".join(_HEADER) + "\n", encoding="utf-8")
-    _record(table, made_by, 0)
-    return 0
+        partial.write_bytes(header)
+    done = _Written(0, 0, 0).followed_by(header, 0)
+    _record(table, made_by, done)
+    return done
 
 
-def _record(table: Path, made_by: Mapping[str, Any], rows: int) -> None:
+def _record(table: Path, made_by: Mapping[str, Any], done: _Written) -> None:
     """Write beside the table what makes it, and how far it is with the digest of that part."""
-    content = table.read_bytes()
-    held = {"made_by": made_by, "rows": rows, "size": len(content), "crc32": zlib.crc32(content)}
+    held = {"made_by": made_by, **asdict(done)}
     with written_whole(table.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(held, indent=1), encoding="utf-8")
 
 
-def _append(table: Path, batch: pd.DataFrame, ranked: NDArray[np.intp]) -> None:
-    with table.open("a", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        for name, label, ranks in zip(batch["filename"], batch["label"], ranked, strict=True):
-            writer.writerow([name, label, *ranks.tolist()])
+def _append(table: Path, batch: pd.DataFrame, ranked: NDArray[np.intp]) -> bytes:
+    """Write a batch's rows to the table, and return them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for name, label, ranks in zip(batch["filename"], batch["label"], ranked, strict=True):
+        writer.writerow([name, label, *ranks.tolist()])
+    content = text.getvalue().encode()
+    with table.open("ab") as opened:
+        opened.write(content)
+    return content
