@@ -146,17 +146,13 @@ def _run(code: str) -> tuple[str, list[str]]:
 def caches() -> list[Line]:
     """Folders that this package and Brain-Score keep things in, their size, and whether they can be
     written."""
+    from convrnns_brainscore.brainscore.internals import data_folder, store_folder
     from convrnns_brainscore.checkpoints import checkpoint_folder
 
-    home = Path.home()
     places = {
         "checkpoints ($CONVRNNS_CHECKPOINTS)": checkpoint_folder(),
-        "Brain-Score's results ($RESULTCACHING_HOME)": Path(
-            os.environ.get("RESULTCACHING_HOME", home / ".result_caching")
-        ),
-        "Brain-Score's data ($BRAINIO_HOME)": Path(
-            os.environ.get("BRAINIO_HOME", home / ".brainio")
-        ),
+        "Brain-Score's results ($RESULTCACHING_HOME)": store_folder(),
+        "Brain-Score's data ($BRAINIO_HOME)": data_folder(),
     }
     found = []
     for name, path in places.items():

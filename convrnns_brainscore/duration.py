@@ -49,6 +49,11 @@ def matrix_product_rate() -> float:
     return 2 * size**3 / min(seconds(lambda: values @ values) for _ in range(2)) / 1e9
 
 
+def product_seconds(first: int, inner: int, second: int) -> float:
+    """Seconds of a matrix product in double precision."""
+    return 2 * first * inner * second / 1e9 / (matrix_product_rate() / 2)
+
+
 def seconds(call: Callable[[], Any]) -> float:
     """Seconds that a call takes."""
     began = time.perf_counter()

@@ -6,7 +6,7 @@ import numpy as np
 
 from convrnns_brainscore.brainscore.plan import Plan
 from convrnns_brainscore.choices import SolverName
-from convrnns_brainscore.duration import Duration, feature_seconds, matrix_product_rate, seconds
+from convrnns_brainscore.duration import Duration, feature_seconds, product_seconds, seconds
 from convrnns_brainscore.fits.heldout import Method, Task, predictor
 from convrnns_brainscore.fits.pls import COMPONENTS
 from convrnns_brainscore.fits.splits import TEST_SHARE, make_splits
@@ -38,7 +38,7 @@ def score_duration(plan: Plan) -> Duration:
     if plan.solver is SolverName.exact:
         return Duration(features, None if spanned else fits * _exact_seconds(plan, kind))
     if kind == "ridge":
-        return Duration(features, fits * _products(rows, plan.neuroids, rows))
+        return Duration(features, fits * product_seconds(rows, plan.neuroids, rows))
     few = np.ones((rows, min(plan.neuroids, COLUMNS)))
     scores, weights = np.ones(rows), np.ones(few.shape[1])
     for_few = min(seconds(lambda: (scores @ few, few @ weights)) for _ in range(3))
@@ -55,10 +55,5 @@ def _exact_seconds(plan: Plan, kind: str) -> float:
     splits, _ = make_splits(stimuli, 2)
     responses = rng.standard_normal((stimuli, plan.experiment.neurons or 100))
     tasks = [Task(responses, split) for split in splits]
-    inner = _products(stimuli, plan.neuroids, stimuli) / SPLITS  # all splits share them
+    inner = product_seconds(stimuli, plan.neuroids, stimuli) / SPLITS  # all splits share them
     return inner + seconds(lambda: predict(tasks)) / len(tasks)
-
-
-def _products(first: int, inner: int, second: int) -> float:
-    """Seconds of a matrix product in double precision."""
-    return 2 * first * inner * second / 1e9 / (matrix_product_rate() / 2)

@@ -253,18 +253,18 @@ def counted_loops(count: Callable[..., Iterator[Any]]) -> Iterator[None]:
             module.tqdm = original
 
 
+# --- stores ----------------------------------------------------------------------------------
+
+
 def store_folder() -> Path:
     """Where Brain-Score's stores are.
 
     result_caching 0.5, which brainscore_core 2.5.0 uses, the environment variable
-    ``RESULTCACHING_HOME``. If it goes, a folder that
-    cannot be written is found only after what was to be stored is computed.
+    ``RESULTCACHING_HOME``. If it goes, a folder that cannot be written is found only after what was
+    to be stored is computed.
     """
     folder = os.environ.get("RESULTCACHING_HOME", Path.home() / ".result_caching")
     return Path(folder).expanduser()
-
-
-# --- stores ----------------------------------------------------------------------------------
 
 
 @contextmanager

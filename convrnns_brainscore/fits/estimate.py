@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convrnns_brainscore.duration import Duration, feature_seconds, matrix_product_rate, seconds
+from convrnns_brainscore.duration import Duration, feature_seconds, product_seconds, seconds
 from convrnns_brainscore.fits.blocks import plan_blocks
 from convrnns_brainscore.fits.gram import gram_matrix
 from convrnns_brainscore.fits.heldout import Method, Task, halving_count, predictor
@@ -107,8 +107,8 @@ def _layer_seconds(
     )
     splits, stimuli = len(prepared.splits), len(prepared.stimuli)
     halvings = 2 * halving_count(splits) if prepared.trials.repeated else 0
-    products = 2 * stimuli**2 * int(np.prod(output_shape(model, layer))) / 1e9
-    total = len(blocks) * products / (matrix_product_rate() / 2)  # in double precision
+    neuroids = int(np.prod(output_shape(model, layer)))
+    total = len(blocks) * product_seconds(stimuli, neuroids, stimuli)
     for block in blocks:
         for region, cost in costs.items():
             fits = sum(fitted == region for fitted, _ in block.fits) * (splits + halvings)
