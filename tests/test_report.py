@@ -178,10 +178,14 @@ def hovered(page: Page, figure: int, x: float, y: float) -> str:
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
     assert box is not None
+    told = page.locator(".js-plotly-plot").nth(figure).locator(".hovertext")
+    # The text of the place before stays until Plotly draws the next one: on a busy machine it
+    # would be read for it.
+    page.mouse.move(0, 0)
+    told.first.wait_for(state="detached", timeout=10_000)
     page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
     page.mouse.move(box["x"] + x * box["width"] + 1, box["y"] + y * box["height"])
-    told = page.locator(".js-plotly-plot").nth(figure).locator(".hovertext")
-    told.first.wait_for(timeout=5000)
+    told.first.wait_for(timeout=10_000)
     return " ".join(told.all_text_contents())
 
 
