@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.files import why_not_writable
+from convrnns_brainscore.files import why_no_locks, why_not_writable
 from convrnns_brainscore.requirements import installed_version, misfits
 from convrnns_brainscore.zoo import list_models
 
@@ -145,7 +145,7 @@ def _run(code: str) -> tuple[str, list[str]]:
 
 def caches() -> list[Line]:
     """Folders that this package and Brain-Score keep things in, their size, and whether they can be
-    written."""
+    written; downloads lock theirs as well."""
     from convrnns_brainscore.brainscore.internals import data_folder, store_folder
     from convrnns_brainscore.checkpoints import checkpoint_folder
 
@@ -157,6 +157,8 @@ def caches() -> list[Line]:
     found = []
     for name, path in places.items():
         why = why_not_writable(path)
+        if not why and "CONVRNNS_CHECKPOINTS" in name:
+            why = why_no_locks(path)
         variable = name.partition("$")[2].rstrip(")")
         cure = f"it cannot be written ({why}): set {variable} to another folder" if why else ""
         found.append(Line(name, f"{path}: {_size(path)}", cure))

@@ -30,6 +30,8 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
     ------
     ConvRNNError
         Another process holds it, or the file system has no locks.
+    OSError
+        Of the block; one without a file's name gets that of ``out``.
     """
     held = FileLock(lock, timeout=0)
     try:
@@ -47,6 +49,10 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
         ) from error
     try:
         yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(out)) from error  # a write names no file
     finally:
         lock.unlink(missing_ok=True)
         held.release()
@@ -76,16 +82,32 @@ def why_not_writable(folder: Path) -> str:
     Tried with a file, since permissions alone do not tell of quotas, mounts and full disks.
     """
     try:
-        while not folder.is_dir():
-            if folder.exists() or folder.is_symlink():
-                return f"{folder} is not a folder"
-            folder = folder.parent
-        with NamedTemporaryFile(dir=folder, prefix=".convrnns-") as file:
+        there = _nearest(folder)
+        if not there.is_dir():
+            return f"{there} is not a folder"
+        with NamedTemporaryFile(dir=there, prefix=".convrnns-") as file:
             file.write(bytes(4096))
             file.flush()
     except OSError as error:
         return error.strerror or type(error).__name__
     return ""
+
+
+def why_no_locks(folder: Path) -> str:
+    """Why no file can be locked in a folder that can be written; empty where it can."""
+    with NamedTemporaryFile(dir=_nearest(folder), prefix=".convrnns-") as file:
+        try:
+            check_locks(Path(file.name))
+        except NotImplementedError:
+            return "its file system has no file locks"
+    return ""
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first of its parents that exists (which may be another kind of file)."""
+    while not (folder.exists() or folder.is_symlink()):
+        folder = folder.parent
+    return folder
 
 
 @contextmanager

@@ -84,6 +84,68 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
+def library(source: Path, code: str) -> Path:
+    """A library that takes the place of functions of the C library (``LD_PRELOAD``)."""
+    source.write_text(code)
+    built = source.with_suffix(".so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", built, source], check=True)
+    return built
+
+
+QUOTA = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static long left = 300000;
+
+static int exceeded(int file, size_t size) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = 0;
+    if (strncmp(path, getenv("QUOTA_FOLDER"), strlen(getenv("QUOTA_FOLDER")))) return 0;
+    left -= size;
+    return left < 0;
+}
+
+ssize_t write(int file, const void *from, size_t size) {
+    if (exceeded(file, size)) { errno = EDQUOT; return -1; }
+    return ((ssize_t (*)(int, const void *, size_t)) dlsym(RTLD_NEXT, "write"))(file, from, size);
+}
+
+ssize_t pwrite64(int file, const void *from, size_t size, off_t at) {
+    if (exceeded(file, size)) { errno = EDQUOT; return -1; }
+    return ((ssize_t (*)(int, const void *, size_t, off_t)) dlsym(RTLD_NEXT, "pwrite64"))(
+        file, from, size, at);
+}
+
+ssize_t pwrite(int file, const void *from, size_t size, off_t at) {
+    return pwrite64(file, from, size, at);
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["out.nc", "out.zarr"])
+def test_a_quota_that_is_used_up_is_called_so(kind: str, lab: Path, tmp_path: Path) -> None:
+    if not allowed("gcc", "--version"):
+        pytest.skip("no compiler makes a library that counts what is written")
+    shim = library(tmp_path / "quota.c", QUOTA)
+    home = tmp_path / "home"
+    home.mkdir()
+    arguments = ["extract", MODEL, "stimuli", "--layers", "conv5", "--out", str(home / kind)]
+    done = run([*arguments, *UNTRAINED], lab, LD_PRELOAD=str(shim), QUOTA_FOLDER=str(home))
+    said = one_line(done)
+    assert "quota" in said
+    assert kind in said
+    assert not (home / "out.nc").exists()
+
+
 @pytest.mark.parametrize("kind", ["extract", "fit"])
 def test_a_full_disk_is_called_so(kind: str, lab: Path, tmp_path: Path) -> None:
     if not allowed("unshare", "-m", "true"):
@@ -114,15 +176,17 @@ def test_the_limit_of_a_shell_on_files_is_called_so(lab: Path, tmp_path: Path) -
 def test_a_file_system_without_locks_is_called_so(lab: Path, tmp_path: Path) -> None:
     if not allowed("gcc", "--version"):
         pytest.skip("no compiler makes a library that refuses locks")
-    code = "#include <errno.h>\nint flock(int f, int how) { errno = ENOLCK; return -1; }\n"
-    (tmp_path / "locks.c").write_text(code)
-    shim = tmp_path / "locks.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, tmp_path / "locks.c"], check=True)
+    shim = library(
+        tmp_path / "locks.c",
+        "#include <errno.h>\nint flock(int f, int how) { errno = ENOLCK; return -1; }\n",
+    )
     arguments = ["extract", MODEL, "stimuli", "--layers", "conv5", *UNTRAINED]
     done = run([*arguments, "--out", str(tmp_path / "out.zarr")], lab, LD_PRELOAD=str(shim))
     assert "its file system has no file locks. Write to a local disk" in one_line(done)
     done = run(["download", MODEL], lab, LD_PRELOAD=str(shim), CONVRNNS_CHECKPOINTS=str(tmp_path))
     assert "has no file locks: set CONVRNNS_CHECKPOINTS" in one_line(done)
+    done = run(["doctor"], lab, LD_PRELOAD=str(shim), CONVRNNS_CHECKPOINTS=str(tmp_path))
+    assert "(its file system has no file locks): set CONVRNNS_CHECKPOINTS" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["locks.c", "locks.so"]
 
 

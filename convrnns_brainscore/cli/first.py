@@ -42,7 +42,9 @@ def doctor() -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the figure.")] = Path("demo"),
+    out: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Folder for the figure.")
+    ] = Path("demo"),
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
 ) -> None:

@@ -112,7 +112,10 @@ def fit(
         bool, typer.Option("--keep-features", help="Leave the features in the folder.")
     ] = False,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the results. Run the same command to resume.")
+        Path,
+        typer.Option(
+            "--out", file_okay=False, help="Folder for the results. Run the same command to resume."
+        ),
     ] = Path("fits"),
     scheduler: Scheduler = None,
 ) -> None:
@@ -210,7 +213,7 @@ def geometry(
     weights: WeightOptions,
     lesion: LesionOptions,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for geometry.nc, .csv and .png.")
+        Path, typer.Option("--out", file_okay=False, help="Folder for geometry.nc, .csv and .png.")
     ] = Path("geometry"),
     layers: Annotated[
         str | None,
@@ -263,7 +266,10 @@ def package(
     ],
     stimuli: StimulusOptions,
     parts: RecordingOptions,
-    out: Annotated[Path, typer.Option("--out", help="A new folder for <region>.nc and stimuli.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", file_okay=False, help="A new folder for <region>.nc and stimuli."),
+    ],
     image_ms: ImageMs = None,
 ) -> None:
     """Make a recording a local benchmark in Brain-Score's own format."""

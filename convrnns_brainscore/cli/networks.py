@@ -70,6 +70,7 @@ def convert(
         Path | None,
         typer.Option(
             "--out",
+            file_okay=False,
             help="Folder for <model>/model.safetensors. [default: that of the checkpoints]",
             show_default=False,
         ),
@@ -112,7 +113,7 @@ def extract(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="What to write: ….zarr or ….nc. The same command again goes on."
+            "--out", help="What to write: ….zarr or ….nc. Run the same command to resume."
         ),
     ],
     layers: Annotated[str, typer.Option("--layers", help="Layers, separated by commas.")],
@@ -139,7 +140,7 @@ def extract(
 ) -> None:
     """Extract time-resolved features of images to a Zarr store or a netCDF file.
 
-    Interrupted or killed, it goes on where it was when the same command is given again.
+    If it is interrupted or killed, the same command resumes it.
     """
     from convrnns_brainscore.networks.backbones import reported_steps
     from convrnns_brainscore.stimuli import read_stimuli
@@ -176,7 +177,7 @@ def extract(
     for problem in skipped:
         say(f"Skipped: {problem}", err=True)
     extracted = len(stimuli) - len(skipped)
-    say(f"{out}: {', '.join(names)} of {network!r} for {extracted} images")
+    say(f"{out}: {', '.join(names)} of {network!r} for {extracted} image{'s'[extracted == 1 :]}")
 
 
 @grouped
@@ -203,7 +204,11 @@ def imagenet(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Folder for the predictions; rerun the command to resume."),
+        typer.Option(
+            "--out",
+            file_okay=False,
+            help="Folder for the predictions; rerun the command to resume.",
+        ),
     ] = Path("imagenet"),
 ) -> None:
     """Measure top-1 and top-5 accuracy, beside the published figures."""

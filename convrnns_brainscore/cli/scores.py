@@ -42,7 +42,10 @@ def score(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the scores; the same command goes on there.")
+        Path,
+        typer.Option(
+            "--out", file_okay=False, help="Folder for the scores. Run the same command to resume."
+        ),
     ] = Path("scores"),
     presentation: Annotated[
         PresentationName | None,

@@ -102,7 +102,7 @@ def learning_curves(results: Results) -> pd.DataFrame:
                         "layer": layer,
                         "time_bin_start": start,
                         "time_bin_end": end,
-                        "training_stimuli": stimuli,
+                        "training_stimuli": round(float(stimuli)),  # splits may differ by one
                         "extrapolated": extrapolated_to,
                         "score": r,
                         "noise_corrected_r": corrected,
