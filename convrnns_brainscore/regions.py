@@ -9,6 +9,7 @@ convention. V1 and V2 are this package's own choice and not from the paper.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -17,6 +18,7 @@ from typing import Any
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.networks.backbones import first_step, layer_names
+from convrnns_brainscore.timing import RESPONSE, TimeBin
 from convrnns_brainscore.zoo import Model
 
 REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
@@ -25,8 +27,31 @@ REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
 MADE_BY = "made_by"
 """Beside the regions in a map that `convrnns fit` wrote: the fits that it comes from."""
 
+LATENCY = "latency_ms"
+"""Beside the regions in a map: region → how much later its neurons answer than its layers do."""
+
+LATENCIES = {"V1": 50.0, "V2": 50.0}
+"""Region → latency in ms where nothing else is said; 0 of all others.
+
+Nayebi et al. (2022) compare V4 and IT with the networks' steps as they are. They say nothing of V1
+and V2, whose layers carry the image from 0 to 30 ms on, while V1 answers from about 50 ms on
+(V1 50 ms, V2 70 ms in CORnet-S's time table in Brain-Score): without a shift, most of a bin such as
+70–170 ms of an image of 100 ms would be the off stimulus.
+"""
+
+LONGEST_LATENCY = 260
+"""In ms, as long as the networks are unrolled."""
+
+FITTED = "fitted"
+"""Asks for the latencies that a region map holds."""
+
 RegionLayers = dict[str, list[str]]
 """Region → its layers."""
+
+Latency = str | Mapping[str, float] | None
+"""Latencies as `region_latencies` takes them."""
+
+_READOUT = re.compile(r"(\w+)(?::(\d+)-(\d+))?", re.ASCII)
 
 _PAPER = {
     "shallow": [["conv1"], ["conv2"], ["conv3"], ["conv4"], ["conv5"]],
@@ -70,7 +95,7 @@ def region_layers(
         raise ConvRNNError(f'{where}: expected {{"IT": "conv10", …}}, region → layer or layers.')
     found: RegionLayers = {}
     for region, named in given.items():
-        if region == MADE_BY:
+        if region in (MADE_BY, LATENCY):
             continue
         if region not in REGIONS:
             raise unknown(f"region in {where}", region, REGIONS)
@@ -86,6 +111,60 @@ def region_layers(
         except ConvRNNError as error:
             raise ConvRNNError(f"{where}: {region}: {error}") from None
         found[region] = layers
+    return found
+
+
+def region_latencies(
+    region_layer_map: str | PathLike[str] | Mapping[str, Any] | None = None,
+    latency: Latency = None,
+) -> dict[str, float]:
+    """How much later the neurons of each region answer than its layers, in ms.
+
+    Parameters
+    ----------
+    region_layer_map : str, path or mapping, optional
+        As of `region_layers`; its `LATENCY` holds for the regions that it names.
+    latency : mapping of str to float or 'fitted', optional
+        Region → ms, before the map's; ``"fitted"``: the map has to hold latencies. None: those of
+        the map, and `LATENCIES` of the regions that it does not name.
+
+    Raises
+    ------
+    ConvRNNError
+        A region that is none, no number within 260 ms, or no latencies in the map where
+        ``"fitted"`` is asked for.
+
+    Examples
+    --------
+    >>> region_latencies(latency={"IT": 20})["IT"]
+    20.0
+    """
+    given = region_layer_map
+    if isinstance(given, str | PathLike):
+        given = None if given == "paper" else _read(Path(given))
+    of_map = given.get(LATENCY) if isinstance(given, Mapping) else None
+    if latency == FITTED and not of_map:
+        raise ConvRNNError(
+            f"`latency={FITTED!r}`, and the region map holds no latencies: give one that "
+            "`convrnns fit` wrote, or `latency=…` of each region."
+        )
+    asked = None if latency == FITTED else latency
+    found = {region: LATENCIES.get(region, 0.0) for region in REGIONS}
+    for source, values in ((LATENCY, of_map), ("latency", asked)):
+        if values is None:
+            continue
+        if not isinstance(values, Mapping):
+            raise ConvRNNError(f'{source} is {values!r}; expected {{"IT": 10, …}}, region → ms.')
+        for region, ms in values.items():
+            if region not in REGIONS:
+                raise unknown(f"region of {source}", region, REGIONS)
+            number = isinstance(ms, int | float) and not isinstance(ms, bool)
+            if not number or not abs(ms) <= LONGEST_LATENCY:
+                raise ConvRNNError(
+                    f"{source} of {region} is {ms!r}; expected ms from −{LONGEST_LATENCY} to "
+                    f"{LONGEST_LATENCY}, for which the networks are unrolled."
+                )
+            found[region] = float(ms)
     return found
 
 
@@ -117,6 +196,32 @@ def candidate_layers(
         for layer in candidates[region]:
             found.setdefault(layer, []).append(region)
     return found
+
+
+def check_readout(model: Model, readout: str) -> tuple[str, TimeBin]:
+    """The layer and the time bin in ms that ``logits``, ``conv10`` or ``conv10:50-250`` names.
+
+    Raises
+    ------
+    ConvRNNError
+        No such layer, or no time bin.
+
+    Examples
+    --------
+    >>> from convrnns_brainscore.zoo import find_model
+    >>> check_readout(find_model("rgc_intermediate"), "conv10:50-250")
+    ('conv10', (50.0, 250.0))
+    """
+    found = _READOUT.fullmatch(readout)
+    start, end = RESPONSE if found is None or not found[3] else map(float, found.group(2, 3))
+    if found is None or not start < end:
+        raise ConvRNNError(
+            f"`behavioural_readout={readout!r}`: expected logits, or a layer with a time bin where "
+            "it is not 70–170 ms, such as conv10:50-250."
+        )
+    if found[1] != "logits":
+        first_step(model, found[1])  # raises where there is no such layer
+    return found[1], (start, end)
 
 
 def layers_of(model: Model, regions: RegionLayers, region: str) -> list[str]:

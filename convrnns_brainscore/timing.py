@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -21,6 +22,15 @@ AFTER_THE_IMAGE = "after the image has left the layer"
 
 TimeBin = tuple[float, float]
 """Start and end in ms from image onset."""
+
+RESPONSE: TimeBin = (70.0, 170.0)
+"""The response to an image where no time is asked for, in ms: Brain-Score's usual bin."""
+
+UNROLLED_MS = 260.0
+"""How long the networks were compared with neurons, in ms (Nayebi et al. 2022)."""
+
+SECONDS = 5
+"""Bins that all end before this are in seconds."""
 
 
 def round_ms(times: ArrayLike) -> NDArray[np.float64]:
@@ -51,13 +61,90 @@ def bins_of_steps(first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def parse_time_bins(time_bins: Any) -> list[TimeBin]:
-    """Time bins in ms as pairs, from whatever form Brain-Score's benchmarks give them in.
+    """Time bins in ms as pairs, from any form in which Brain-Score's benchmarks give them.
 
     Raises
     ------
     ConvRNNError
         No bins, or a bin that ends before it starts or starts before image onset.
     """
+    pairs = [(start, end) for start, end in round_ms(_pairs(time_bins)).tolist()]
+    for start, end in pairs:
+        if not 0 <= start < end < np.inf:
+            raise _unrecordable(start, end)
+    return pairs
+
+
+@dataclass(frozen=True)
+class AskedBins:
+    """The time bins that a benchmark asks for.
+
+    Attributes
+    ----------
+    asked : tuple of (start, end)
+        As the benchmark gives them; the answer carries them.
+    in_ms : tuple of (start, end)
+        In ms from image onset; start and end are equal where the bin is an instant.
+    note : str
+        What was read into them; empty: nothing.
+    """
+
+    asked: tuple[TimeBin, ...]
+    in_ms: tuple[TimeBin, ...]
+    note: str = ""
+
+    def responses(self, image_ms: float) -> tuple[TimeBin, ...]:
+        """The bins, with an interval for each instant: `RESPONSE`, or the time that the image was
+        on (``image_ms``) where that is longer, up to `UNROLLED_MS`.
+
+        Examples
+        --------
+        >>> read_time_bins([(0, 0)]).responses(100)
+        ((70.0, 170.0),)
+        >>> read_time_bins([(0, 0)]).responses(2500)
+        ((0.0, 260.0),)
+        """
+        start, end = RESPONSE
+        interval = RESPONSE if image_ms <= end - start else (0.0, min(image_ms, UNROLLED_MS))
+        return tuple(interval if a == b else (a, b) for a, b in self.in_ms)
+
+
+def read_time_bins(time_bins: Any) -> AskedBins:
+    """The time bins that a benchmark asks for, with instants and bins in seconds.
+
+    An instant, such as (0, 0), stands for the response of a recording without time (fMRI). Bins
+    that all end within `SECONDS` are in seconds: no response falls within 5 ms of image onset.
+
+    Raises
+    ------
+    ConvRNNError
+        No bins, or a bin that ends before it starts or starts before image onset.
+
+    Examples
+    --------
+    >>> read_time_bins([(0.1, 0.11)]).in_ms
+    ((100.0, 110.0),)
+    >>> read_time_bins([(0.1, 0.11)]).note
+    'the bins, 0.1 to 0.11, are read as seconds'
+    """
+    if isinstance(time_bins, AskedBins):
+        return time_bins
+    asked = _pairs(time_bins)
+    edges = np.array(asked)
+    last, note = edges.max(), ""
+    if 0 < last < SECONDS:
+        note = f"the bins, {edges.min():g} to {last:g}, are read as seconds"
+        edges = edges * 1000
+    pairs = tuple((start, end) for start, end in round_ms(edges).tolist())
+    for start, end in pairs:
+        if not 0 <= start <= end < np.inf:
+            raise _unrecordable(start, end)
+    if not note and any(start == end for start, end in pairs):
+        note = "a bin without width stands for the response"
+    return AskedBins(tuple(asked), pairs, note)
+
+
+def _pairs(time_bins: Any) -> list[TimeBin]:
     if isinstance(time_bins, np.ndarray):
         time_bins = time_bins.tolist()
     if not isinstance(time_bins, Iterable) or isinstance(time_bins, str):
@@ -69,18 +156,20 @@ def parse_time_bins(time_bins: Any) -> list[TimeBin]:
     for time_bin in time_bins:
         values = time_bin.tolist() if isinstance(time_bin, np.ndarray) else time_bin
         try:
-            start, end = round_ms([float(value) for value in values]).tolist()
+            start, end = (float(value) for value in values)
         except (TypeError, ValueError):
             raise ConvRNNError(f"time bin {time_bin!r}: expected (start, end) in ms.") from None
-        if not 0 <= start < end < np.inf:
-            raise ConvRNNError(
-                f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at "
-                "image onset (0 ms) at the earliest: the network has no state before the image."
-            )
         pairs.append((start, end))
     if not pairs:
         raise ConvRNNError("no time bins to record.")
     return pairs
+
+
+def _unrecordable(start: float, end: float) -> ConvRNNError:
+    return ConvRNNError(
+        f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at image onset "
+        "(0 ms) at the earliest: the network has no state before the image."
+    )
 
 
 def step_bins(first: int, last: int) -> list[TimeBin]:

@@ -10,8 +10,9 @@ import logging
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -39,12 +40,14 @@ _GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_
 class Weights:
     """Variables (name → float32 array) and what to call them.
 
-    ``seed`` is None unless the weights are random.
+    ``seed`` is None unless the weights are random; ``published`` is whether they are a checkpoint
+    that `convrnns download` fetched.
     """
 
     values: dict[str, NDArray[np.float32]]
     sha256: str
     seed: int | None = None
+    published: bool = False
 
     @property
     def label(self) -> str:
@@ -80,7 +83,9 @@ def load_weights(
         checkpoint = find_checkpoint(checkpoint_folder(), model.name)
     if checkpoint is not None:
         _log.info("weights of %s: %s", model.name, checkpoint)
-        return _weights(read_checkpoint(checkpoint, shapes, model.name))
+        read = _weights(read_checkpoint(checkpoint, shapes, model.name))
+        fetched = find_checkpoint(checkpoint_folder(), model.name)
+        return replace(read, published=fetched is not None and fetched == Path(checkpoint))
     if weights is None:
         raise ConvRNNError(
             f"no weights for {model.name}. {how_to_get(model.name)} Or give "

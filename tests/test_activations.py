@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
@@ -184,6 +185,28 @@ def test_brain_scores_own_commitment_takes_the_extractor(extractor: ActivationsE
     assert committed.look_at(STIMULI).shape == (1, 5)
 
 
+@pytest.mark.parametrize("readout", ["logits", "imnetds", "conv5"])
+def test_brain_scores_own_commitment_reads_behaviour_out(
+    extractor: ActivationsExtractor, readout: str
+) -> None:
+    committed = ModelCommitment(
+        "committed", extractor, layers=["conv5"], behavioral_readout_layer=readout,
+        region_layer_map={"IT": "conv5"},
+    )  # fmt: skip
+    if readout != "logits":
+        response = extractor(STIMULI, [readout]).transpose("presentation", "neuroid")
+        expected = extractor(STIMULI, [readout], time_bins=[(70, 170)]).values[..., 0]
+        np.testing.assert_allclose(response.values, expected, atol=1e-5)
+    fitting = STIMULI.copy()
+    fitting.stimulus_paths = STIMULI.stimulus_paths
+    fitting["image_label"] = list("aabbc")
+    committed.start_task("probabilities", fitting)
+    assert committed.look_at(fitting).shape == (5, 3)
+    committed.start_task("probabilities", fitting, number_of_trials=2, require_variance=True)
+    varied = committed.look_at(fitting, number_of_trials=2, require_variance=True)
+    assert varied.shape == (10, 3)
+
+
 def test_the_cache_never_answers_for_something_else(
     photographs: list[Path], tmp_path: Path
 ) -> None:
@@ -244,10 +267,9 @@ print("all told apart")
 def test_what_cannot_be_answered_is_refused_in_one_line(
     extractor: ActivationsExtractor, photographs: list[Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConvRNNError, match="deterministic"):
-        extractor(STIMULI, ["conv5"], require_variance=True)
-    with pytest.raises(ConvRNNError, match="ask for logits by themselves"):
-        extractor(STIMULI, ["conv5", "logits"])
+    for trials in (0, -1, True):
+        with pytest.raises(ConvRNNError, match="expected 1 or more"):
+            extractor(STIMULI, ["conv5"], number_of_trials=trials, require_variance=True)
     with pytest.raises(ConvRNNError, match="unknown layer"):
         extractor(STIMULI, ["conv99"])
     with pytest.raises(ConvRNNError, match=r"missing\.png"):
@@ -255,12 +277,63 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
     (tmp_path / "broken.png").write_bytes(photographs[0].read_bytes()[:500])
     with pytest.raises(ConvRNNError, match=r"broken\.png"):
         extractor([photographs[0], tmp_path / "broken.png"], ["conv5"])
-    twice = StimulusSet({"stimulus_id": ["a", "a"]})
-    twice.stimulus_paths = {"a": photographs[0]}
-    with pytest.raises(ConvRNNError, match="stimulus_id a comes twice"):
-        extractor(twice, ["conv5"])
-    clash = STIMULI.copy()
-    clash["layer"] = "V4"
-    clash.stimulus_paths = STIMULI.stimulus_paths
-    with pytest.raises(ConvRNNError, match="column 'layer'"):
-        extractor(clash, ["conv5"])
+    for column in ("layer", "region", "neuroid", "presentation", "time_bin"):
+        clash = STIMULI.copy()
+        clash[column] = "V4"
+        clash.stimulus_paths = STIMULI.stimulus_paths
+        with pytest.raises(ConvRNNError, match=f"column '{column}'"):
+            extractor(clash, ["conv5"])
+
+
+def test_an_id_that_comes_twice_keeps_both_rows(extractor: ActivationsExtractor) -> None:
+    stimuli = load_objects92().stimuli
+    twice = stimulus_set("twice", stimuli[:2]).iloc[[0, 1, 0]]
+    recorded = extractor(twice, ["conv5"], time_bins=BINS)
+    assert (
+        recorded["stimulus_id"].values.tolist() == stimuli["stimulus_id"].iloc[[0, 1, 0]].tolist()
+    )
+    np.testing.assert_array_equal(recorded.values[0], recorded.values[2])
+    assert (recorded.values[0] != recorded.values[1]).any()
+
+
+def test_logits_beside_layers_are_the_same_in_every_bin(extractor: ActivationsExtractor) -> None:
+    both = extractor(STIMULI, ["conv5", "logits"], time_bins=BINS)
+    assert both.shape == (5, 8192 + 1000, 2)
+    alone = extractor(STIMULI, ["logits"]).values
+    for index, layer in enumerate(both["layer"].values[[0, -1]]):
+        assert layer == ("conv5", "logits")[index]
+    np.testing.assert_allclose(both.values[:, 8192:, 0], alone, atol=1e-5)
+    np.testing.assert_array_equal(both.values[:, 8192:, 0], both.values[:, 8192:, 1])
+
+
+def test_variance_is_microsaccades(extractor: ActivationsExtractor, network: ConvRNN) -> None:
+    """Each stimulus's presentations follow each other, the first unmoved; repeated exactly."""
+    varied = extractor(
+        STIMULI[:3], ["conv1"], number_of_trials=4, require_variance=True, time_bins=[(10, 20)]
+    )
+    assert varied.shape == (12, 64 * 56 * 56, 1)
+    assert (
+        varied["stimulus_id"].values.tolist() == np.repeat(STIMULI["stimulus_id"][:3], 4).tolist()
+    )
+    x, y = (varied[f"microsaccade_shift_{axis}_pixels"].values for axis in "xy")
+    assert x[0] == y[0] == 0
+    assert np.hypot(x, y).max() <= 0.05 / 8 * 224
+    assert len({*zip(x, y, strict=True)}) == 4
+    degrees = varied["microsaccade_shift_x_degrees"].values
+    np.testing.assert_allclose(degrees, x * 8 / 224)
+    plain = extractor(STIMULI[:3], ["conv1"], time_bins=[(10, 20)])
+    np.testing.assert_allclose(varied.values[::4], plain.values, atol=1e-5)
+    assert (varied.values[1] != varied.values[0]).any()
+    image = load_images([STIMULI.get_stimulus(STIMULI["stimulus_id"].iloc[1])])
+    moved = cv2.warpAffine(
+        image[0],
+        np.array([[1, 0, x[6]], [0, 1, y[6]]], np.float32),
+        (224, 224),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    expected = network.unroll(moved[None], "conv1", Presentation.neural(), all_times=True)
+    np.testing.assert_allclose(varied.values[6, :, 0], expected["conv1"][0, 1].ravel(), atol=1e-4)
+    again = extractor(
+        STIMULI[:3], ["conv1"], number_of_trials=4, require_variance=True, time_bins=[(10, 20)]
+    )
+    np.testing.assert_array_equal(varied.values, again.values)

@@ -70,6 +70,66 @@ def test_a_temporal_score_keeps_its_raw_values_and_ceiling(tmp_path: Path) -> No
     assert (restored.attrs["model"], restored.attrs["cached"]) == ("None", "True")
 
 
+COLUMNS = {
+    "missing text": ["a", None, "None"],
+    "text that is not a number": ["a", float("nan"), "nan"],
+    "both": ["a", None, float("nan")],
+    "some are known to be true": [True, None, False],
+    "of several types": [1, "1", 1.5],
+    "large": [2**63, 2**64, 1],
+    "pairs": [(70, 170), (0, 10), (10, 20)],
+    "numbers, one missing": [1.0, float("nan"), 3.0],
+    "values": [1, 2, 3],
+    "two words": ["x", "y", "z"],
+    "a/b": ["x\0", "y", ""],
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_coordinates_keep_names_types_and_what_is_missing(name: str, tmp_path: Path) -> None:
+    levels = np.empty(3, object)
+    levels[:] = COLUMNS[name]
+    original = NeuroidAssembly(
+        np.eye(3),
+        coords={
+            "stimulus_id": ("presentation", ["s0", "s1", "s2"]),
+            name: ("presentation", levels),
+            "neuroid_id": ("neuroid", ["n0", "n1", "n2"]),
+            "layer": ("neuroid", ["conv5"] * 3),
+        },
+        dims=["presentation", "neuroid"],
+    )
+    write_assembly(original, tmp_path / "one.nc")
+    restored = read_assembly(tmp_path / "one.nc")
+    held = [assembly[name].values.tolist() for assembly in (original, restored)]
+    assert repr(held[0]) == repr(held[1])
+    assert restored["neuroid_id"].values.tolist() == ["n0", "n1", "n2"]
+
+
+def test_a_squeezed_time_bin_is_kept(network: ConvRNN, photographs, tmp_path: Path) -> None:
+    brain = TemporalBrainModel(network)
+    brain.start_recording("IT", [(70, 170)])
+    recording = brain.look_at(photographs[:2])
+    write_assembly(recording, tmp_path / "one.nc")
+    assert read_assembly(tmp_path / "one.nc")["time_bin"].item() == (70, 170)
+
+
+def test_scores_within_a_score_have_keys_of_any_kind(tmp_path: Path) -> None:
+    score = Score(0.5)
+    keys = [1, 2.5, None, ("V4", 1), np.int64(7), "", "two words", "values", "a/b", "subject 1"]
+    for index, key in enumerate(keys):
+        score.attrs[key] = Score(float(index))
+        score.attrs[key].attrs["within it"] = Score(-1.0)
+    score.attrs |= {"large": 2**70, 3: "three", "assembly": "of ours", "nothing": "\0"}
+    write_assembly(score, tmp_path / "score.nc")
+    restored = read_assembly(tmp_path / "score.nc")
+    for index, key in enumerate(keys):
+        assert float(restored.attrs[key]) == index
+        assert float(restored.attrs[key].attrs["within it"]) == -1
+    for key in ("large", 3, "assembly", "nothing"):
+        assert restored.attrs[key] == score.attrs[key]
+
+
 def test_other_things_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.nc").write_text("no netCDF")
     for path in (tmp_path / "text.nc", tmp_path / "absent.nc"):

@@ -11,10 +11,10 @@ from convrnns_brainscore.brainscore.benchmarks import (
     LI2026_TEMPORAL,
     TEMPORAL_BINS,
     find_benchmark,
-    image_duration,
     list_benchmarks,
 )
 from convrnns_brainscore.brainscore.memory import needed_memory
+from convrnns_brainscore.brainscore.stimulus_durations import by_identifier
 
 
 def test_all_temporal_benchmarks_come_first() -> None:
@@ -22,9 +22,11 @@ def test_all_temporal_benchmarks_come_first() -> None:
     assert set(temporal) == set(TEMPORAL_BINS)
     assert list(list_benchmarks())[: len(temporal)] == temporal
     li2026 = find_benchmark("Li2026.V2-temporal-pls")
-    assert (li2026.bins, li2026.window, li2026.image_ms) == (30, (0, 300), 150)
+    assert (li2026.bins, li2026.window, li2026.shown.image_ms) == (30, (0, 300), 150)
     kar2019 = find_benchmark("Kar2019-ost")
-    assert (kar2019.bins, kar2019.region, kar2019.image_ms) == (18, "IT", 100)
+    assert (kar2019.bins, kar2019.region, kar2019.shown.image_ms) == (18, "IT", 100)
+    majaj = find_benchmark("MajajHong2015public.IT-temporal-pls")
+    assert (majaj.bins, majaj.window) == (29, (0, 290))
 
 
 def test_every_literal_registration_of_brain_score_is_listed() -> None:
@@ -44,9 +46,16 @@ def test_a_benchmark_of_another_name_is_refused_with_the_nearest() -> None:
 
 
 def test_how_long_images_were_on_is_known_or_said_to_be_assumed() -> None:
-    assert image_duration("Kar2019-ost") == (100, "100 ms")
-    assert image_duration("Li2026.V1-rdm") == (150, "150 ms")
-    assert image_duration("Rajalingham2020.IT-pls") == (100, "assumed 100 ms")
+    for name, words in (
+        ("Kar2019-ost", "100 ms"),
+        ("Li2026.V1-rdm", "150 ms"),
+        ("Allen2022_fmri.IT-ridge", "3000 ms"),
+        ("Sanghavi2020.IT-pls", "assumed 100 ms"),
+        ("Marques2020_Cavanaugh2002-surround_diameter", "assumed throughout"),
+        ("Bracci2019.anteriorVTC-rdm", "assumed 100 ms"),
+    ):
+        assert find_benchmark(name).shown.in_words == words
+    assert by_identifier("Marques2020_size").in_words == "assumed throughout"
 
 
 def test_the_memory_asked_for_is_that_of_the_recording_and_the_metrics_copies() -> None:

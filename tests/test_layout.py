@@ -32,9 +32,10 @@ ORDER = {
         "learning_curves", "statistics", "reference", "representation",
     ],
     "brainscore": [
-        "internals", "assemblies", "assembly_files", "activations", "projection", "brain_model",
-        "digests", "benchmarks", "experiment", "memory", "packages", "exact_metric", "plan",
-        "estimate", "summary", "scoring", "registry", "simulate",
+        "internals", "assemblies", "assembly_files", "stimulus_durations", "activations",
+        "projection", "readout", "brain_model", "digests", "benchmarks", "experiment", "memory",
+        "packages", "exact_metric", "plan", "estimate", "summary", "scoring", "registry",
+        "simulate",
     ],
     "report": [
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",

@@ -28,16 +28,15 @@ from brainscore_vision.benchmark_helpers.neural_common import (
 )
 from brainscore_vision.model_helpers.brain_transformation.temporal import assembly_time_align
 
-from convrnns_brainscore import ConvRNNError, Presentation, load_network
+from convrnns_brainscore import ConvRNNError, load_network
 from convrnns_brainscore.brainscore import memory, scoring
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.assembly_files import read_assembly
-from convrnns_brainscore.brainscore.benchmarks import image_duration, load_benchmark
+from convrnns_brainscore.brainscore.benchmarks import load_benchmark
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.brainscore.digests import data_digest
-from convrnns_brainscore.brainscore.experiment import Experiment
 from convrnns_brainscore.brainscore.packages import neural_benchmark
-from convrnns_brainscore.brainscore.plan import make_plan, presentation_for
+from convrnns_brainscore.brainscore.plan import make_plan
 from convrnns_brainscore.brainscore.scoring import FAILURES, score, score_many
 from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
 from convrnns_brainscore.brainscore.summary import TOO_LOW_CEILING, summarise
@@ -268,7 +267,7 @@ def kar2019_like(networks, recordings, stimuli) -> DataAssembly:
     }
     values = rng.uniform(80, 180, (len(stimuli), 2))
     assembly = DataAssembly(values, coords=coords, dims=["presentation", "decoder"])
-    stimuli.identifier = "kar-like"
+    stimuli.identifier = "Kar2019"
     assembly.attrs["stimulus_set"] = stimuli
     return assembly
 
@@ -424,23 +423,6 @@ def test_a_score_that_does_not_fit_in_memory_is_refused_before_inference(
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
     plan = make_plan(networks[TRUTH], "x", benchmark)
     memory.check_memory(plan.experiment, plan.neuroids)
-
-
-def experiment(name: str, region: str | None) -> Experiment:
-    return Experiment(name, name, region, *image_duration(name), "pls", (), 1, 0)
-
-
-def test_images_are_shown_for_as_long_as_the_subjects_saw_them() -> None:
-    shown, words = presentation_for(experiment("Li2026.IT-temporal-pls", "IT"))
-    assert (shown.image_off, words) == (15, "150 ms")
-    for name, words in (
-        ("MajajHong2015public.IT-pls", "100 ms"),
-        ("Cadena2017-pls", "assumed 100 ms"),
-    ):
-        assert presentation_for(experiment(name, "IT")) == (Presentation.neural(), words)
-    asked = Presentation.constant(20)
-    assert presentation_for(experiment("Cadena2017-pls", "V1"), asked) == (asked, "always")
-    assert presentation_for(experiment("ImageNet-top1", None)) == (None, "as in training")
 
 
 def test_data_that_cannot_be_fetched_are_named(monkeypatch) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,22 +26,35 @@ from numpy.typing import NDArray
 from result_caching import store  # type: ignore[import-untyped]
 
 from convrnns_brainscore.brainscore import internals
-from convrnns_brainscore.brainscore.assemblies import files_of, neuroid_assembly
+from convrnns_brainscore.brainscore.assemblies import TimeCourse, files_of, neuroid_assembly
+from convrnns_brainscore.brainscore.internals import Microsaccades
+from convrnns_brainscore.brainscore.stimulus_durations import CONSTANT, ImageMs, Shown, shown
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.images import VISUAL_DEGREES, load_images
+from convrnns_brainscore.images import SIZE, VISUAL_DEGREES, load_images
+from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
 from convrnns_brainscore.stimuli import check_images
-from convrnns_brainscore.timing import TimeBin, bin_weights, parse_time_bins, step_bins
+from convrnns_brainscore.timing import (
+    MS_PER_STEP,
+    AskedBins,
+    TimeBin,
+    bin_weights,
+    read_time_bins,
+    step_bins,
+)
 
 _log = logging.getLogger(__name__)
 
 LOGITS = "logits"
 """The name of the decoded readout among the layers."""
 
-_NEUROID_COORDINATES = (
+_TAKEN_NAMES = (
+    "presentation",
+    "neuroid",
+    "time_bin",
     "neuroid_num",
     "neuroid_id",
     "layer",
@@ -53,11 +67,24 @@ _NEUROID_COORDINATES = (
 )
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of the extractor, beside the stimuli."""
+
+    layers: tuple[str, ...]
+    stimuli_identifier: str | bool | None
+    trials: int | None
+    """Presentations of each stimulus that are to differ; None: one, without microsaccades."""
+    time_bins: AskedBins | None
+    latency: float
+
+
 class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
     """A network as Brain-Score's ``activations_model``.
 
     Layers come as presentation × neuroid × time_bin: all steps of the presentation, or the bins
-    asked for. ``logits`` come as presentation × 1000, decoded as the model decodes.
+    asked for (`assemblies.TimeCourse`). ``logits`` come as presentation × 1000, decoded as the
+    model decodes; together with layers over time, they are the same in every bin.
 
     What is answered for a stimulus set that has an identifier is cached, where Brain-Score caches
     (``RESULTCACHING_HOME``, ``RESULTCACHING_DISABLE``), but by what makes the numbers: the weights,
@@ -69,11 +96,14 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
     network : ConvRNN
         From `load_network`.
     presentation : Presentation, optional
-        None: `Presentation.neural` for layers over time, and for ``logits`` the one that the model
-        was trained with (under the neural one, what the last step shows entered the network after
-        the image went off).
+        None: for layers over time each stimulus set as its subjects saw it (`stimulus_durations`),
+        and for ``logits`` as the model was trained (under a shorter one, the last step shows what
+        entered the network after the image went off).
     batch_size : int, default BATCH_SIZE
         Images at a time.
+    image_ms : float or mapping of str to float, optional
+        How long stimuli are on, in ms, or that of stimulus sets by their names, where it is not to
+        be looked up.
 
     Attributes
     ----------
@@ -87,15 +117,18 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         network: ConvRNN,
         presentation: Presentation | None = None,
         batch_size: int = BATCH_SIZE,
+        image_ms: ImageMs = None,
     ) -> None:
         self.network = network
+        self.asked_presentation = presentation
+        self.image_ms = image_ms
         self.presentation = as_presentation(presentation, Presentation.neural())
         self.logits_presentation = as_presentation(presentation, Presentation.default(network.name))
         made_by = (describe(network, self.presentation), self.logits_presentation.describe())
         super().__init__(
             get_activations=None,
             preprocessing=load_images,
-            identifier=f"{identifier_of(network)}-{_digest(made_by)}",
+            identifier=f"{identifier_of(network)}-{digest_of((*made_by, image_ms))}",
             batch_size=batch_size,
         )
 
@@ -111,7 +144,8 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         stimuli_identifier: str | bool | None = None,
         number_of_trials: int = 1,
         require_variance: bool = False,
-        time_bins: Sequence[TimeBin] | None = None,
+        time_bins: Any = None,
+        latency: float = 0,
     ) -> NeuroidAssembly:
         """The activations of ``layers`` for ``stimuli``, one presentation a stimulus.
 
@@ -125,13 +159,19 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             Name of the stimuli in the cache; None: the stimulus set's identifier; False: not
             cached.
         number_of_trials : int, default 1
-            What the answer is averaged over. The network is deterministic, so one presentation
-            stands for any number.
+            Presentations of each stimulus. The network is deterministic: unless
+            ``require_variance``, one presentation stands for any number.
         require_variance : bool, default False
-            Refused.
+            Show each stimulus ``number_of_trials`` times, each time shifted by one of
+            Brain-Score's microsaccades (up to 0.05°, the same at each call). The presentations of
+            a stimulus follow each other, with ``microsaccade_shift_x_pixels``, ``…_y_pixels``,
+            ``…_x_degrees`` and ``…_y_degrees``.
         time_bins : sequence of (start, end), optional
-            (start, end) in ms from image onset; None: every step of the presentation. Not for
-            ``logits``.
+            (start, end) in ms from image onset, as `timing.read_time_bins` reads them; None: every
+            step of the presentation.
+        latency : float, default 0
+            In ms: the bin [a, b) is the network's [a − latency, b − latency). What lies before
+            image onset is left out; a bin that does so as a whole is 0.
 
         Returns
         -------
@@ -143,38 +183,32 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         Raises
         ------
         ConvRNNError
-            A variance is required; no stimuli, broken or missing files, an id that comes twice;
-            unknown layers, or ``logits`` together with layers over time.
+            No stimuli, broken or missing files, a column with a name of neuroids or time bins,
+            unknown layers, or fewer than one trial.
         """
-        show = self.from_stimulus_set if isinstance(stimuli, StimulusSet) else self.from_paths
-        return show(stimuli, layers, stimuli_identifier, require_variance, time_bins)
+        if require_variance and (isinstance(number_of_trials, bool) or number_of_trials < 1):
+            raise ConvRNNError(f"number_of_trials={number_of_trials!r}: expected 1 or more.")
+        request = _Request(
+            tuple([layers] if isinstance(layers, str) else [LOGITS] if layers is None else layers),
+            stimuli_identifier,
+            int(number_of_trials) if require_variance else None,
+            None if time_bins is None else read_time_bins(time_bins),
+            latency,
+        )
+        if isinstance(stimuli, StimulusSet):
+            return self._of_stimulus_set(stimuli, request)
+        return self._of_paths(stimuli, request)
 
     def from_stimulus_set(
         self,
         stimulus_set: StimulusSet,
         layers: Sequence[str] | None,
         stimuli_identifier: str | bool | None = None,
-        require_variance: bool | None = False,
-        time_bins: Sequence[TimeBin] | None = None,
+        require_variance: bool = False,
     ) -> NeuroidAssembly:
-        """As a call, for a stimulus set; the stimulus-set hooks are applied to it."""
-        if stimuli_identifier is None:
-            stimuli_identifier = getattr(stimulus_set, "identifier", None)
-        for hook in internals.stimulus_set_hooks(self):
-            stimulus_set = hook(stimulus_set)
-        columns = {str(name): stimulus_set[name].values for name in stimulus_set.columns}
-        clash = sorted(set(columns) & set(_NEUROID_COORDINATES))
-        if clash:
-            raise ConvRNNError(
-                f"the stimulus set has a column {clash[0]!r}, which names something of neuroids or "
-                "time bins in an assembly; rename it."
-            )
-        paths = files_of(stimulus_set)
-        if len(columns) == 1:  # by itself it would be the index, and lose its name
-            columns["stimulus_path"] = np.array(list(map(str, paths)))
-        return self._recorded(
-            columns, paths, layers, stimuli_identifier, require_variance, time_bins
-        )
+        """As a call, for a stimulus set; the trials are those that the extractor was set to."""
+        trials = internals.set_trials(self)
+        return self(stimulus_set, layers, stimuli_identifier, trials, bool(require_variance))
 
     def from_paths(
         self,
@@ -182,14 +216,23 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         layers: Sequence[str] | None,
         stimuli_identifier: str | bool | None = None,
         require_variance: bool | None = None,
-        time_bins: Sequence[TimeBin] | None = None,
     ) -> NeuroidAssembly:
         """As a call, for image files; their paths are the ``stimulus_id``."""
-        paths = _as_paths(stimuli_paths)
-        columns = {"stimulus_id": np.array(paths), "stimulus_path": np.array(paths)}
-        return self._recorded(
-            columns, paths, layers, stimuli_identifier, require_variance, time_bins
-        )
+        trials = internals.set_trials(self)
+        return self(stimuli_paths, layers, stimuli_identifier, trials, bool(require_variance))
+
+    def shown(self, stimuli: Any = None) -> Shown:
+        """How long stimuli are on, and the rule by which this is known.
+
+        Raises
+        ------
+        ConvRNNError
+            The stimulus set says another duration than ``image_ms``, or mixes several.
+        """
+        if self.asked_presentation is not None:
+            off = self.asked_presentation.image_off
+            return Shown(CONSTANT if off is None else off * MS_PER_STEP, "as asked")
+        return shown(stimuli, self.image_ms)
 
     def register_batch_activations_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
         """As Brain-Score's; ``hook`` is given each time bin by itself, [batch, feature].
@@ -204,106 +247,157 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         self, layers: Sequence[str], stimuli_paths: Sequence[str], require_variance: bool = False
     ) -> NeuroidAssembly:
         """What Brain-Score calls to look at a single image before it begins."""
-        return self.from_paths(stimuli_paths, layers, False, require_variance)
+        return self(stimuli_paths, layers, False, require_variance=require_variance)
+
+    def _of_stimulus_set(self, stimuli: StimulusSet, request: _Request) -> NeuroidAssembly:
+        """The stimulus-set hooks are applied to the set."""
+        if request.stimuli_identifier is None:
+            named = getattr(stimuli, "identifier", None)
+            request = replace(request, stimuli_identifier=named)
+        known_by = stimuli
+        for hook in internals.stimulus_set_hooks(self):
+            stimuli = hook(stimuli)
+        columns = {str(name): stimuli[name].values for name in stimuli.columns}
+        clash = sorted(set(columns) & set(_TAKEN_NAMES))
+        if clash:
+            raise ConvRNNError(
+                f"the stimulus set has a column {clash[0]!r}, which is a name of neuroids, time "
+                "bins or dimensions in an assembly; rename it."
+            )
+        paths = files_of(stimuli)
+        if len(columns) == 1:  # by itself it would be the index, and lose its name
+            columns["stimulus_path"] = np.array(list(map(str, paths)))
+        return self._recorded(columns, paths, request, self.shown(known_by))
+
+    def _of_paths(self, stimuli: Any, request: _Request) -> NeuroidAssembly:
+        paths = _as_paths(stimuli)
+        columns = {"stimulus_id": np.array(paths), "stimulus_path": np.array(paths)}
+        return self._recorded(columns, paths, request, self.shown())
 
     def _recorded(
         self,
         columns: dict[str, NDArray[Any]],
         paths: Sequence[str],
-        layers: Sequence[str] | None,
-        stimuli_identifier: str | bool | None,
-        require_variance: bool | None,
-        time_bins: Sequence[TimeBin] | None,
+        request: _Request,
+        shown: Shown,
     ) -> NeuroidAssembly:
-        if require_variance:
-            raise ConvRNNError(
-                f"{self.network.name} is deterministic: it has no variance over trials to give "
-                "(require_variance=True)."
-            )
-        layers = [layers] if isinstance(layers, str) else list(layers or [LOGITS])
-        decoded = layers == [LOGITS]
-        if decoded:
-            time_bins = None
-        elif LOGITS in layers:
-            raise ConvRNNError("ask for logits by themselves: they have no time bins.")
-        else:
-            time_bins = parse_time_bins(
-                step_bins(0, self.presentation.times) if time_bins is None else time_bins
-            )
+        layers, asked = request.layers, request.time_bins
+        if not layers:
+            raise ConvRNNError("no layers to record from: name one or more.")
+        decoded = layers == (LOGITS,)
+        last_ms = max((end for _, end in asked.in_ms), default=0) if asked else 0
+        presentation = self.asked_presentation or shown.presentation(last_ms)
+        labels = bins = None
+        if not decoded:
+            labels = asked.asked if asked else step_bins(0, presentation.times)
+            recorded = asked.responses(shown.image_ms) if asked else labels
+            bins = tuple((a - request.latency, b - request.latency) for a, b in recorded)
         unique = list(dict.fromkeys(paths))
         files = pd.DataFrame({"filename": unique, "degrees": VISUAL_DEGREES})
         contents = check_images(files)[0]["image_sha256"].tolist()
 
         shapes = {layer: self._shape(layer) for layer in layers}
+        shifts = None
+        if request.trials is not None:
+            degrees = internals.set_degrees(self) or VISUAL_DEGREES
+            shifts = internals.microsaccades(request.trials, SIZE, degrees)
 
         def compute() -> NDArray[np.float32]:
-            if decoded:
-                return self._logits(unique, shapes)
-            return self._averages(unique, shapes, time_bins or ())
+            if bins is None:
+                return self._logits(unique, shapes, shifts)
+            return self._averages(unique, shapes, bins, presentation, shifts)
 
-        if stimuli_identifier and self.identifier and not internals.batch_hooks(self):
+        key = (layers, bins, presentation.describe(), shifts, contents)
+        if request.stimuli_identifier and self.identifier and not internals.batch_hooks(self):
             # result_caching logs whether it holds the key.
-            key = f"{self.identifier}-{_digest((layers, time_bins, contents))}"
-            values = _cached(key, compute)
+            values = _cached(f"{self.identifier}-{digest_of(key)}", compute)
         else:
             _log.info("%s: no store is used for these activations", self.identifier)
             values = compute()
-        if len(unique) != len(paths):
-            place = {path: index for index, path in enumerate(unique)}
+        place = {path: index for index, path in enumerate(unique)}
+        if shifts is not None:
+            values, columns = _trials(values, [place[path] for path in paths], columns, shifts)
+        elif len(unique) != len(paths):
             values = values[[place[path] for path in paths]]
-        presentation = self.logits_presentation if decoded else self.presentation
-        made_by = describe(self.network, presentation)
-        return neuroid_assembly(values, made_by, columns, shapes, time_bins)
+        made_by = describe(self.network, self.logits_presentation if decoded else presentation)
+        if not decoded:
+            made_by |= {"image_duration": shown.in_words, "image_duration_rule": shown.rule}
+            made_by |= {"latency_ms": request.latency}
+        assembly = neuroid_assembly(values, made_by, columns, shapes, labels)
+        return TimeCourse(assembly) if labels is not None and asked is None else assembly
 
     def _averages(
         self,
         paths: Sequence[str],
         shapes: dict[str, tuple[int, ...]],
         time_bins: Sequence[TimeBin],
+        presentation: Presentation,
+        shifts: Microsaccades | None,
     ) -> NDArray[np.float32]:
         """Each layer averaged over each bin, [stimulus, neuroid, time_bin], C-contiguous."""
-        averages = [tuple(bin_weights(time_bin).items()) for time_bin in time_bins]
-        asked = dict.fromkeys(shapes, averages)
+        after = [index for index, (_, end) in enumerate(time_bins) if end > 0]
+        averages = [
+            tuple(bin_weights((max(time_bins[index][0], 0), time_bins[index][1])).items())
+            for index in after
+        ]
+        asked = dict.fromkeys([layer for layer in shapes if layer != LOGITS], averages)
 
         def record(images: NDArray[np.float32]) -> NDArray[np.float32]:
-            outputs = self.network.averages(images, asked, self.presentation)
-            bins = [
-                {layer: outputs[layer][:, index].reshape(len(images), -1) for layer in shapes}
-                for index in range(len(averages))
-            ]
-            return np.stack([self._hooked(features, shapes) for features in bins], axis=2)
+            outputs = self.network.averages(images, asked, presentation) if averages else {}
+            decoded = None
+            if LOGITS in shapes:
+                decoded = self.network.logits(images, self.logits_presentation)
+            bins: list[NDArray[np.float32] | None] = [None] * len(time_bins)
+            for place, index in enumerate(after):
+                features = {
+                    layer: decoded
+                    if decoded is not None and layer == LOGITS
+                    else outputs[layer][:, place].reshape(len(images), -1)
+                    for layer in shapes
+                }
+                bins[index] = self._hooked(features, shapes)
+            width = sum(int(np.prod(shape)) for shape in shapes.values())
+            before = np.zeros((len(images), width), np.float32)
+            return np.stack([before if each is None else each for each in bins], axis=2)
 
-        return self._batched(paths, ", ".join(shapes), record)
+        return self._batched(paths, ", ".join(shapes), record, shifts)
 
     def _logits(
-        self, paths: Sequence[str], shapes: dict[str, tuple[int, ...]]
+        self,
+        paths: Sequence[str],
+        shapes: dict[str, tuple[int, ...]],
+        shifts: Microsaccades | None,
     ) -> NDArray[np.float32]:
         def decode(images: NDArray[np.float32]) -> NDArray[np.float32]:
             logits = self.network.logits(images, self.logits_presentation)
             return self._hooked({LOGITS: logits}, shapes)
 
-        return self._batched(paths, LOGITS, decode)
+        return self._batched(paths, LOGITS, decode, shifts)
 
     def _batched(
         self,
         paths: Sequence[str],
         what: str,
         record: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        shifts: Microsaccades | None,
     ) -> NDArray[np.float32]:
-        """``record`` of all images, batch by batch into one array."""
+        """``record`` of all images, batch by batch into one array; with microsaccades of every
+        shift of an image, [image × shift, …]."""
         result = None
-        size = internals.batch_size(self)
+        size, trials = internals.batch_size(self), 1 if shifts is None else len(shifts.pixels)
         with progress_bar(unit="images", shown=len(paths) > size, transient=True) as bar:
             task = bar.add_task(f"{self.network.name}: {what}", total=len(paths))
             for start in range(0, len(paths), size):
-                batch = slice(start, start + size)
-                values = record(load_images(paths[batch]))
-                if result is None:
-                    result = np.empty((len(paths), *values.shape[1:]), np.float32)
-                result[batch] = values
-                bar.advance(task, len(values))
+                images = load_images(paths[start : start + size])
+                for trial in range(trials):
+                    moved = images if shifts is None else shifts.moved(images, trial)
+                    values = record(moved)
+                    if result is None:
+                        result = np.empty((len(paths), trials, *values.shape[1:]), np.float32)
+                    result[start : start + len(values), trial] = values
+                bar.advance(task, len(images))
         assert result is not None
-        return result
+        return result.reshape(-1, *result.shape[2:])
 
     def _hooked(
         self, features: dict[str, NDArray[np.float32]], shapes: dict[str, tuple[int, ...]]
@@ -322,7 +416,23 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         return np.concatenate([changed[layer] for layer in features], axis=1)
 
     def _shape(self, layer: str) -> tuple[int, ...]:
-        return self.network.output_shape("imnetds" if layer == LOGITS else layer)
+        return self.network.output_shape(backbones.READOUT if layer == LOGITS else layer)
+
+
+def _trials(
+    values: NDArray[np.float32],
+    places: Sequence[int],
+    columns: dict[str, NDArray[Any]],
+    shifts: Microsaccades,
+) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
+    """The presentations of each stimulus after each other, with their microsaccades."""
+    trials = len(shifts.pixels)
+    rows = [place * trials + trial for place in places for trial in range(trials)]
+    named = {name: np.repeat(column, trials) for name, column in columns.items()}
+    for unit, moves in (("pixels", shifts.pixels), ("degrees", shifts.degrees)):
+        for axis, along in zip("xy", np.array(moves, float).T, strict=True):
+            named[f"microsaccade_shift_{axis}_{unit}"] = np.tile(along, len(places))
+    return values[rows], named
 
 
 def identifier_of(network: ConvRNN) -> str:
@@ -377,7 +487,8 @@ def _apply(hook: Callable[[Any], Any], features: Any) -> Any:
         ) from error
 
 
-def _digest(values: Any) -> str:
+def digest_of(values: Any) -> str:
+    """16 hexadecimal digits that change with any of ``values``."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 

@@ -16,7 +16,39 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
-from convrnns_brainscore.timing import TimeBin
+from convrnns_brainscore.timing import RESPONSE, TimeBin
+
+
+class TimeCourse(NeuroidAssembly):  # type: ignore[misc]
+    """Activations at every step, for Brain-Score's classes, which ask for no time bins.
+
+    Its behaviours transpose what they read to presentation × neuroid; of a time course that is the
+    response, its mean from 70 to 170 ms.
+    """
+
+    __slots__ = ()
+
+    def transpose(self, *dims: Any, **options: Any) -> NeuroidAssembly:
+        """As xarray's; without ``time_bin`` among ``dims``, of the response."""
+        left_out = "time_bin" in self.dims and dims and not {"time_bin", ...} & set(dims)
+        if not left_out:
+            return super().transpose(*dims, **options)
+        start, end = RESPONSE
+        bins = np.array(self["time_bin"].values.tolist())
+        within = (bins[:, 0] >= start) & (bins[:, 1] <= end)
+        if not within.any():
+            within[:] = True
+        axis = self.dims.index("time_bin")
+        values = self.values.compress(within, axis).mean(axis, dtype=np.float32)
+        coords = {
+            name: (names, each)
+            for name, names, each in walk_coords(self)
+            if "time_bin" not in names
+        }
+        kept = [dim for dim in self.dims if dim != "time_bin"]
+        response = NeuroidAssembly(values, coords=coords, dims=kept)
+        response.attrs.update(self.attrs)
+        return response.transpose(*dims, **options)
 
 
 def neuroid_assembly(
@@ -95,14 +127,10 @@ def files_of(stimuli: StimulusSet) -> list[str]:
     Raises
     ------
     ConvRNNError
-        No stimuli, an id that comes twice, or no files.
+        No stimuli, or no files.
     """
     try:
-        ids = stimuli["stimulus_id"]
-        twice = ids[ids.duplicated()]
-        if len(twice):
-            raise ConvRNNError(f"stimulus_id {twice.iloc[0]} comes twice in the stimulus set.")
-        paths = [str(stimuli.get_stimulus(key)) for key in ids]
+        paths = [str(stimuli.get_stimulus(key)) for key in stimuli["stimulus_id"]]
     except (AttributeError, KeyError) as error:
         raise ConvRNNError(f"the stimulus set does not say where its files are: {error}") from error
     if not paths:

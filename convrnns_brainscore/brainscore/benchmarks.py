@@ -19,34 +19,24 @@ from typing import Any
 import yaml
 
 from convrnns_brainscore.brainscore import internals
+from convrnns_brainscore.brainscore.stimulus_durations import Shown, by_identifier
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import why_not_writable
-from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS
 from convrnns_brainscore.requirements import brain_score_folder
 
 _log = logging.getLogger(__name__)
-
-IMAGE_MS = {
-    "MajajHong2015": 100,
-    "MajajHong2015public": 100,
-    "Kar2019": 100,
-    "Li2026": 150,
-    "Gifford2022": 100,
-    "Papale2025": 200,
-}
-"""Data set → how long its images were on, in ms, as the data's authors (by Brain-Score's own
-sources) say. Of other data sets it is not known here."""
 
 LI2026_TEMPORAL = {f"Li2026.{region}-temporal-pls": region for region in ("V1", "V2", "V4", "IT")}
 """Temporal benchmarks that Brain-Score 2.4 has and does not register: name → region."""
 
 TEMPORAL_BINS = {
     "Kar2019-ost": (70, 250),
-    "MajajHong2015public.V4-temporal-pls": (0, 250),
-    "MajajHong2015public.IT-temporal-pls": (0, 250),
+    "MajajHong2015public.V4-temporal-pls": (0, 290),
+    "MajajHong2015public.IT-temporal-pls": (0, 290),
     **dict.fromkeys(LI2026_TEMPORAL, (0, 300)),
 }
-"""Temporal benchmark → begin and end of its bins of 10 ms."""
+"""Temporal benchmark → begin and end of its bins of 10 ms. Each bin of MajajHong2015public averages
+two of the data's, of 20 ms, and so spans 30 ms."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +55,8 @@ class Listed:
         Number of time bins; 0 for behaviour.
     window : (int, int) or None
         Begin and end of the bins in ms, or None where only the data say it.
-    image_ms : int or None
-        How long an image was on, or None where it is not known.
+    shown : Shown or None
+        How long an image is on, and the rule; None: behaviour, as in training.
     metric : str
         The metric's name.
     stimuli : int or None
@@ -80,7 +70,7 @@ class Listed:
     region: str | None
     bins: int
     window: tuple[int, int] | None
-    image_ms: int | None
+    shown: Shown | None
     metric: str
     stimuli: int | None
     public: bool | None
@@ -151,19 +141,34 @@ def load_data(name: str) -> Any:
     ConvRNNError
         Brain-Score has no such data set, or it cannot be fetched.
     """
-    folder = brain_score_folder() / "data"
-    pattern = re.compile(r"^data_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
-    known = [
-        found
-        for plugin in sorted(folder.glob("*/__init__.py"))
-        for found in pattern.findall(plugin.read_text(encoding="utf-8"))
-    ]
+    known = _registered("data")
     if name not in known:
         raise unknown("recording", name, known, "It is no file, and no data set of Brain-Score.")
     import brainscore_vision
 
     with loading_data(name):
         return brainscore_vision.load_dataset(name)
+
+
+def stimulus_set_names() -> list[str]:
+    """The names of Brain-Score's stimulus sets.
+
+    Raises
+    ------
+    ConvRNNError
+        Brain-Score is not installed.
+    """
+    return _registered("stimulus_set")
+
+
+def _registered(kind: str) -> list[str]:
+    """The names with which data plugins register."""
+    pattern = re.compile(rf"^{kind}_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
+    return [
+        found
+        for plugin in sorted((brain_score_folder() / "data").glob("*/__init__.py"))
+        for found in pattern.findall(plugin.read_text(encoding="utf-8"))
+    ]
 
 
 @contextmanager
@@ -205,22 +210,6 @@ def loading_data(name: str) -> Iterator[None]:
             ) from error
 
 
-def image_duration(name: str) -> tuple[int, str]:
-    """How long the images of a neural benchmark were on, in ms, and in words.
-
-    Examples
-    --------
-    >>> image_duration("Li2026.IT-temporal-pls")
-    (150, '150 ms')
-    >>> image_duration("Cadena2017-pls")
-    (100, 'assumed 100 ms')
-    """
-    known = _image_ms(name)
-    if known is None:
-        return ASSUMED_IMAGE_MS, f"assumed {ASSUMED_IMAGE_MS} ms"
-    return known, f"{known} ms"
-
-
 def _listed(name: str, metadata: dict[str, Any]) -> Listed:
     data, stimuli = metadata.get("data") or {}, metadata.get("stimulus_set") or {}
     window = TEMPORAL_BINS.get(name)
@@ -240,16 +229,11 @@ def _listed(name: str, metadata: dict[str, Any]) -> Listed:
         region=region,
         bins=(window[1] - window[0]) // 10 if window else int(kind == "neural"),
         window=window,
-        image_ms=_image_ms(name) if kind == "neural" else None,
+        shown=by_identifier(name) if kind == "neural" else None,
         metric=name.rsplit("-", 1)[-1] if "temporal" not in name else "spantime_pls",
         stimuli=count if isinstance(count, int) else None,
-        public=True if name in LI2026_TEMPORAL else data.get("data_publicly_available"),
+        public=False if name.startswith("Li2026") else data.get("data_publicly_available"),
     )
-
-
-def _image_ms(name: str) -> int | None:
-    """How long the images of a benchmark's data set were on, if it is known."""
-    return IMAGE_MS.get(re.split(r"[.\-_]", name)[0])
 
 
 def region_in(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -20,15 +21,29 @@ from brainscore_vision.model_helpers.brain_transformation.behavior import (
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import ArrayLike
 
-from convrnns_brainscore.brainscore.activations import LOGITS, ActivationsExtractor, identifier_of
+from convrnns_brainscore.brainscore.activations import (
+    LOGITS,
+    ActivationsExtractor,
+    digest_of,
+    identifier_of,
+)
 from convrnns_brainscore.brainscore.assemblies import in_region
+from convrnns_brainscore.brainscore.projection import random_projection
+from convrnns_brainscore.brainscore.readout import Readout
+from convrnns_brainscore.brainscore.stimulus_durations import ImageMs
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.networks.backend import version
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.regions import layers_of, region_layers
-from convrnns_brainscore.timing import TimeBin, parse_time_bins
+from convrnns_brainscore.regions import Latency, layers_of, region_latencies, region_layers
+from convrnns_brainscore.timing import AskedBins, TimeBin, read_time_bins
+
+_log = logging.getLogger(__name__)
+
+RegionLayerMap = str | PathLike[str] | Mapping[str, str | Sequence[str]] | None
+"""Regions as `regions.region_layers` takes them."""
 
 
 def load_brain_model(
@@ -38,7 +53,11 @@ def load_brain_model(
     weights: Mapping[str, ArrayLike] | Literal["random"] | None = None,
     seed: int = 0,
     presentation: Presentation | None = None,
-    region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
+    image_ms: ImageMs = None,
+    region_layer_map: RegionLayerMap = None,
+    latency: Latency = None,
+    max_neuroids: int | None = None,
+    behavioural_readout: str = LOGITS,
     lesion: Lesion | str | None = None,
     identifier: str | None = None,
 ) -> TemporalBrainModel:
@@ -48,19 +67,15 @@ def load_brain_model(
     ----------
     name, checkpoint, weights, seed, lesion
         As in `load_network`.
-    presentation : Presentation, optional
-        What the subject sees when; None: `Presentation.neural`, the image for 100 ms, in
-        recordings, and in behaviour the presentation that the model was trained with.
-    region_layer_map : str, path, mapping of str to str or sequence of str, optional
-        As in `regions.region_layers`: None (one layer a region), ``"paper"``, a mapping or a JSON
-        file.
+    presentation, image_ms, region_layer_map, latency, max_neuroids, behavioural_readout
+        As in `TemporalBrainModel`.
     identifier : str, optional
         What Brain-Score calls the subject, such as one with refitted regions.
 
     Raises
     ------
     ConvRNNError
-        As `load_network`; a map with regions or layers that there are not.
+        As `load_network` and `TemporalBrainModel`.
 
     Examples
     --------
@@ -74,38 +89,124 @@ def load_brain_model(
     (('presentation', 'neuroid', 'time_bin'), (2, 8192, 2))
     """
     network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed, lesion=lesion)
-    return TemporalBrainModel(network, presentation, region_layer_map, identifier)
+    return TemporalBrainModel(
+        network,
+        presentation,
+        region_layer_map,
+        identifier,
+        image_ms=image_ms,
+        latency=latency,
+        max_neuroids=max_neuroids,
+        behavioural_readout=behavioural_readout,
+    )
 
 
 class TemporalBrainModel(BrainModel):  # type: ignore[misc]
     """A network that is recorded from, region by region, in time bins of ms from image onset, and
-    that performs Brain-Score's tasks with its decoded logits."""
+    that performs Brain-Score's tasks with its decoded logits.
+
+    Parameters
+    ----------
+    network : ConvRNN
+        From `load_network`.
+    presentation : Presentation, optional
+        What the subject sees when. None: in recordings each stimulus set for as long as its
+        subjects saw it (`stimulus_durations`), and in behaviour the presentation that the model was
+        trained with.
+    region_layer_map : str, path, mapping of str to str or sequence of str, optional
+        As in `regions.region_layers`: None (one layer a region), ``"paper"``, a mapping or a JSON
+        file.
+    identifier : str, optional
+        What Brain-Score calls the subject.
+    image_ms : float or mapping of str to float, optional
+        How long stimuli are on in recordings, in ms, or those of stimulus sets by their names.
+    latency : mapping of str to float or 'fitted', optional
+        As in `regions.region_latencies`: the recording's bin [a, b) meets the network's
+        [a − latency, b − latency).
+    max_neuroids : int, optional
+        Project each bin's features to so many by sparse random projection (scikit-learn's, seeded
+        by the model's name). None: all of them.
+    behavioural_readout : str, default 'logits'
+        What `probabilities` and `odd_one_out` read: the decoded logits, or a layer such as
+        ``"conv10"`` or ``"conv10:70-170"``, averaged over space and the time bin (70–170 ms where
+        none is given).
+
+    Raises
+    ------
+    ConvRNNError
+        A map or latencies with regions or layers that there are not; no such readout; a
+        presentation beside ``image_ms``.
+    """
 
     def __init__(
         self,
         network: ConvRNN,
         presentation: Presentation | None = None,
-        region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
+        region_layer_map: RegionLayerMap = None,
         identifier: str | None = None,
+        *,
+        image_ms: ImageMs = None,
+        latency: Latency = None,
+        max_neuroids: int | None = None,
+        behavioural_readout: str = LOGITS,
     ) -> None:
+        if presentation is not None and image_ms is not None:
+            raise ConvRNNError("give either `presentation=…` or `image_ms=…`, not both.")
         self.network = network
-        self._identifier = identifier or identifier_of(network)
         self.region_layer_map = region_layers(network.model, region_layer_map)
-        self.activations_model = ActivationsExtractor(network, presentation)
+        self.latencies = region_latencies(region_layer_map, latency)
+        self.max_neuroids = max_neuroids
+        self.activations_model = ActivationsExtractor(network, presentation, image_ms=image_ms)
+        self._readout = Readout(network, behavioural_readout, presentation)
+        self._identifier = identifier or identifier_of(network) + self._otherwise(
+            presentation, image_ms
+        )
+        if max_neuroids is not None:
+            self.activations_model.register_batch_activations_hook(
+                random_projection(network.name, max_neuroids)
+            )
         self._region: str | None = None
-        self._time_bins: list[TimeBin] = []
+        self._time_bins: AskedBins | None = None
         self._behaviour: BrainModel | None = None
+
+    def _otherwise(self, presentation: Presentation | None, image_ms: ImageMs) -> str:
+        """A short digest of everything that is not the default; empty where nothing is."""
+        network = self.network
+        known = network.weights.published or network.weights.seed is not None
+        differing = {
+            "weights": None if known else network.weights.sha256,
+            "presentation": presentation and presentation.describe(),
+            "image_ms": image_ms
+            and (dict(image_ms) if isinstance(image_ms, Mapping) else image_ms),
+            "regions": None
+            if self.region_layer_map == region_layers(network.model)
+            else self.region_layer_map,
+            "latencies": None if self.latencies == region_latencies() else self.latencies,
+            "max_neuroids": self.max_neuroids,
+            "readout": _unless(self._readout.name, LOGITS),
+            "backend": None if version().startswith("tensorflow") else version().split()[0],
+        }
+        differing = {name: value for name, value in differing.items() if value is not None}
+        return f"-{digest_of(differing)[:8]}" if differing else ""
 
     @property
     def identifier(self) -> str:
-        """As it was named, or ``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where
-        there is one."""
+        """As it was named, or ``convrnn_<model>`` with ``-untrained-seed<n>``, the lesion, and a
+        digest of all else that is not the default.
+
+        Brain-Score's own stores go by it.
+        """
         return self._identifier
 
     @property
     def presentation(self) -> Presentation:
-        """What the subject sees when it is recorded from."""
+        """What the subject sees of stimuli of which no duration is known."""
         return self.activations_model.presentation
+
+    @property
+    def behavioural_readout(self) -> str:
+        """What `probabilities` and `odd_one_out` read."""
+        return self._readout.name
 
     @property
     def layer_model(self) -> TemporalBrainModel:
@@ -126,7 +227,9 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         recording_target : str
             V1, V2, V4, IT, pIT, cIT or aIT.
         time_bins : iterable of (start, end), default ((70, 170),)
-            (start, end) in ms from image onset, in any order.
+            (start, end) in ms from image onset, in any order. An instant, such as (0, 0), is the
+            response as a whole: 70–170 ms, or the time that the image was on where that is longer,
+            up to 260 ms.
 
         Raises
         ------
@@ -134,9 +237,11 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             No such region, or bins that cannot be recorded.
         """
         layers_of(self.network.model, self.region_layer_map, recording_target)
-        self._time_bins = parse_time_bins(time_bins)
+        self._time_bins = read_time_bins(time_bins)
         self._region = str(recording_target)
         self._behaviour = None
+        if self._time_bins.note:
+            _log.warning("%s", self._time_bins.note)
 
     def start_task(self, task: str, *arguments: Any, **options: Any) -> None:
         """Perform a task at each following `look_at`.
@@ -145,22 +250,21 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         ----------
         task : str
             ``BrainModel.Task.label`` with ``"imagenet"`` or a list of labels to choose from;
-            ``probabilities`` with ``fitting_stimuli``, whose ``image_label`` a readout of the
-            logits learns; ``odd_one_out``; or ``passive``, which ends a task.
+            ``probabilities`` with ``fitting_stimuli``, whose ``image_label`` a readout learns;
+            ``odd_one_out``; or ``passive``, which ends a task.
 
         Raises
         ------
         ConvRNNError
             No such task, or none of what it needs.
         """
+        read = self._readout
         tasks = {
             BrainModel.Task.label: lambda: LabelBehavior(self.identifier, self.activations_model),
             BrainModel.Task.probabilities: lambda: ProbabilitiesMapping(
-                self.identifier, self.activations_model, LOGITS
+                self.identifier, read, read.name
             ),
-            BrainModel.Task.odd_one_out: lambda: OddOneOut(
-                self.identifier, self.activations_model, LOGITS
-            ),
+            BrainModel.Task.odd_one_out: lambda: OddOneOut(self.identifier, read, read.name),
         }
         if task == BrainModel.Task.passive:
             self._behaviour = None
@@ -183,26 +287,29 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         """Show ``stimuli`` and return the recording (presentation × neuroid × time_bin), or the
         behaviour in the task that was started.
 
+        As Brain-Score's own models do, a recording of a single time bin has no ``time_bin`` among
+        its dimensions.
+
         Parameters
         ----------
         stimuli : StimulusSet or list of str or path
             A stimulus set, or image files.
         number_of_trials : int, default 1
-            What the answer is averaged over. The network is deterministic, so one presentation
-            stands for any number.
+            Presentations of each stimulus. The network is deterministic: unless
+            ``require_variance``, one presentation stands for any number.
         require_variance : bool, default False
-            Refused, for the same reason.
+            Show each stimulus ``number_of_trials`` times, moved by Brain-Score's microsaccades.
 
         Raises
         ------
         ConvRNNError
-            Nothing was started, a variance is required, or an image cannot be read.
+            Nothing was started, or an image cannot be read.
         """
         if self._behaviour is not None:
             return self._behaviour.look_at(
                 stimuli, number_of_trials=number_of_trials, require_variance=require_variance
             )
-        if self._region is None:
+        if self._region is None or self._time_bins is None:
             raise ConvRNNError("call start_recording(region, time_bins) before look_at(stimuli).")
         recording = self.activations_model(
             stimuli,
@@ -210,5 +317,13 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             number_of_trials=number_of_trials,
             require_variance=require_variance,
             time_bins=self._time_bins,
+            latency=self.latencies[self._region],
         )
-        return in_region(recording, self._region)
+        recording = in_region(recording, self._region)
+        if self._time_bins.note:
+            recording.attrs["time_bins_note"] = self._time_bins.note
+        return recording.squeeze("time_bin") if recording.sizes["time_bin"] == 1 else recording
+
+
+def _unless(value: Any, default: Any) -> Any:
+    return None if value == default else value

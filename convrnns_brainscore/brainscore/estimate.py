@@ -10,7 +10,6 @@ from convrnns_brainscore.duration import Duration, feature_seconds, product_seco
 from convrnns_brainscore.fits.heldout import Method, Task, predictor
 from convrnns_brainscore.fits.pls import COMPONENTS
 from convrnns_brainscore.fits.splits import TEST_SHARE, make_splits
-from convrnns_brainscore.presentation import Presentation
 
 SPLITS = 10
 """Of Brain-Score's cross-validation."""
@@ -26,8 +25,7 @@ COLUMNS = 4096
 def score_duration(plan: Plan) -> Duration:
     """Estimate a score; the fits of metrics other than PLS and ridge are not estimated."""
     experiment, model = plan.experiment, plan.subject.network.model
-    shown = plan.presentation or Presentation.default(model.name)
-    features = feature_seconds(model, experiment.stimuli, shown.times)
+    features = feature_seconds(model, experiment.stimuli, plan.presentation.times)
     _, _, kind = experiment.metric.rpartition("_")
     if kind not in ("pls", "ridge") or not plan.layers:
         return Duration(features, None)

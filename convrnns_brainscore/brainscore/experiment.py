@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.benchmark_helpers.neural_common import timebins_from_assembly
 
 from convrnns_brainscore.brainscore import internals
-from convrnns_brainscore.brainscore.benchmarks import image_duration, list_benchmarks, region_in
-from convrnns_brainscore.presentation import image_duration as shown_duration
-from convrnns_brainscore.timing import TimeBin, parse_time_bins
+from convrnns_brainscore.brainscore.benchmarks import list_benchmarks, region_in
+from convrnns_brainscore.timing import AskedBins, TimeBin, read_time_bins
+
+_SETS = ("stimulus_set", "_stimulus_set", "test_stimuli")
+"""Where benchmarks keep the stimulus set that they show."""
+
+
+@dataclass(frozen=True)
+class StimulusName:
+    """A stimulus set of which only a name is known."""
+
+    identifier: str
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,12 @@ class Experiment:
         As the benchmark calls itself.
     region : str or None
         The region that is recorded; None: behaviour.
-    image_ms : float
-        How long images were on, in ms.
-    image_duration : str
-        The same in words: ``"150 ms"``, ``"assumed 100 ms"``.
+    stimulus_set
+        The stimulus set that is shown, or the benchmark's name where it shows none of its sets.
     metric : str
         Its name.
-    time_bins : tuple of (start, end)
-        Start and end in ms of each bin; none of behaviour.
+    asked : AskedBins or None
+        The time bins; None: behaviour.
     stimuli : int
         Their number.
     neurons : int
@@ -42,12 +50,16 @@ class Experiment:
     name: str
     identifier: str
     region: str | None
-    image_ms: float
-    image_duration: str
+    stimulus_set: Any
     metric: str
-    time_bins: tuple[TimeBin, ...]
+    asked: AskedBins | None
     stimuli: int
     neurons: int
+
+    @property
+    def time_bins(self) -> tuple[TimeBin, ...]:
+        """Start and end in ms of each bin; none of behaviour."""
+        return self.asked.in_ms if self.asked else ()
 
 
 def read_experiment(name: str, benchmark: Any) -> Experiment:
@@ -61,19 +73,13 @@ def read_experiment(name: str, benchmark: Any) -> Experiment:
         One of Brain-Score's benchmark objects.
     """
     recorded = internals.recorded_data(benchmark)
-    duration: float
-    duration, words = image_duration(name)
-    on_ms = getattr(benchmark, "image_on_ms", None)  # of a package's data
-    if on_ms is not None:
-        duration, words = shown_duration(on_ms)[0], f"{on_ms:g} ms"
     return Experiment(
         name,
         str(benchmark.identifier),
         _region(name, benchmark),
-        duration,
-        words,
+        _stimulus_set(name, benchmark),
         _metric(benchmark),
-        tuple(_time_bins(benchmark)),
+        _time_bins(benchmark),
         _stimuli(benchmark),
         0 if recorded is None else int(recorded.sizes.get("neuroid", 0)),
     )
@@ -88,13 +94,22 @@ def _region(name: str, benchmark: Any) -> str | None:
     return None if region is None else str(region)
 
 
-def _time_bins(benchmark: Any) -> list[TimeBin]:
+def _time_bins(benchmark: Any) -> AskedBins | None:
     named, recorded = internals.named_time_bins(benchmark), internals.recorded_data(benchmark)
     if named is not None:
-        return parse_time_bins(named)
+        return read_time_bins(named)
     if hasattr(benchmark, "region") and recorded is not None:
-        return parse_time_bins(timebins_from_assembly(recorded))
-    return []
+        return read_time_bins(timebins_from_assembly(recorded))
+    return None
+
+
+def _stimulus_set(name: str, benchmark: Any) -> Any:
+    recorded = internals.recorded_data(benchmark)
+    held = getattr(recorded, "attrs", {}).get("stimulus_set")
+    for found in (held, *(getattr(benchmark, each, None) for each in _SETS)):
+        if isinstance(found, StimulusSet):
+            return found
+    return StimulusName(name)
 
 
 def _stimuli(benchmark: Any) -> int:

@@ -15,10 +15,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convrnns_brainscore.files import why_not_writable
 
@@ -89,6 +93,66 @@ def set_extractor(pca: LayerPCA, extractor: Any) -> None:
     assemblies with time bins, for which `LayerPCA` has no place.
     """
     pca._extractor = extractor
+
+
+@dataclass(frozen=True)
+class Microsaccades:
+    """Shifts of an image, one for each presentation, the first of them none.
+
+    Attributes
+    ----------
+    pixels, degrees : tuple of (float, float)
+        To the right and down.
+    """
+
+    pixels: tuple[tuple[float, float], ...]
+    degrees: tuple[tuple[float, float], ...]
+
+    def moved(self, images: NDArray[np.float32], trial: int) -> NDArray[np.float32]:
+        """``images`` [batch, height, width, 3], moved by the shift of presentation ``trial``.
+
+        brainscore_vision 2.4.2, ``MicrosaccadeHelper.translate``: interpolated between pixels, the
+        border repeated. If it goes, benchmarks that require a variance cannot be answered.
+        """
+        from brainscore_vision.model_helpers.activations.core import MicrosaccadeHelper
+
+        shift, size = self.pixels[trial], images.shape[1:3]
+        return np.stack([MicrosaccadeHelper.translate(each, shift, size, False) for each in images])
+
+
+def microsaccades(trials: int, size: int, visual_degrees: float) -> Microsaccades:
+    """The shifts of ``trials`` presentations of an image of ``size`` pixels.
+
+    brainscore_vision 2.4.2, ``MicrosaccadeHelper.build_microsaccades``: a spiral within 0.05° that
+    depends on the number of presentations alone. If it goes, benchmarks that require a variance
+    cannot be answered.
+    """
+    from brainscore_vision.model_helpers.activations.core import MicrosaccadeHelper
+
+    helper = MicrosaccadeHelper()
+    helper.number_of_trials, helper.visual_degrees = trials, visual_degrees
+    helper.build_microsaccades("image", (size, size))
+    made = helper.microsaccades
+    return Microsaccades(tuple(made["pixels"]["image"]), tuple(made["degrees"]["image"]))
+
+
+def set_trials(extractor: ActivationsExtractorHelper) -> int:
+    """The number of presentations that an extractor was set to.
+
+    brainscore_vision 2.4.2, ``ActivationsExtractorHelper._microsaccade_helper.number_of_trials``.
+    If it goes, calls by stimulus set or paths show each stimulus once.
+    """
+    return int(extractor._microsaccade_helper.number_of_trials)
+
+
+def set_degrees(extractor: ActivationsExtractorHelper) -> float | None:
+    """The visual degrees that Brain-Score's `ModelCommitment` set; None: it set none.
+
+    brainscore_vision 2.4.2, ``ActivationsExtractorHelper._microsaccade_helper.visual_degrees``. If
+    it goes, microsaccades are those of 8 degrees.
+    """
+    degrees = extractor._microsaccade_helper.visual_degrees
+    return None if degrees is None else float(degrees)
 
 
 # --- benchmarks and their data ---------------------------------------------------------------

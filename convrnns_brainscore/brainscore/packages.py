@@ -23,6 +23,7 @@ from convrnns_brainscore._version import __version__
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
 from convrnns_brainscore.brainscore.digests import update_digest
+from convrnns_brainscore.brainscore.stimulus_durations import COLUMN
 from convrnns_brainscore.choices import MetricName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
@@ -106,7 +107,7 @@ def write_package(
         for region, assembly in assemblies.items():
             assembly.attrs |= {"degrees": float(sizes[0]), PACKAGE: __version__}
             if image_ms is not None:
-                assembly.attrs["image_on_ms"] = float(image_ms)
+                assembly.attrs[COLUMN] = float(image_ms)
             write_assembly(assembly, whole / f"{region}.nc")
         if folder.exists():
             folder.rmdir()
@@ -139,6 +140,9 @@ def read_package(path: Path) -> NeuroidAssembly:
     stimuli["filename"] = [str(file) for file in files]
     # Brain-Score takes their size from the benchmark, or from this column, and not from both.
     stimuli = stimuli.drop(columns="degrees")
+    stimuli = stimuli.drop(columns=COLUMN, errors="ignore")
+    if COLUMN in assembly.attrs:
+        stimuli[COLUMN] = assembly.attrs[COLUMN]
     assembly.attrs["stimulus_set"] = stimulus_set(path.parent.name, stimuli)
     assembly.attrs["stimulus_set_identifier"] = path.parent.name
     return assembly
@@ -158,7 +162,7 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
     Returns
     -------
     NeuralBenchmark
-        With ``image_on_ms``, or None where it is not known.
+        Its stimulus set has the column ``image_on_ms`` where this is known.
 
     Raises
     ------
@@ -175,15 +179,13 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
             f"{FEWEST_STIMULI} at least."
         )
     stratified = "object_name" in assembly.attrs["stimulus_set"]
-    benchmark = neural_benchmark(
+    return neural_benchmark(
         Path(path).parent.name,
         assembly,
         metric,
         stratify_by="object_name" if stratified else None,
         visual_degrees=float(assembly.attrs["degrees"]),
     )
-    benchmark.image_on_ms = assembly.attrs.get("image_on_ms")
-    return benchmark
 
 
 def neural_benchmark(
@@ -311,7 +313,7 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
             **{
                 str(name): ("presentation", column.to_numpy()[stimulus])
                 for name, column in recording.stimuli.items()
-                if name not in ("degrees", "image_on_ms")
+                if name not in ("degrees", COLUMN)
             },
             # Brain-Score averages over repetitions by all other coordinates, of which it needs two.
             "stimulus_number": ("presentation", stimulus),

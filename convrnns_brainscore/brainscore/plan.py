@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
-from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from convrnns_brainscore.brainscore import internals
-from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.activations import LOGITS
+from convrnns_brainscore.brainscore.brain_model import RegionLayerMap, TemporalBrainModel
 from convrnns_brainscore.brainscore.digests import data_digest
 from convrnns_brainscore.brainscore.exact_metric import ExactMetric
 from convrnns_brainscore.brainscore.experiment import Experiment, read_experiment
-from convrnns_brainscore.brainscore.projection import random_projection
+from convrnns_brainscore.brainscore.stimulus_durations import ImageMs, Shown
 from convrnns_brainscore.choices import SolverName, parse_choice
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.regions import layers_of
-from convrnns_brainscore.timing import MS_PER_STEP
-
-RegionLayerMap = str | PathLike[str] | Mapping[str, str | Sequence[str]] | None
+from convrnns_brainscore.regions import Latency, layers_of
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,10 @@ class Plan:
         One of Brain-Score's benchmark objects.
     experiment : Experiment
         What the benchmark does with the subject.
-    presentation : Presentation or None
-        What the subject is shown; None: as the model was trained.
-    image_duration : str
-        How long the image is on, in words.
+    presentation : Presentation
+        What the subject is shown.
+    shown : Shown or None
+        How long the image is on, and the rule; None: behaviour, as the model was trained.
     layers : tuple of str
         The layers that are recorded; none in behaviour.
     max_neuroids : int or None
@@ -53,8 +50,8 @@ class Plan:
     subject: TemporalBrainModel
     benchmark: Any
     experiment: Experiment
-    presentation: Presentation | None
-    image_duration: str
+    presentation: Presentation
+    shown: Shown | None
     layers: tuple[str, ...]
     max_neuroids: int | None
     solver: SolverName
@@ -70,14 +67,35 @@ class Plan:
             "metric": self.experiment.metric,
             "time_bins": str(list(self.experiment.time_bins)),
             "data": data_digest(self.benchmark),
-            **describe(network, self.presentation or Presentation.default(network.name)),
-            "image_duration": self.image_duration,
+            "time_bins_note": self.experiment.asked.note if self.experiment.asked else "",
+            **describe(network, self.presentation),
+            "image_duration": self.shown.in_words if self.shown else "as in training",
+            "image_duration_rule": self.shown.rule if self.shown else "behaviour",
             "region": self.experiment.region or "none",
-            "layers": ", ".join(self.layers) or "logits",
+            "layers": ", ".join(self.layers) or self.readout,
+            "latency_ms": self.latency_ms,
             "max_neuroids": "all" if self.max_neuroids is None else self.max_neuroids,
             "solver": str(self.solver),
             "brainscore_vision": installed_version("brainscore-vision"),
         }
+
+    @property
+    def readout(self) -> str:
+        """What behaviour is read from."""
+        return self.subject.behavioural_readout
+
+    @property
+    def latency_ms(self) -> float:
+        """How much later the region's neurons answer than the layers; 0 in behaviour."""
+        region = self.experiment.region
+        return 0.0 if region is None else self.subject.latencies[region]
+
+    @property
+    def time_bins(self) -> tuple[TimeBin, ...]:
+        """The recorded time bins in ms, with an interval for each instant; none of behaviour."""
+        if self.experiment.asked is None or self.shown is None:
+            return ()
+        return self.experiment.asked.responses(self.shown.image_ms)
 
     @property
     def neuroids(self) -> int:
@@ -88,9 +106,10 @@ class Plan:
 
     @property
     def first_image_ms(self) -> float:
-        """When the image reaches the recorded layers, in ms from its onset."""
+        """When the image reaches the recorded layers, in ms from its onset, with the latency."""
         first_step = self.subject.network.first_step
-        return MS_PER_STEP * min((first_step(layer) for layer in self.layers), default=0)
+        first = MS_PER_STEP * min((first_step(layer) for layer in self.layers), default=0)
+        return first + self.latency_ms
 
 
 def make_plan(
@@ -99,8 +118,11 @@ def make_plan(
     benchmark: Any,
     *,
     presentation: Presentation | None = None,
+    image_ms: ImageMs = None,
     region_layer_map: RegionLayerMap = None,
+    latency: Latency = None,
     max_neuroids: int | None = None,
+    behavioural_readout: str = LOGITS,
     solver: str = SolverName.brainscore,
 ) -> Plan:
     """Decide on everything that makes a score; parameters as of `scoring.score`."""
@@ -108,38 +130,24 @@ def make_plan(
     if chosen is SolverName.exact:
         ExactMetric(internals.similarity_metric(benchmark))  # raises where it suits none
     experiment = read_experiment(name, benchmark)
-    shown, on = presentation_for(experiment, presentation)
-    network.check_lesion(shown or Presentation.default(network.name))
-    subject = TemporalBrainModel(network, shown, region_layer_map)
-    layers: tuple[str, ...] = ()
     if experiment.region is None:
         max_neuroids = None  # logits are not projected
-    else:
+    subject = TemporalBrainModel(
+        network,
+        presentation,
+        region_layer_map,
+        image_ms=image_ms,
+        latency=latency,
+        max_neuroids=max_neuroids,
+        behavioural_readout=behavioural_readout,
+    )
+    layers: tuple[str, ...] = ()
+    seen, shown = Presentation.default(network.name), None
+    if experiment.region is not None:
         layers = tuple(layers_of(network.model, subject.region_layer_map, experiment.region))
-    if max_neuroids is not None:
-        subject.activations_model.register_batch_activations_hook(
-            random_projection(network.name, max_neuroids)
-        )
-    return Plan(subject, benchmark, experiment, shown, on, layers, max_neuroids, chosen)
-
-
-def presentation_for(
-    experiment: Experiment, presentation: Presentation | None = None
-) -> tuple[Presentation | None, str]:
-    """What is shown on a benchmark (None: as in training), and how long the image is on.
-
-    Parameters
-    ----------
-    presentation : Presentation, optional
-        What the user asks for; None: the benchmark's own.
-    """
-    if presentation is not None:
-        off = presentation.image_off
-        return presentation, "always" if off is None else f"{off * MS_PER_STEP} ms, as asked"
-    if experiment.region is None:
-        return None, "as in training"
-    neural = Presentation.neural()
-    steps = int(experiment.image_ms) // MS_PER_STEP
-    if steps == neural.image_off:
-        return neural, experiment.image_duration
-    return Presentation.custom(max(neural.times, steps), steps), experiment.image_duration
+        shown = subject.activations_model.shown(experiment.stimulus_set)
+        last_ms = max((end for _, end in experiment.time_bins), default=0)
+        seen = shown.presentation(last_ms)
+    seen = presentation or seen
+    network.check_lesion(seen)
+    return Plan(subject, benchmark, experiment, seen, shown, layers, max_neuroids, chosen)

@@ -15,10 +15,11 @@ from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.regions import LATENCY, Latency, region_latencies, region_layers
 from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -44,6 +45,7 @@ def plugin_files(
     models: Iterable[str] | None = None,
     suffix: str = "",
     region_layer_map: str | PathLike[str] | None = None,
+    latency: Latency = None,
 ) -> dict[str, str]:
     """The plugin's files: path inside the plugin's folder → text.
 
@@ -55,6 +57,9 @@ def plugin_files(
         Suffix of the identifiers.
     region_layer_map : str or path, optional
         As in `regions.region_layers`; regions that it leaves out keep their default.
+    latency : mapping of str to float or 'fitted', optional
+        As in `regions.region_latencies`; the maps hold the latencies where they are not the
+        default.
 
     Raises
     ------
@@ -76,9 +81,14 @@ def plugin_files(
 
         ''')
     maps = {}
+    latencies = region_latencies(region_layer_map, latency)
     for identifier, model in identifiers.items():
         regions = {**region_layers(model), **region_layers(model, region_layer_map)}
-        layers = {region: each[0] if len(each) == 1 else each for region, each in regions.items()}
+        layers: dict[str, Any] = {
+            region: each[0] if len(each) == 1 else each for region, each in regions.items()
+        }
+        if latencies != region_latencies():
+            layers[LATENCY] = latencies
         maps[f"region_layer_map/{identifier}.json"] = json.dumps(layers, indent=2) + "\n"
     code = {
         name: (_TEMPLATE / name).read_text(encoding="utf-8") for name in ("model.py", "test.py")

@@ -35,7 +35,7 @@ from convrnns_brainscore.brainscore.estimate import score_duration
 from convrnns_brainscore.brainscore.exact_metric import ExactMetric
 from convrnns_brainscore.brainscore.memory import check_memory
 from convrnns_brainscore.brainscore.packages import is_package, package_benchmark
-from convrnns_brainscore.brainscore.plan import Plan, RegionLayerMap, make_plan
+from convrnns_brainscore.brainscore.plan import Plan, make_plan
 from convrnns_brainscore.brainscore.summary import Summary, summarise
 from convrnns_brainscore.choices import SolverName
 from convrnns_brainscore.console import PlainConsole
@@ -43,7 +43,6 @@ from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import MIN_CEILING
-from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
 
 FAILURES = "failures.log"
@@ -100,11 +99,9 @@ def score(
     benchmark: str | Any,
     *,
     name: str | None = None,
-    presentation: Presentation | None = None,
-    region_layer_map: RegionLayerMap = None,
-    max_neuroids: int | None = None,
     solver: str = SolverName.brainscore,
     progress: bool = False,
+    **settings: Any,
 ) -> Result:
     """Score a network on a benchmark.
 
@@ -117,19 +114,14 @@ def score(
         benchmark objects.
     name : str, optional
         Name of a benchmark object.
-    presentation : Presentation, optional
-        None: neural, with the image on for as long as the benchmark's was (or, where that is not
-        known, 100 ms); for behaviour, as the model was trained.
-    region_layer_map : str, path or mapping, optional
-        As in `load_brain_model`.
-    max_neuroids : int, optional
-        Project each bin's features to so many by sparse random projection (scikit-learn's, seeded
-        by the model's name). None: all of them.
     solver : str, default SolverName.brainscore
         ``"brainscore"``: the metric as it is; ``"exact"``: its splits and correlation, with this
         package's fits (`exact_metric`), in less time and memory.
     progress : bool, default False
         Show a bar for the loops of metric and ceiling.
+    settings
+        ``presentation``, ``image_ms``, ``region_layer_map``, ``latency``, ``max_neuroids`` and
+        ``behavioural_readout`` of `load_brain_model`.
 
     Raises
     ------
@@ -162,15 +154,7 @@ def score(
     name = name or str(benchmark.identifier)
     with loading_data(name):
         return run(
-            make_plan(
-                network,
-                name,
-                benchmark,
-                presentation=presentation,
-                region_layer_map=region_layer_map,
-                max_neuroids=max_neuroids,
-                solver=solver,
-            ),
+            make_plan(network, name, benchmark, solver=solver, **settings),
             progress=progress,
         )
 
@@ -227,7 +211,7 @@ def run(plan: Plan, *, progress: bool = False) -> Result:
         given = given.assign_coords(max_neuroids=plan.max_neuroids)
         label = f"{name}, {plan.max_neuroids} projected neuroids"
     given.attrs.update(made_by)
-    summary = summarise(given, plan.experiment.time_bins, plan.first_image_ms)
+    summary = summarise(given, plan.time_bins, plan.first_image_ms)
     return Result(plan.subject.identifier, label, summary, made_by, given)
 
 

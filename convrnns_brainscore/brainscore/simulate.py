@@ -144,7 +144,10 @@ def simulate_recording(
             "the activations to these stimuli."
         )
     rng = np.random.default_rng(seed)
-    features = activations.transpose("presentation", "time_bin", "neuroid").values
+    if "time_bin" in activations.dims:
+        features = activations.transpose("presentation", "time_bin", "neuroid").values
+    else:  # a single one
+        features = activations.transpose("presentation", "neuroid").values[:, None]
     varying = np.flatnonzero(features.std(axis=0).max(axis=0) > 0)
     place = np.stack([activations[name].values for name in ("channel_x", "channel_y")], 1)[varying]
     drive = np.empty((*features.shape[:2], neurons))
@@ -158,8 +161,7 @@ def simulate_recording(
     rate = np.logaddexp(0, 2 * drive)
     rate *= rng.uniform(*MEAN_RATES, neurons) / rate.mean(axis=(0, 1))
 
-    start = activations["time_bin_start"].values
-    end = activations["time_bin_end"].values
+    start, end = np.array(np.atleast_1d(activations["time_bin"].values).tolist()).T
     seconds = (end - start)[:, None] / 1000
     counts = rng.poisson(rate * seconds, (repetitions, *rate.shape))
     spikes = np.moveaxis(counts / seconds, 2, 3).reshape(-1, neurons, len(start))

@@ -367,3 +367,76 @@ def start_quietly() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@dataclass(frozen=True)
+class SubjectOptions:
+    """What a network is as Brain-Score's subject, beside its weights."""
+
+    image_ms: options.DurationsShown = None
+    region_layer_map: options.RegionLayerMap = None
+    latency: options.Latencies = None
+    max_neuroids: options.MaxNeuroids = None
+    behavioural_readout: options.BehaviouralReadout = "logits"
+
+    def settings(self, benchmarks: list[str]) -> dict[str, Any]:
+        """As of `brain_model.load_brain_model`."""
+        return {
+            "image_ms": self._durations(benchmarks),
+            "region_layer_map": self.region_layer_map,
+            "latency": self.latencies(),
+            "max_neuroids": self.max_neuroids,
+            "behavioural_readout": self.behavioural_readout,
+        }
+
+    def latencies(self) -> str | dict[str, float] | None:
+        """Region → ms, 'fitted' or None.
+
+        Raises
+        ------
+        ConvRNNError
+            It is neither.
+        """
+        from convrnns_brainscore.regions import FITTED, region_latencies
+
+        if self.latency is None:
+            return None
+        given = FITTED if self.latency == FITTED else _numbers("--latency", self.latency)
+        region_latencies(self.region_layer_map, given)
+        return given
+
+    def _durations(self, benchmarks: list[str]) -> float | dict[str, float] | None:
+        if self.image_ms is None:
+            return None
+        if "=" not in self.image_ms:
+            return _number("--image-ms", self.image_ms)
+        from convrnns_brainscore.brainscore.benchmarks import stimulus_set_names
+        from convrnns_brainscore.errors import unknown
+
+        given = _numbers("--image-ms", self.image_ms)
+        known = [*stimulus_set_names(), *benchmarks]
+        for name in given:
+            if not any(each.lower().startswith(name.lower()) for each in known):
+                raise unknown("stimulus set in --image-ms", name, known)
+        return given
+
+
+def _numbers(option: str, text: str) -> dict[str, float]:
+    """``V1=50,IT=10`` → name → number."""
+    found = {}
+    for part in text.split(","):
+        name, equals, number = part.strip().partition("=")
+        if not equals or not name:
+            raise ConvRNNError(f"{option} {text}: expected NAME=MS, separated by commas.")
+        found[name] = _number(option, number)
+    return found
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise ConvRNNError(f"{option} {text}: expected a number of ms.")
+    return number

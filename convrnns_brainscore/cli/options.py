@@ -190,3 +190,52 @@ Locations = Annotated[
         show_default=False,
     ),
 ]
+
+DurationsShown = Annotated[
+    str | None,
+    typer.Option(
+        "--image-ms",
+        help="How long stimuli are on in recordings, in ms: one number, or of stimulus sets, "
+        "SET=MS,…. [default: as the subjects of each stimulus set saw them]",
+        show_default=False,
+    ),
+]
+
+Latencies = Annotated[
+    str | None,
+    typer.Option(
+        "--latency",
+        help="How much later a region's neurons answer than its layers, in ms: V1=50,IT=10, or "
+        "'fitted', those of the region map. [default: V1 and V2 50, others 0]",
+        show_default=False,
+    ),
+]
+
+BehaviouralReadout = Annotated[
+    str,
+    typer.Option(
+        "--behavioural-readout",
+        help="What tasks other than ImageNet labels read: logits, or a layer, averaged over space "
+        "and 70–170 ms, or other times: conv10:50-250.",
+    ),
+]
+
+RegionLayerMap = Annotated[
+    str | None,
+    typer.Option(
+        "--region-layer-map",
+        help="'paper' (several layers a region) or a JSON file, region → layer or layers. "
+        "[default: one layer a region]",
+        show_default=False,
+    ),
+]
+
+MaxNeuroids = Annotated[
+    int | None,
+    typer.Option(
+        "--max-neuroids",
+        help="Project each bin's features to so many, at random. [default: all of them]",
+        min=1,
+        show_default=False,
+    ),
+]

@@ -10,6 +10,7 @@ import typer
 from convrnns_brainscore.choices import MetricName, PresentationName, SolverName
 from convrnns_brainscore.cli.groups import (
     LesionOptions,
+    SubjectOptions,
     TimeOptions,
     WeightOptions,
     grouped,
@@ -32,6 +33,7 @@ def score(
     differing: TimeOptions,
     weights: WeightOptions,
     lesion: LesionOptions,
+    subject: SubjectOptions,
     metric: Annotated[
         MetricName | None,
         typer.Option(
@@ -51,26 +53,8 @@ def score(
         PresentationName | None,
         typer.Option(
             "--presentation",
-            help="[default: neural, the image on for as long as the benchmark's; for behaviour as "
+            help="[default: the image on for as long as the benchmark's; for behaviour as "
             "in training]",
-            show_default=False,
-        ),
-    ] = None,
-    region_layer_map: Annotated[
-        str | None,
-        typer.Option(
-            "--region-layer-map",
-            help="'paper' (several layers a region) or a JSON file, region → layer or layers. "
-            "[default: one layer a region]",
-            show_default=False,
-        ),
-    ] = None,
-    max_neuroids: Annotated[
-        int | None,
-        typer.Option(
-            "--max-neuroids",
-            help="Project each bin's features to so many, at random. [default: all of them]",
-            min=1,
             show_default=False,
         ),
     ] = None,
@@ -88,7 +72,7 @@ def score(
 
     from convrnns_brainscore.brainscore.benchmarks import find_benchmark
     from convrnns_brainscore.brainscore.internals import quieten
-    from convrnns_brainscore.regions import region_layers
+    from convrnns_brainscore.regions import check_readout, region_layers
     from convrnns_brainscore.zoo import find_model
 
     names = models_or_all(model)
@@ -114,8 +98,12 @@ def score(
             raise ConvRNNError(
                 "--presentation default differs between models: score one at a time."
             )
+    settings = subject.settings(benchmark)
+    if shown is not None and settings["image_ms"] is not None:
+        raise ConvRNNError("--image-ms or a presentation of your own: give one of them.")
     for name in names:
-        region_layers(find_model(name), region_layer_map)
+        region_layers(find_model(name), subject.region_layer_map)
+        check_readout(find_model(name), subject.behavioural_readout)
         weights.check(name)
     networks = {name: partial(weights.network, name, lesion.of(name)) for name in names}
     quieten()
@@ -132,8 +120,7 @@ def score(
         out,
         load=partial(load_scored, metric=metric),
         presentation=shown,
-        region_layer_map=region_layer_map,
-        max_neuroids=max_neuroids,
+        **settings,
         solver=solver,
         progress=True,
     ):

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convrnns_brainscore.choices import BackendName
-from convrnns_brainscore.cli.groups import model_names, start_quietly
+from convrnns_brainscore.cli.groups import SubjectOptions, model_names, start_quietly
 from convrnns_brainscore.cli.messages import as_options, say
-from convrnns_brainscore.cli.options import All, Models
+from convrnns_brainscore.cli.options import (
+    All,
+    BehaviouralReadout,
+    Latencies,
+    MaxNeuroids,
+    Models,
+)
 from convrnns_brainscore.errors import ConvRNNError
 
 if TYPE_CHECKING:
-    from convrnns_brainscore.submission.build import WeightsAddress
+    from convrnns_brainscore.submission.build import StoredWeights, WeightsAddress
 
 app = typer.Typer(
     name="submission",
@@ -63,14 +69,35 @@ def build(
             show_default=False,
         ),
     ] = None,
+    weights_key: Annotated[
+        str | None,
+        typer.Option(
+            "--weights-key",
+            help="Path on Brain-Score's storage, as its large-file upload names it, of a "
+            ".safetensors of `convrnns convert`; {model} as above.",
+            show_default=False,
+        ),
+    ] = None,
+    weights_version: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights-version",
+            help="Version of what is at --weights-key; for several models MODEL=VERSION.",
+            show_default=False,
+        ),
+    ] = None,
     sha256: Annotated[
         list[str] | None,
         typer.Option(
             "--sha256",
-            help="Of what is at --weights-url; for several models MODEL=DIGEST, once for each.",
+            help="Of what is at --weights-url or --weights-key; for several models MODEL=DIGEST, "
+            "once for each.",
             show_default=False,
         ),
     ] = None,
+    latency: Latencies = None,
+    max_neuroids: MaxNeuroids = None,
+    behavioural_readout: BehaviouralReadout = "logits",
     metadata: Annotated[
         bool,
         typer.Option("--metadata", help="Add metadata.yml, which is reviewed before the merge."),
@@ -90,7 +117,10 @@ def build(
         backend=backend,
         suffix=suffix,
         region_layer_map=region_layer_map,
-        weights=_weights(names, weights_url, sha256 or []),
+        weights=_weights(names, weights_url, weights_key, weights_version or [], sha256 or []),
+        latency=SubjectOptions(region_layer_map=region_layer_map, latency=latency).latencies(),
+        max_neuroids=max_neuroids,
+        behavioural_readout=behavioural_readout,
         metadata=metadata,
     )
     say(f"{out}: {', '.join(identifiers)}")
@@ -154,34 +184,49 @@ def check(
         raise typer.Exit(1)
 
 
-def _weights(names: list[str], url: str | None, digests: list[str]) -> dict[str, WeightsAddress]:
-    """Model → where its weights are and their digest, if an address was given."""
-    from convrnns_brainscore.submission.build import WeightsAddress
+def _weights(
+    names: list[str],
+    url: str | None,
+    key: str | None,
+    versions: list[str],
+    digests: list[str],
+) -> dict[str, WeightsAddress | StoredWeights]:
+    """Model → where its weights are and their digest, if an address or a key was given."""
+    from convrnns_brainscore.submission.build import StoredWeights, WeightsAddress
 
-    if url is None:
+    if url is not None and key is not None:
+        raise ConvRNNError("--weights-url or --weights-key: give one of them.")
+    if versions and key is None:
+        raise ConvRNNError("--weights-version is of what is at --weights-key: give that too.")
+    if url is None and key is None:
         if digests:
             raise ConvRNNError("--sha256 is of what is at --weights-url: give that too.")
         return {}
-    if len(names) > 1 and "{model}" not in url:
-        raise ConvRNNError(
-            f"--weights-url {url}: one file for several models; put {{model}} in it."
-        )
-    if len(names) == 1 and all("=" not in each for each in digests):
-        pairs = [(names[0], each) for each in digests]
+    option, where = ("--weights-key", key) if url is None else ("--weights-url", url)
+    if len(names) > 1 and "{model}" not in str(where):
+        raise ConvRNNError(f"{option} {where}: one file for several models; put {{model}} in it.")
+    given = _of_each(names, "--sha256", digests, "DIGEST (sha256sum prints it)")
+    found = {name: given[name].strip().lower() for name in names}
+    places = {name: re.sub(r"\{model\}", name, str(where)) for name in names}
+    if key is None:
+        return {name: WeightsAddress(places[name], found[name]) for name in names}
+    version = _of_each(names, "--weights-version", versions, "VERSION")
+    return {name: StoredWeights(places[name], version[name], found[name]) for name in names}
+
+
+def _of_each(names: list[str], option: str, values: list[str], called: str) -> dict[str, str]:
+    """Model → its value, of ``MODEL=VALUE`` or, of a single model, ``VALUE``."""
+    if len(names) == 1 and all("=" not in each for each in values):
+        pairs = [(names[0], each) for each in values]
     else:
-        pairs = [(name, digest) for name, _, digest in (each.partition("=") for each in digests)]
+        pairs = [(name, value) for name, _, value in (each.partition("=") for each in values)]
     given = dict(pairs)
     if len(pairs) > len(given):
-        raise ConvRNNError("--sha256 of one model is given twice.")
+        raise ConvRNNError(f"{option} of one model is given twice.")
     missing = [name for name in names if name not in given]
     if missing:
-        raise ConvRNNError(
-            f"--sha256 of {missing[0]} is missing: give {missing[0]}=DIGEST (sha256sum prints it)."
-        )
+        raise ConvRNNError(f"{option} of {missing[0]} is missing: give {missing[0]}={called}.")
     strangers = sorted(set(given) - set(names))
     if strangers:
-        raise ConvRNNError(f"--sha256 of {strangers[0]}, which is not submitted.")
-    return {
-        name: WeightsAddress(re.sub(r"\{model\}", name, url), given[name].strip().lower())
-        for name in names
-    }
+        raise ConvRNNError(f"{option} of {strangers[0]}, which is not submitted.")
+    return given

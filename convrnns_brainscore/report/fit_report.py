@@ -42,7 +42,7 @@ from convrnns_brainscore.fits.statistics import (
     runner_up,
 )
 from convrnns_brainscore.provenance import PACKAGE, display_name
-from convrnns_brainscore.regions import MADE_BY, region_layers
+from convrnns_brainscore.regions import LATENCY, MADE_BY, region_layers
 from convrnns_brainscore.report import fit_interactive
 from convrnns_brainscore.report.fit_numbers import differs, layer_learning
 from convrnns_brainscore.report.tables import few_tested, with_error
@@ -86,6 +86,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
         with written_whole(out / named) as partial:
             made_by = results.made_by(model)
             layers: dict[str, Any] = {**region_layers(find_model(made_by["model"])), **refitted}
+            layers[LATENCY] = {region: choice.latency for region, choice in choices.items()}
             layers[MADE_BY] = {
                 "model": display_name(model, made_by),
                 "weights_sha256": made_by.get("weights_sha256", "none"),

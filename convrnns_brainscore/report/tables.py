@@ -105,7 +105,7 @@ def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
     for one in listed:
         window = f" {one.window[0]}–{one.window[1]} ms" if one.window else ""
         bins = f"{one.bins}:{window}" if window else str(one.bins or "–")
-        on = f"{one.image_ms} ms" if one.image_ms else "unknown"
+        on = one.shown.in_words if one.shown else "–"
         memory = time = "?"
         if one.stimuli:
             seconds = one.stimuli * row.gflop / rate
@@ -119,7 +119,7 @@ def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
             one.name,
             one.region or "–",
             bins,
-            on if one.bins else "–",
+            on,
             one.metric,
             "?" if one.stimuli is None else str(one.stimuli),
             memory,

@@ -24,6 +24,7 @@ from convrnns_brainscore.brainscore.registry import PLUGIN, PREFIX, plugin_files
 from convrnns_brainscore.choices import BackendName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.regions import Latency, check_readout
 from convrnns_brainscore.requirements import requirements
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -82,11 +83,52 @@ class WeightsAddress:
                 f"weights at {self.url!r}: a signed address is a secret, and ends some day. Put "
                 "them where anybody can fetch them."
             )
-        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+        _check_digest(self.sha256, self.url)
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """Weights on Brain-Score's own storage, where its large-file upload put them.
+
+    Attributes
+    ----------
+    key : str
+        Path below ``brainscore-vision/models/``, as the upload names it.
+    version_id : str
+        Of the uploaded object.
+    sha256 : str
+        64 hexadecimal digits, of the ``.safetensors`` that was uploaded.
+
+    Raises
+    ------
+    ConvRNNError
+        It is no such path, version or digest.
+    """
+
+    key: str
+    version_id: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"(?!/)(?!.*\.\.)[\w./-]+", self.key, re.ASCII):
             raise ConvRNNError(
-                f"SHA-256 {self.sha256!r} of {self.url}: expected 64 hexadecimal digits, as "
-                "`sha256sum` prints."
+                f"weights key {self.key!r}: expected the path that Brain-Score's upload names, "
+                "such as user_123/rgc_intermediate.safetensors."
             )
+        if not re.fullmatch(r"[\w.-]+", self.version_id, re.ASCII):
+            raise ConvRNNError(f"version {self.version_id!r} of {self.key}: expected its id.")
+        _check_digest(self.sha256, self.key)
+
+
+def _check_digest(sha256: str, of: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ConvRNNError(
+            f"SHA-256 {sha256!r} of {of}: expected 64 hexadecimal digits, as `sha256sum` prints."
+        )
+
+
+Subject = dict[str, Any]
+"""Settings of `load_brain_model` that a plugin passes on."""
 
 
 def build(
@@ -96,7 +138,10 @@ def build(
     backend: str = BackendName.tensorflow,
     suffix: str = "",
     region_layer_map: str | PathLike[str] | None = None,
-    weights: Mapping[str, WeightsAddress] | None = None,
+    weights: Mapping[str, WeightsAddress | StoredWeights] | None = None,
+    latency: Latency = None,
+    max_neuroids: int | None = None,
+    behavioural_readout: str = "logits",
     metadata: bool = False,
 ) -> list[str]:
     """Write a submission; the same input gives the same bytes.
@@ -113,8 +158,10 @@ def build(
         Suffix of the identifiers and of the plugin's name; Brain-Score takes each name once.
     region_layer_map : str or path, optional
         As in `regions.region_layers`, for all models.
-    weights : mapping of str to WeightsAddress, optional
+    weights : mapping of str to WeightsAddress or StoredWeights, optional
         Model → where its weights are; of others, the published ones are fetched.
+    latency, max_neuroids, behavioural_readout
+        As in `load_brain_model`.
     metadata : bool, default False
         Add ``metadata.yml``, which has to be reviewed before a submission is merged.
 
@@ -136,6 +183,9 @@ def build(
         suffix=suffix,
         region_layer_map=region_layer_map,
         weights=weights or {},
+        latency=latency,
+        max_neuroids=max_neuroids,
+        behavioural_readout=behavioural_readout,
         metadata=metadata,
     )
     try:
@@ -152,7 +202,10 @@ def submission_files(
     backend: str,
     suffix: str,
     region_layer_map: str | PathLike[str] | None,
-    weights: Mapping[str, WeightsAddress],
+    weights: Mapping[str, WeightsAddress | StoredWeights],
+    latency: Latency = None,
+    max_neuroids: int | None = None,
+    behavioural_readout: str = "logits",
     metadata: bool,
 ) -> dict[str, str]:
     """Path in the zip → text; parameters as of `build`."""
@@ -174,9 +227,18 @@ def submission_files(
     strangers = sorted(set(weights) - set(names))
     if strangers:
         raise ConvRNNError(f"weights of {', '.join(strangers)}, which is not submitted.")
+    if max_neuroids is not None and max_neuroids < 1:
+        raise ConvRNNError(f"`max_neuroids={max_neuroids}`: expected 1 or more.")
+    for name in names:
+        check_readout(find_model(name), behavioural_readout)
+    subject: Subject = {
+        "max_neuroids": max_neuroids,
+        "behavioural_readout": behavioural_readout,
+    }
     settings: dict[str, Any] = {
         "version": __version__,
         "backend": str(chosen),
+        "subject": subject,
         "models": {
             f"{PREFIX}{name}{suffix}": {
                 "model": name,
@@ -188,7 +250,7 @@ def submission_files(
     # Only the published bundles need TensorFlow to be read.
     tensorflow = chosen is BackendName.tensorflow or set(names) - set(weights)
     plugin = {
-        **plugin_files(names, suffix, region_layer_map),
+        **plugin_files(names, suffix, region_layer_map, latency),
         SETTINGS: json.dumps(settings, indent=1) + "\n",
         "requirements.txt": _requirements([*_NEEDED, *(["tensorflow"] if tensorflow else [])]),
         **{f"{CODE}/{name}": text for name, text in needed_code().items()},

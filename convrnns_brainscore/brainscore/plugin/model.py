@@ -35,7 +35,9 @@ def get_model(identifier: str) -> Any:
     name = meant.get("model", identifier.removeprefix("convrnn_"))
     folder, weights = checkpoint_folder(), meant.get("weights")
     checkpoint = None
-    if weights:
+    if weights and "key" in weights:
+        checkpoint = stored_weights(weights)
+    elif weights:
         checkpoint = download_weights(name, folder, weights["url"], weights["sha256"])
     elif find_checkpoint(folder, name) is None:
         download(name, folder)
@@ -44,7 +46,35 @@ def get_model(identifier: str) -> Any:
         checkpoint=checkpoint,
         region_layer_map=PLUGIN / "region_layer_map" / f"{identifier}.json",
         identifier=identifier,
+        **SETTINGS.get("subject", {}),
     )
+
+
+def stored_weights(weights: Any) -> Path:
+    """Weights that lie on Brain-Score's own storage, checked by their SHA-256."""
+    from brainscore_core.supported_data_standards.brainio.s3 import load_weight_file
+
+    from convrnns_brainscore.files import sha256_of
+
+    path = load_weight_file(
+        bucket="brainscore-storage",
+        folder_name="brainscore-vision/models",
+        relative_path=weights["key"],
+        version_id=weights["version_id"],
+        sha1="",  # which Brain-Score does not look at
+    )
+    if sha256_of(Path(path)) != weights["sha256"]:
+        raise OSError(f"{path} is not the file with the SHA-256 {weights['sha256']}.")
+    return Path(path)
+
+
+def get_layers(identifier: str) -> list[str]:
+    """The layers among which Brain-Score's layer mapping may choose."""
+    from convrnns_brainscore.networks.backbones import layer_names
+    from convrnns_brainscore.zoo import find_model
+
+    meant = SETTINGS.get("models", {}).get(identifier, {})
+    return layer_names(find_model(meant.get("model", identifier.removeprefix("convrnn_"))))
 
 
 def get_bibtex(identifier: str) -> str:

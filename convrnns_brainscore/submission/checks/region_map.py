@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.regions import region_layers
+from convrnns_brainscore.regions import region_latencies, region_layers
 from convrnns_brainscore.submission.findings import Check
 from convrnns_brainscore.submission.plugin import Plugin
 from convrnns_brainscore.zoo import find_model
@@ -44,6 +44,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             continue
         try:
             region_layers(find_model(name), given)
+            region_latencies(given)
         except ConvRNNError as error:
             check.fail(f"{folder}/{identifier}.json: {error}")
     for path in plugin.files:

@@ -12,7 +12,13 @@ from convrnns_brainscore._version import __version__
 from convrnns_brainscore.brainscore.registry import PREFIX
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.submission.build import CODE, SETTINGS, WeightsAddress, needed_code
+from convrnns_brainscore.submission.build import (
+    CODE,
+    SETTINGS,
+    StoredWeights,
+    WeightsAddress,
+    needed_code,
+)
 from convrnns_brainscore.submission.findings import Check
 from convrnns_brainscore.submission.plugin import Plugin
 from convrnns_brainscore.zoo import list_models
@@ -51,8 +57,16 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
         if not isinstance(given, dict):
             check.fail(f"models/{plugin.name}/{SETTINGS}: weights {given!r}: build it anew.")
             continue
+        sha256 = str(given.get("sha256"))
         try:
-            weights = WeightsAddress(str(given.get("url")), str(given.get("sha256")))
+            if "key" in given:
+                StoredWeights(str(given["key"]), str(given.get("version_id")), sha256)
+                check.note(
+                    f"{identifier}: weights are fetched from Brain-Score's storage "
+                    f"({given['key']}), where you uploaded them; this cannot be tried before."
+                )
+                continue
+            weights = WeightsAddress(str(given.get("url")), sha256)
         except ConvRNNError as error:
             check.fail(f"models/{plugin.name}/{SETTINGS}: {error}")
             continue
