@@ -35,11 +35,11 @@ ORDER = {
         "internals", "assemblies", "assembly_files", "stimulus_durations", "activations",
         "projection", "readout", "brain_model", "digests", "benchmarks", "experiment", "memory",
         "packages", "exact_metric", "plan", "estimate", "summary", "scoring", "registry",
-        "simulate",
+        "simulate", "trial",
     ],
     "report": [
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",
-        "fit_report", "geometry_report", "score_figures",
+        "fit_report", "geometry_report", "score_figures", "trials",
     ],
     "cli": ["messages", "options", "groups", "first", "fits", "networks", "scores", "submission"],
 }  # fmt: skip

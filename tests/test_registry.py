@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, list_models, load_network
 from convrnns_brainscore.brainscore import registry
+from convrnns_brainscore.brainscore.packages import package_benchmark, write_package
 from convrnns_brainscore.brainscore.registry import (
     plugin_files,
     register,
@@ -22,7 +25,10 @@ from convrnns_brainscore.brainscore.registry import (
     unregister,
     write_plugin,
 )
+from convrnns_brainscore.brainscore.scoring import score
 from convrnns_brainscore.checkpoints import write_safetensors
+from convrnns_brainscore.objects92 import load_objects92
+from convrnns_brainscore.recordings import as_recording
 from convrnns_brainscore.requirements import brain_score_folder
 
 IN_REPOSITORY = Path(__file__).parents[1] / "model_registry" / "convrnns"
@@ -209,50 +215,53 @@ print(model.identifier, again.region_layer_map["IT"], time.monotonic() - began <
     assert not (tmp_path / "pip_was_run").exists()
 
 
+DURATIONS = (30, 60, 2500)
+"""Of the images of three packages, in ms."""
+
 BENCHMARK = """
-import numpy as np
-from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from pathlib import Path
 from brainscore_vision import benchmark_registry
-from convrnns_brainscore.brainscore.packages import neural_benchmark
-from convrnns_brainscore.objects92 import load_objects92
-from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.packages import package_benchmark
 
-def made_up():
-    stimuli = stimulus_set("objects92", load_objects92().stimuli)
-    names = ["stimulus_id", "object_name"]
-    coords = {name: ("presentation", np.tile(stimuli[name].values, 3)) for name in names}
-    coords["repetition"] = ("presentation", np.repeat(np.arange(3), len(stimuli)))
-    coords["neuroid_id"] = ("neuroid", np.arange(5))
-    coords["region"] = ("neuroid", ["IT"] * 5)
-    coords["time_bin_start"], coords["time_bin_end"] = ("time_bin", [70]), ("time_bin", [170])
-    spikes = np.random.default_rng(0).poisson(5, (3 * len(stimuli), 5, 1)).astype(float)
-    dims = ["presentation", "neuroid", "time_bin"]
-    recording = NeuroidAssembly(spikes, coords=coords, dims=dims)
-    recording.attrs["stimulus_set"] = stimuli
-    return neural_benchmark("made_up", recording, "ridge")
-
-benchmark_registry['made_up'] = made_up
+benchmark_registry['on60'] = lambda: package_benchmark(Path('{folder}/on60/IT.nc'), "ridge")
+benchmark_registry['on30'] = lambda: package_benchmark(Path('{folder}/on30/IT.nc'), "ridge")
+benchmark_registry['on2500'] = lambda: package_benchmark(Path('{folder}/on2500/IT.nc'), "ridge")
 """
 
 
 @pytest.mark.slow
-def test_brain_score_scores_a_registered_model_by_its_name(tmp_path: Path) -> None:
-    """`brainscore_vision.score`, its own entry, with a benchmark that is a plugin as well."""
+def test_the_server_and_the_laptop_do_the_same_experiment(tmp_path: Path) -> None:
+    """`brainscore_vision.score` of the registered plugin is `score` to the bit, whatever the
+    images' duration."""
     environment = brain_score_with_the_plugin(tmp_path)
+    stimuli = load_objects92().stimuli.assign(degrees=8.0)
+    shown = np.tile(stimuli["stimulus_id"], 3)
+    rates = np.random.default_rng(0).poisson(5, (len(shown), 5, 1)).astype(float)
+    for on in DURATIONS:
+        coords = {
+            "stimulus_id": ("presentation", shown),
+            "image_on_ms": ("presentation", [float(on)] * len(shown)),
+            "neuroid_id": ("neuroid", range(5)),
+            "region": ("neuroid", ["IT"] * 5),
+            "time_bin_start": ("time_bin", [70]),
+            "time_bin_end": ("time_bin", [170]),
+        }
+        recording = xr.DataArray(rates, coords, ["presentation", "neuroid", "time_bin"])
+        write_package(as_recording(recording), stimuli, tmp_path / f"on{on}")
     plugin = tmp_path / "path" / "brainscore_vision" / "benchmarks" / "made_up"
     plugin.mkdir()
-    (plugin / "__init__.py").write_text(BENCHMARK)
-    weights = load_network("timedecay_shallow", weights="random", seed=0).weights.values
+    (plugin / "__init__.py").write_text(BENCHMARK.replace("{folder}", str(tmp_path)))
+    network = load_network("timedecay_shallow", weights="random", seed=0)
     path = tmp_path / "checkpoints" / "timedecay_shallow" / "model.safetensors"
     path.parent.mkdir(parents=True)
-    write_safetensors(path, "timedecay_shallow", weights)
+    write_safetensors(path, "timedecay_shallow", network.weights.values)
     program = """
 import brainscore_vision
-score = brainscore_vision.score(
-    model_identifier="convrnn_timedecay_shallow", benchmark_identifier="made_up"
-)
-print("scored", *(score.attrs[f"{what}_identifier"] for what in ("model", "benchmark")))
-assert abs(float(score.raw)) < 0.5
+for name in ("on60", "on30", "on2500"):
+    score = brainscore_vision.score(
+        model_identifier="convrnn_timedecay_shallow", benchmark_identifier=name
+    )
+    print("scored", score.attrs["model_identifier"], float(score.raw).hex())
 """
     told = subprocess.run(
         [sys.executable, "-c", program],
@@ -263,4 +272,11 @@ assert abs(float(score.raw)) < 0.5
         check=False,
     )
     assert told.returncode == 0, told.stderr[-2000:]
-    assert "scored convrnn_timedecay_shallow made_up" in told.stdout
+    lines = [line.split() for line in told.stdout.splitlines() if line.startswith("scored")]
+    theirs = [float.fromhex(line[2]) for line in lines]
+    results = [score(network, package_benchmark(tmp_path / f"on{on}" / "IT.nc", "ridge"))
+               for on in DURATIONS]  # fmt: skip
+    assert theirs == [float(result.score.raw) for result in results]
+    assert len(set(theirs)) == len(DURATIONS)
+    rules = {result.made_by["image_duration_rule"] for result in results}
+    assert rules == {"image_on_ms of the stimulus set"}

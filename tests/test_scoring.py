@@ -425,8 +425,23 @@ def test_a_score_that_does_not_fit_in_memory_is_refused_before_inference(
     memory.check_memory(plan.experiment, plan.neuroids)
 
 
+def test_one_ceiling_for_all_bins_is_printed_for_none() -> None:
+    """Li2026's, of its best window: bins have no ceiling of their own to be cut off by."""
+    raw = Score(np.array([0.1, 0.3, 0.5]), dims=["time_bin"])
+    ceiling = Score(0.05)
+    per_bin = Score(raw.values**2 / 0.05, dims=["time_bin"])
+    per_bin.attrs |= {"raw": raw, "ceiling": ceiling}
+    given = Score(float(per_bin.mean()))
+    given.attrs |= {"per_bin": per_bin, "raw": raw, "ceiling": ceiling}
+    told = summarise(given, [(0, 10), (10, 20), (20, 30)], first_image_ms=10)
+    assert [one.reason for one in told.bins] == ["before the image reaches the layer", "", ""]
+    assert np.isnan([one.ceiling for one in told.bins]).all()
+    assert told.ceiling == 0.05
+    assert told.counted == 2
+
+
 def test_data_that_cannot_be_fetched_are_named(monkeypatch) -> None:
-    with pytest.raises(ConvRNNError, match=r"data set Li2026.temporal, which cannot be fetched"):
+    with pytest.raises(ConvRNNError, match=r"Li2026.temporal, which is not public.*_LI2026_DIR"):
         load_benchmark("Li2026.IT-temporal-pls")
     with pytest.raises(ConvRNNError, match=r"unknown benchmark 'MajajHong2015public.IT-plss'"):
         load_benchmark("MajajHong2015public.IT-plss")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
@@ -97,6 +98,29 @@ def list_benchmarks() -> dict[str, Listed]:
     kinds = ["neural", "behavioural", "engineering", "unknown"]
     listed.sort(key=lambda one: (one.bins < 2, kinds.index(one.kind), one.name))
     return {one.name: one for one in listed}
+
+
+def matching_benchmarks(pattern: str | None = None) -> list[Listed]:
+    """The benchmarks whose names begin with ``pattern``, or fit it where it holds ``*`` or ``?``.
+
+    Raises
+    ------
+    ConvRNNError
+        None does.
+
+    Examples
+    --------
+    >>> [one.name for one in matching_benchmarks("Kar2019")]
+    ['Kar2019-ost']
+    """
+    known = list_benchmarks()
+    if pattern is None:
+        return list(known.values())
+    wild = pattern if set(pattern) & set("*?[") else f"{pattern}*"
+    found = [one for one in known.values() if fnmatchcase(one.name, wild)]
+    if not found:
+        raise unknown("benchmark", pattern, known, "`convrnns benchmarks` lists them.")
+    return found
 
 
 def find_benchmark(name: str) -> Listed:
@@ -201,6 +225,12 @@ def loading_data(name: str) -> Iterator[None]:
                 raise ConvRNNError(
                     f"benchmark {name} needs Brain-Score's data set {data}, which cannot be kept "
                     f"in {folder} ({why}): set BRAINIO_HOME to a folder that can be written."
+                ) from error
+            if data.startswith("Li2026"):
+                raise ConvRNNError(
+                    f"benchmark {name} needs Brain-Score's data set {data}, which is not public "
+                    "(403 without credentials). Whoever has the temporal data names their folder "
+                    "in BRAINSCORE_LI2026_DIR."
                 ) from error
             raise ConvRNNError(
                 f"benchmark {name} needs Brain-Score's data set {data}, which cannot be fetched "

@@ -28,7 +28,7 @@ class Bin:
     raw : float
         Correlation, with its sign.
     ceiling : float
-        As Brain-Score estimates it.
+        As Brain-Score estimates it; NaN where the benchmark has one ceiling for all bins.
     ceiled : float
         Ceiled value by the score's formula, with the sign of ``raw``; NaN where it is undefined.
     reason : str
@@ -109,6 +109,7 @@ def summarise(
             float(raw.mean()), float(np.mean(ceiling)), ceiled, own, formula, undefined=undefined
         )
     ceilings = np.broadcast_to(ceiling, raw.shape)
+    one_for_all = ceiling.size == 1  # such as Li2026's, of its best window
     bins = []
     for (start, end), r, c, ceiled in zip(
         sorted(time_bins), raw, ceilings, ceil(raw, ceilings, values), strict=True
@@ -116,12 +117,13 @@ def summarise(
         reason = ""
         if end <= first_image_ms:
             reason = BEFORE_THE_IMAGE
-        elif not c >= MIN_CEILING:
+        elif not one_for_all and not c >= MIN_CEILING:
             reason = TOO_LOW_CEILING
         elif not np.isfinite(r):
             reason = "no correlation: a prediction or a neuron does not vary"
         value = np.nan if reason else float(ceiled)
-        bins.append(Bin(start, end, float(r), float(c), value, reason))
+        own_ceiling = np.nan if one_for_all else float(c)
+        bins.append(Bin(start, end, float(r), own_ceiling, value, reason))
     defined = [one for one in bins if not one.reason]
 
     def mean(values: Iterable[float]) -> float:
@@ -129,7 +131,7 @@ def summarise(
 
     return Summary(
         mean(one.raw for one in defined),
-        mean(one.ceiling for one in defined),
+        float(ceiling) if one_for_all else mean(one.ceiling for one in defined),
         mean(one.ceiled for one in defined),
         own,
         formula,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from convrnns_brainscore.cli.groups import (
 )
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.brainscore.benchmarks import Listed
 
 
 @grouped
@@ -154,23 +157,95 @@ def score(
         raise typer.Exit(1)
 
 
+@grouped
 def benchmarks(
+    weights: WeightOptions,
+    subject: SubjectOptions,
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            help="Which: how their names begin, or with '*' for anything: 'Kar2019', '*V4*'.",
+            show_default=False,
+        ),
+    ] = None,
     temporal: Annotated[
         bool, typer.Option("--temporal", help="Only those with several time bins.")
     ] = False,
     model: Annotated[
         str, typer.Option("--model", help="Whose memory and time are estimated.")
     ] = "rgc_intermediate",
+    tried: Annotated[
+        str | None,
+        typer.Option(
+            "--try",
+            help="A model that each benchmark's requests are put to, on a few made stimuli, "
+            "without data: does it score, or why not, and whose doing is that?",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="With --try: write the table there, ….csv or ….md.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """List Brain-Score's benchmarks: region, bins, image duration, metric, and what they cost."""
-    from convrnns_brainscore.brainscore.benchmarks import list_benchmarks
+    from convrnns_brainscore.brainscore.benchmarks import matching_benchmarks
     from convrnns_brainscore.duration import matrix_product_rate
     from convrnns_brainscore.report.tables import benchmark_list, wide_console
     from convrnns_brainscore.zoo import find_model
 
     find_model(model)
-    listed = [one for one in list_benchmarks().values() if one.bins > 1 or not temporal]
+    listed = [one for one in matching_benchmarks(pattern) if one.bins > 1 or not temporal]
+    if tried is not None:
+        _try(find_model(tried).name, weights, subject, listed, out)
+        return
+    if out is not None:
+        raise ConvRNNError("--out is of --try: name a model with it.")
     wide_console().print(benchmark_list(listed, model, matrix_product_rate()))
+
+
+def _try(
+    model: str,
+    weights: WeightOptions,
+    subject: SubjectOptions,
+    listed: list[Listed],
+    out: Path | None,
+) -> None:
+    """Put the benchmarks' requests to a model, and show what became of each."""
+    from functools import partial
+
+    from convrnns_brainscore.brainscore.benchmarks import LI2026_TEMPORAL
+    from convrnns_brainscore.brainscore.internals import quieten
+    from convrnns_brainscore.progress import progress_bar
+    from convrnns_brainscore.report.trials import WRITERS, trial_table, write_trials
+
+    if out is not None and out.suffix not in WRITERS:
+        raise ConvRNNError(f"--out {out}: expected a name that ends in .csv or .md.")
+    names = [one.name for one in listed if one.name not in LI2026_TEMPORAL]
+    settings = subject.settings(names)
+    weights.check(model)
+    quieten()
+    start_quietly()
+    network = weights.network(model, None)
+
+    from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+    from convrnns_brainscore.brainscore.trial.sweep import MODELS, sweep
+    from convrnns_brainscore.report.tables import wide_console
+
+    trials = []
+    with progress_bar(unit="benchmarks", transient=True) as bar:
+        task = bar.add_task(f"{model}: benchmarks", total=len(names))
+        for trial in sweep(partial(TemporalBrainModel, network, **settings), names):
+            trials.append(trial)
+            bar.advance(task)
+    wide_console().print(trial_table(trials))
+    if out is not None:
+        write_trials(trials, out, model)
+        say(f"Table: {out}")
+    if any(trial.outcome == MODELS for trial in trials):
+        raise typer.Exit(1)
 
 
 def describe(

@@ -37,7 +37,8 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         bins = of_name[0]["bins"]
         middle = [(one["start"] + one["end"]) / 2 for one in bins]
         ceiling = [_or_nan(one["ceiling"]) for one in bins]
-        raw_axes.plot(middle, ceiling, color="0.5", linestyle="--", label="ceiling")
+        if np.isfinite(ceiling).any():
+            raw_axes.plot(middle, ceiling, color="0.5", linestyle="--", label="ceiling")
         for index, record in enumerate(of_name):
             label = f"{record['model']} ({record['made_by']['weights']})"
             style = {

@@ -1,0 +1,6 @@
+"""Every registered benchmark of Brain-Score, put to a model on a few made stimuli, without data.
+
+`sweep.sweep` runs them, `data.made_data` makes what Brain-Score would load, and `families` knows
+what each benchmark expects. The package imports nothing else of this project, so that it also runs
+in the environment of a submission, where the model is the plugin's.
+"""

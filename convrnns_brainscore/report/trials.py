@@ -1,0 +1,84 @@
+"""What became of each benchmark that was put to a model: on the terminal, as CSV and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from convrnns_brainscore.brainscore.benchmarks import list_benchmarks
+from convrnns_brainscore.files import written_whole
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.brainscore.trial.sweep import Trial
+
+_HEAD = """# Which of Brain-Score's benchmarks {model} answers
+
+`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's own
+code ran to its end on a few made stimuli, without its data: that it scores says that the model's
+answers have the form that the benchmark needs. The score itself would mean nothing.
+
+"""
+
+
+def trial_table(trials: Sequence[Trial]) -> Table:
+    """A row for each benchmark, and how many score."""
+    counts = pd.Series([trial.outcome for trial in trials]).value_counts()
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    table = Table(title=f"{len(trials)} benchmarks on made stimuli: {told}")
+    for column in ("benchmark", "asked", "shown", "latency", "outcome", "why"):
+        table.add_column(column, overflow="fold")
+    for row in _rows(trials):
+        table.add_row(*map(str, row.values()))
+    return table
+
+
+def write_trials(trials: Sequence[Trial], path: Path, model: str) -> None:
+    """Write the table to a file whose name ends as one of `WRITERS`."""
+    with written_whole(path) as partial:
+        partial.write_text(WRITERS[path.suffix](trials, model), encoding="utf-8")
+
+
+def _csv(trials: Sequence[Trial], _: str) -> str:
+    rows = [{**asdict(trial), "requests": "; ".join(trial.requests)} for trial in trials]
+    return str(pd.DataFrame(rows).to_csv(index=False))
+
+
+def _markdown(trials: Sequence[Trial], model: str) -> str:
+    lines = ["| benchmark | asked | image on | latency | outcome | why, or what else | data |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    listed = list_benchmarks()
+    data = {True: "public", False: "not public", None: "?"}
+    for trial, row in zip(trials, _rows(trials), strict=True):
+        known = listed.get(trial.name)
+        cells = [*row.values(), data[known.public if known else None]]
+        lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
+    return _HEAD.format(model=model) + "\n".join(lines) + "\n"
+
+
+def _rows(trials: Sequence[Trial]) -> list[dict[str, str]]:
+    rows = []
+    for trial in trials:
+        recorded = "start_recording" in "".join(trial.requests)
+        asked = [each for each in trial.requests if not each.startswith("look_at")]
+        varied = any("require_variance=True" in each for each in trial.requests)
+        rows.append(
+            {
+                "benchmark": trial.name,
+                "asked": asked[0] + (" with variance" if varied else "") if asked else "–",
+                "shown": trial.shown if recorded else "as in training",
+                "latency": f"{trial.latency_ms:g} ms" if recorded else "–",
+                "outcome": trial.outcome,
+                "why": trial.reason or ("" if np.isfinite(trial.score) else "NaN"),
+            }
+        )
+    return rows
+
+
+WRITERS: dict[str, Callable[[Sequence[Trial], str], str]] = {".csv": _csv, ".md": _markdown}
+"""How the name of a table's file ends → what makes its text."""
