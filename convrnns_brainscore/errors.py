@@ -17,6 +17,9 @@ PARAMETER = re.compile(r"`([a-z_0-9]+)=([^`]*)`")
 LONGEST, MOST = 100, 1000
 """Characters of a name, and known names, among which the nearest is looked for."""
 
+LISTED = 30
+"""Known names that a message lists."""
+
 
 class ConvRNNError(ValueError):
     """A mistake that the user can fix. The command line prints it and exits with code 2."""
@@ -53,5 +56,5 @@ def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> Co
     name = name if comparable else f"{str(name)[:LONGEST]}…"
     suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
     hint = f" {hint}" if hint else ""
-    listed = ", ".join(known[:MOST]) + (", …" if len(known) > MOST else "")
+    listed = ", ".join(known[:LISTED]) + (", …" if len(known) > LISTED else "")
     return ConvRNNError(f"unknown {kind} {name!r}.{suggestion}{hint} Known: {listed}.")

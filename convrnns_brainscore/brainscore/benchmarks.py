@@ -48,6 +48,8 @@ class Listed:
     ----------
     name : str
         In Brain-Score's registry.
+    family : str
+        The folder of its plugin.
     kind : str
         ``"neural"``, ``"behavioural"``, ``"engineering"`` or ``"unknown"``.
     region : str or None
@@ -67,6 +69,7 @@ class Listed:
     """
 
     name: str
+    family: str
     kind: str
     region: str | None
     bins: int
@@ -88,13 +91,14 @@ def list_benchmarks() -> dict[str, Listed]:
     """
     folder = brain_score_folder() / "benchmarks"
     pattern = re.compile(r"^benchmark_registry\[['\"]([^'\"<>]+)['\"]\]", re.MULTILINE)
-    names = list(LI2026_TEMPORAL)
+    names = dict.fromkeys(LI2026_TEMPORAL, "li2026")
     described: dict[str, Any] = {}
     for plugin in sorted(folder.glob("*/__init__.py")):
-        names += pattern.findall(plugin.read_text(encoding="utf-8"))
+        for name in pattern.findall(plugin.read_text(encoding="utf-8")):
+            names[name] = plugin.parent.name
         for metadata in plugin.parent.glob("metadata.y*ml"):
             described |= yaml.safe_load(metadata.read_text(encoding="utf-8"))["benchmarks"] or {}
-    listed = [_listed(name, described.get(name) or {}) for name in dict.fromkeys(names)]
+    listed = [_listed(name, family, described.get(name) or {}) for name, family in names.items()]
     kinds = ["neural", "behavioural", "engineering", "unknown"]
     listed.sort(key=lambda one: (one.bins < 2, kinds.index(one.kind), one.name))
     return {one.name: one for one in listed}
@@ -121,6 +125,13 @@ def matching_benchmarks(pattern: str | None = None) -> list[Listed]:
     if not found:
         raise unknown("benchmark", pattern, known, "`convrnns benchmarks` lists them.")
     return found
+
+
+def one_of_each_family() -> list[str]:
+    """A registered benchmark of each plugin of Brain-Score's: its first."""
+    first = {one.family: one.name for one in reversed(list_benchmarks().values())
+             if one.name not in LI2026_TEMPORAL}  # fmt: skip
+    return sorted(first.values())
 
 
 def find_benchmark(name: str) -> Listed:
@@ -240,7 +251,7 @@ def loading_data(name: str) -> Iterator[None]:
             ) from error
 
 
-def _listed(name: str, metadata: dict[str, Any]) -> Listed:
+def _listed(name: str, family: str, metadata: dict[str, Any]) -> Listed:
     data, stimuli = metadata.get("data") or {}, metadata.get("stimulus_set") or {}
     window = TEMPORAL_BINS.get(name)
     kind = str(data.get("benchmark_type") or "unknown")
@@ -255,6 +266,7 @@ def _listed(name: str, metadata: dict[str, Any]) -> Listed:
         count = 1320 if name == "Kar2019-ost" else 1000
     return Listed(
         name=name,
+        family=family,
         kind=kind,
         region=region,
         bins=(window[1] - window[0]) // 10 if window else int(kind == "neural"),

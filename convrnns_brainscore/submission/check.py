@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
+from convrnns_brainscore.brainscore import trial
+from convrnns_brainscore.brainscore.benchmarks import one_of_each_family
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.submission import probe
@@ -169,6 +171,43 @@ def _run(
         findings.found += [Finding(**json.loads(line)) for line in lines]
         if not told.ok or not lines:
             findings.fail("model", f"{plugin.name}: the process ended: {told.last_line}")
+        if plugin.identifiers:
+            say(f"{plugin.name}: a benchmark of each family, on made stimuli")
+            _benchmarks(plugin, environment, findings, variables)
+
+
+_SWEEP = """
+import dataclasses, json, sys
+import brainscore_vision
+model = brainscore_vision.load_model(sys.argv[2])  # before anything else named `trial`
+sys.path.append(sys.argv[1])
+from trial.sweep import sweep
+for trial in sweep(lambda: model, json.loads(sys.argv[3])):
+    print("trial", json.dumps(dataclasses.asdict(trial)), flush=True)
+"""
+
+
+def _benchmarks(
+    plugin: Plugin, environment: Environment, findings: Findings, variables: dict[str, str]
+) -> None:
+    """Put the requests of a benchmark of each family to the first of the plugin's models."""
+    identifier, names = plugin.identifiers[0], one_of_each_family()
+    folder = Path(trial.__file__).parents[1]
+    told = environment.run("-c", _SWEEP, folder, identifier, json.dumps(names), **variables)
+    tried = [json.loads(line[6:]) for line in told.text.splitlines() if line.startswith("trial ")]
+    if not told.ok or len(tried) < len(names):
+        findings.fail("benchmarks", f"{identifier}: the process ended: {told.last_line}")
+        return
+    for each in tried:
+        if each["outcome"] != "scores":
+            tell = findings.fail if each["outcome"] == "the model's" else findings.note
+            tell("benchmarks", f"{identifier} on {each['name']}: {each['reason']}")
+    scored = sum(each["outcome"] == "scores" for each in tried)
+    findings.passed(
+        "benchmarks",
+        f"{identifier} scores on {scored} of {len(tried)} benchmarks, one of each family, with "
+        "made stimuli in place of their data",
+    )
 
 
 def _tests(

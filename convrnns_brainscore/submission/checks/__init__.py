@@ -17,6 +17,7 @@ from convrnns_brainscore.submission.checks import (
     region_map,
     requirements,
     secrets,
+    server,
     weights,
 )
 from convrnns_brainscore.submission.findings import Check, Findings
@@ -24,7 +25,7 @@ from convrnns_brainscore.submission.plugin import Plugin
 
 CHECKS: dict[str, Callable[[Plugin, Path, Check], str]] = {
     each.NAME: each.run
-    for each in (names, code, files, secrets, requirements, weights, region_map, metadata)
+    for each in (names, code, files, secrets, requirements, weights, region_map, metadata, server)
 }
 """Name → check, in the order in which they run. A check returns a line for when it passes."""
 

@@ -1,0 +1,86 @@
+"""Every registered benchmark of Brain-Score, put to a model on made stimuli."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.brainscore.benchmarks import (
+    LI2026_TEMPORAL,
+    list_benchmarks,
+    matching_benchmarks,
+    one_of_each_family,
+)
+from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.trial.sweep import MODELS, SCORES, Trial, sweep
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.report.trials import write_trials
+
+ODD = (
+    "Zerbe2026_fmri.IT-tau-ridgecv",  # asks for an instant, (0, 0)
+    "Gifford2022.IT-ridge",  # bins in seconds
+    "Malania2007.short2-threshold_elevation",  # variance over trials
+    "Islam2021-shape_v4_dimensionality",  # a single bin without its dimension
+    "Kato2026Sil-error_consistency",  # aggregation='max'
+    "Hebart2023-match",  # rows that repeat
+)
+
+
+@pytest.fixture(scope="module")
+def trials(network: ConvRNN) -> dict[str, Trial]:
+    found = [next(one.name for one in matching_benchmarks(name)) for name in ODD]
+    return {trial.name: trial for trial in sweep(lambda: TemporalBrainModel(network), found)}
+
+
+def test_what_benchmarks_ask_for_is_answered(trials: dict[str, Trial]) -> None:
+    assert {name: trial.reason for name, trial in trials.items() if trial.outcome != SCORES} == {}
+    instant, seconds, varied, *_ = trials.values()
+    assert "time_bins=[(0, 0)]" in instant.requests[0]
+    assert instant.shown == "2500 ms"
+    assert "(0.0, 0.6" in seconds.requests[0]
+    assert seconds.shown == "100 ms"
+    assert "require_variance=True" in varied.requests[1]
+
+
+def test_whose_doing_it_is_is_told(network: ConvRNN) -> None:
+    class Silent(TemporalBrainModel):
+        def look_at(self, *arguments: object, **options: object) -> object:
+            raise ConvRNNError("says nothing")
+
+    (trial,) = sweep(lambda: Silent(network), ["Cadena2017-pls"])
+    assert trial.outcome == MODELS
+    assert trial.reason == "ConvRNNError in its answer: says nothing"
+
+
+def test_tables_name_benchmark_presentation_and_reason(
+    trials: dict[str, Trial], tmp_path: Path
+) -> None:
+    for name in ("table.md", "table.csv"):
+        write_trials(list(trials.values()), tmp_path / name, "timedecay_shallow")
+        text = (tmp_path / name).read_text()
+        assert all(trial in text for trial in trials)
+        assert "2500 ms" in text
+        assert "takes neuroids for presentations" in text
+
+
+def test_benchmarks_are_chosen_by_pattern() -> None:
+    assert len(one_of_each_family()) == 36
+    assert not set(one_of_each_family()) & set(LI2026_TEMPORAL)
+    assert {one.region for one in matching_benchmarks("Papale2025*V4*")} == {"V4"}
+    with pytest.raises(ConvRNNError, match="unknown benchmark 'Papale2035'"):
+        matching_benchmarks("Papale2035")
+
+
+def registered() -> Sequence[str]:
+    return [name for name in list_benchmarks() if name not in LI2026_TEMPORAL]
+
+
+@pytest.mark.slow
+def test_all_registered_benchmarks_are_answered(network: ConvRNN) -> None:
+    names = registered()
+    assert len(names) == 289
+    outcomes = list(sweep(lambda: TemporalBrainModel(network), names))
+    assert [f"{each.name}: {each.reason}" for each in outcomes if each.outcome != SCORES] == []
