@@ -17,7 +17,7 @@ from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
-from convrnns_brainscore.brainscore.activations import ActivationsExtractor
+from convrnns_brainscore.brainscore.activations import ActivationsExtractor, Rows
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
@@ -118,6 +118,18 @@ def test_hooks_are_called_bin_by_bin(extractor: ActivationsExtractor) -> None:
     np.testing.assert_allclose(hooked.values[:, :2], plain.values[:, :2], atol=1e-6)
     handle.remove()
     assert extractor(STIMULI, ["conv5"], time_bins=BINS).sizes["neuroid"] == 8192
+
+
+def test_kept_rows_are_those_that_are_computed(
+    extractor: ActivationsExtractor, monkeypatch
+) -> None:
+    whole = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    extractor.rows = Rows()
+    extractor(STIMULI[:3], ["conv5"], time_bins=BINS)
+    again = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    np.testing.assert_allclose(again.values, whole.values, atol=1e-5)
+    monkeypatch.setattr(extractor, "_averages", lambda *given: pytest.fail("computed again"))
+    np.testing.assert_array_equal(extractor(STIMULI, ["conv5"], time_bins=BINS), again)
 
 
 def test_stimulus_set_hooks_change_what_is_shown(extractor: ActivationsExtractor) -> None:

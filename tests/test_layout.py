@@ -94,7 +94,8 @@ def test_only_its_folder_the_demonstration_and_the_probe_import_brain_score() ->
         uses = {module.split(".")[0] for module in imported(path)}
         if FOLDER / "brainscore" not in path.parents and path not in allowed:
             assert not uses & {"brainscore_vision", "brainscore_core"}, path
-        assert not uses & {"torch", "keras", "triton"} or path.stem == "backend"
+        own_kind = path.match("brainscore/trial/sweep.py")  # makes a model of Brain-Score's kind
+        assert not uses & {"torch", "keras", "triton"} or path.stem == "backend" or own_kind
 
 
 def messages(tree: ast.Module) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from convrnns_brainscore import ConvRNNError
+from convrnns_brainscore.brainscore.activations import Rows
 from convrnns_brainscore.brainscore.benchmarks import (
     LI2026_TEMPORAL,
     list_benchmarks,
@@ -59,7 +60,7 @@ def test_tables_name_benchmark_presentation_and_reason(
     trials: dict[str, Trial], tmp_path: Path
 ) -> None:
     for name in ("table.md", "table.csv"):
-        write_trials(list(trials.values()), tmp_path / name, "timedecay_shallow")
+        write_trials(list(trials.values()), tmp_path / name)
         text = (tmp_path / name).read_text()
         assert all(trial in text for trial in trials)
         assert "2500 ms" in text
@@ -82,5 +83,12 @@ def registered() -> Sequence[str]:
 def test_all_registered_benchmarks_are_answered(network: ConvRNN) -> None:
     names = registered()
     assert len(names) == 289
-    outcomes = list(sweep(lambda: TemporalBrainModel(network), names))
+    rows = Rows()
+
+    def subject() -> TemporalBrainModel:
+        brain = TemporalBrainModel(network)
+        brain.keep(rows)
+        return brain
+
+    outcomes = list(sweep(subject, names))
     assert [f"{each.name}: {each.reason}" for each in outcomes if each.outcome != SCORES] == []

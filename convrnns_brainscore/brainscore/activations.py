@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,52 @@ _TAKEN_NAMES = (
 )
 
 
+@dataclass
+class Rows:
+    """Activations of single images that are kept, so that many benchmarks with the same images take
+    less time.
+
+    Attributes
+    ----------
+    left : int
+        Bytes that may still be kept.
+    """
+
+    left: int = 2 * 2**30
+    _kept: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
+
+    def complete(
+        self,
+        key: str,
+        images: Sequence[str],
+        compute: Callable[[list[int]], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
+        """The rows of ``images``, of which ``compute`` is asked for those that are not here.
+
+        Parameters
+        ----------
+        key : str
+            What else makes the numbers.
+        images : sequence of str
+            Digests.
+        compute : callable
+            Places among ``images`` → their rows.
+        """
+        missing = [index for index, image in enumerate(images) if (key, image) not in self._kept]
+        found = {}
+        if missing:
+            found = dict(zip(missing, compute(missing), strict=True))
+        for index, row in found.items():
+            if row.nbytes <= self.left:
+                self.left -= row.nbytes
+                self._kept[key, images[index]] = row
+        rows = [
+            found[index] if index in found else self._kept[key, image]
+            for index, image in enumerate(images)
+        ]
+        return np.stack(rows)
+
+
 @dataclass(frozen=True)
 class _Request:
     """What is asked of the extractor, beside the stimuli."""
@@ -110,6 +156,8 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
     identifier
         ``convrnn_<model>…`` with a digest of all but layers, bins and stimuli, so that whatever
         Brain-Score keys by it (the basis of `LayerPCA`) is never another network's.
+    rows : Rows or None
+        Activations of images that are kept for further calls; None: none are.
     """
 
     def __init__(
@@ -120,6 +168,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         image_ms: ImageMs = None,
     ) -> None:
         self.network = network
+        self.rows: Rows | None = None
         self.asked_presentation = presentation
         self.image_ms = image_ms
         self.presentation = as_presentation(presentation, Presentation.neural())
@@ -302,15 +351,23 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             degrees = internals.set_degrees(self) or VISUAL_DEGREES
             shifts = internals.microsaccades(request.trials, SIZE, degrees)
 
-        def compute() -> NDArray[np.float32]:
+        def compute(paths: Sequence[str] = unique) -> NDArray[np.float32]:
             if bins is None:
-                return self._logits(unique, shapes, shifts)
-            return self._averages(unique, shapes, bins, presentation, shifts)
+                return self._logits(paths, shapes, shifts)
+            return self._averages(paths, shapes, bins, presentation, shifts)
 
-        key = (layers, bins, presentation.describe(), shifts, contents)
-        if request.stimuli_identifier and self.identifier and not internals.batch_hooks(self):
+        made_of = (layers, bins, presentation.describe(), shifts)
+        key = f"{self.identifier}-{digest_of((*made_of, contents))}"
+        hooked = bool(internals.batch_hooks(self))
+        if self.rows is not None and not hooked and shifts is None:
+            values = self.rows.complete(
+                f"{self.identifier}-{digest_of(made_of)}",
+                contents,
+                lambda missing: compute([unique[index] for index in missing]),
+            )
+        elif request.stimuli_identifier and self.identifier and not hooked:
             # result_caching logs whether it holds the key.
-            values = _cached(f"{self.identifier}-{digest_of(key)}", compute)
+            values = _cached(key, compute)
         else:
             _log.info("%s: no store is used for these activations", self.identifier)
             values = compute()

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from convrnns_brainscore.brainscore.activations import (
     LOGITS,
     ActivationsExtractor,
+    Rows,
     digest_of,
     identifier_of,
 )
@@ -131,6 +132,11 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         ``"conv10"`` or ``"conv10:70-170"``, averaged over space and the time bin (70–170 ms where
         none is given).
 
+    Attributes
+    ----------
+    shown : set of str
+        How long stimuli were on in the recordings so far, in words.
+
     Raises
     ------
     ConvRNNError
@@ -165,6 +171,7 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             self.activations_model.register_batch_activations_hook(
                 random_projection(network.name, max_neuroids)
             )
+        self.shown: set[str] = set()
         self._region: str | None = None
         self._time_bins: AskedBins | None = None
         self._behaviour: BrainModel | None = None
@@ -212,6 +219,11 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
     def layer_model(self) -> TemporalBrainModel:
         """Where Brain-Score looks for ``region_layer_map`` to write it into a score's comment."""
         return self
+
+    def keep(self, rows: Rows) -> None:
+        """Keep activations of images in ``rows``, which subjects of one network may share."""
+        self.activations_model.rows = rows
+        self._readout.keep(rows)
 
     def visual_degrees(self) -> int:
         """8 degrees."""
@@ -319,6 +331,7 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             time_bins=self._time_bins,
             latency=self.latencies[self._region],
         )
+        self.shown.add(recording.attrs["image_duration"])
         recording = in_region(recording, self._region)
         if self._time_bins.note:
             recording.attrs["time_bins_note"] = self._time_bins.note

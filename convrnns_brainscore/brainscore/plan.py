@@ -82,7 +82,8 @@ class Plan:
     @property
     def readout(self) -> str:
         """What behaviour is read from."""
-        return self.subject.behavioural_readout
+        readout = self.subject.behavioural_readout
+        return readout if readout == LOGITS else f"{readout} (labels: {LOGITS})"
 
     @property
     def latency_ms(self) -> float:

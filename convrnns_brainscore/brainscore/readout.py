@@ -10,7 +10,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
     walk_coords,
 )
 
-from convrnns_brainscore.brainscore.activations import LOGITS, ActivationsExtractor
+from convrnns_brainscore.brainscore.activations import LOGITS, ActivationsExtractor, Rows
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.regions import check_readout
@@ -43,6 +43,10 @@ class Readout:
         self._extractor = ActivationsExtractor(network, shown)
         if self._layer != LOGITS:
             self._shape = network.output_shape(self._layer)
+
+    def keep(self, rows: Rows) -> None:
+        """Keep activations of images for further calls."""
+        self._extractor.rows = rows
 
     def __call__(self, stimuli: Any, layers: Any = None, **options: Any) -> NeuroidAssembly:
         """The features of ``stimuli``; ``options`` as of `ActivationsExtractor`."""

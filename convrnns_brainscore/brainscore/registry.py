@@ -32,6 +32,9 @@ PREFIX = "convrnn_"
 REQUIREMENTS = "convrnns-brainscore\n"
 """What a machine needs that does not have this package yet, unlike one where `register` runs."""
 
+ANSWERED = "BENCHMARKS.md"
+"""In this project's own plugin folder: which benchmarks its models answer."""
+
 REGISTRATION = re.compile(r"model_registry\[['\"]([^'\"]+)['\"]\]")
 """A literal registration of a model."""
 
@@ -176,5 +179,7 @@ def registered_models(models: Path, leave_out: str = "") -> dict[str, Path]:
 
 if __name__ == "__main__":
     repository = Path(__file__).parents[2] / "model_registry" / PLUGIN
+    answered = (repository / ANSWERED).read_text(encoding="utf-8")  # of `benchmarks --try`
     write_plugin(repository)
     (repository / "requirements.txt").write_text(REQUIREMENTS, encoding="utf-8")
+    (repository / ANSWERED).write_text(answered, encoding="utf-8")

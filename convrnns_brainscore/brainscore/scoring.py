@@ -206,6 +206,13 @@ def run(plan: Plan, *, progress: bool = False) -> Result:
     with internals.without_unsafe_stores(), counted:
         _keep_ceiling(name, benchmark)
         given = benchmark(plan.subject)
+    expected = {plan.shown.in_words} if plan.shown else set()
+    if plan.subject.shown - expected:
+        _log.warning(
+            "%s: stimuli were on for %s, and not for %s as its data say",
+            name, ", ".join(sorted(plan.subject.shown)), plan.made_by["image_duration"],
+        )  # fmt: skip
+        given.attrs["image_durations_shown"] = ", ".join(sorted(plan.subject.shown))
     label = name
     if plan.max_neuroids is not None:
         given = given.assign_coords(max_neuroids=plan.max_neuroids)
@@ -286,10 +293,13 @@ def _kept_or_run(plan: Plan, out: Path, progress: bool) -> dict[str, Any]:
             _log.info("%s holds this score already", kept)
             return {**record, "file": str(kept)}
     result = run(plan, progress=progress)
-    write_assembly(result.score, out / f"{stem}.nc")
     record = as_record(result)
     with written_whole(kept) as partial:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    try:
+        write_assembly(result.score, out / f"{stem}.nc")
+    except Exception as error:  # of an attribute that only this benchmark gives
+        _log.warning("%s holds the score; its arrays are not kept: %s", kept, error)
     return {**record, "file": str(kept)}
 
 

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from convrnns_brainscore.brainscore.benchmarks import Listed
 
 
+_ANSWERED = """# Which of Brain-Score's benchmarks {model} answers
+
+`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's own
+code ran to its end on a few made stimuli, without its data. That it scores says that the model's
+answers have the form that the benchmark needs. The score itself would mean nothing.
+
+"""
+
+
 @grouped
 def score(
     model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
@@ -214,8 +223,6 @@ def _try(
     out: Path | None,
 ) -> None:
     """Put the benchmarks' requests to a model, and show what became of each."""
-    from functools import partial
-
     from convrnns_brainscore.brainscore.benchmarks import LI2026_TEMPORAL
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.progress import progress_bar
@@ -230,19 +237,27 @@ def _try(
     start_quietly()
     network = weights.network(model, None)
 
+    from convrnns_brainscore.brainscore.activations import Rows
     from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
     from convrnns_brainscore.brainscore.trial.sweep import MODELS, sweep
     from convrnns_brainscore.report.tables import wide_console
 
+    rows = Rows()
+
+    def made() -> TemporalBrainModel:
+        brain = TemporalBrainModel(network, **settings)
+        brain.keep(rows)  # benchmarks have images in common
+        return brain
+
     trials = []
     with progress_bar(unit="benchmarks", transient=True) as bar:
         task = bar.add_task(f"{model}: benchmarks", total=len(names))
-        for trial in sweep(partial(TemporalBrainModel, network, **settings), names):
+        for trial in sweep(made, names):
             trials.append(trial)
             bar.advance(task)
     wide_console().print(trial_table(trials))
     if out is not None:
-        write_trials(trials, out, model)
+        write_trials(trials, out, _ANSWERED.format(model=model))
         say(f"Table: {out}")
     if any(trial.outcome == MODELS for trial in trials):
         raise typer.Exit(1)

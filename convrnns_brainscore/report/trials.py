@@ -17,14 +17,6 @@ from convrnns_brainscore.files import written_whole
 if TYPE_CHECKING:
     from convrnns_brainscore.brainscore.trial.sweep import Trial
 
-_HEAD = """# Which of Brain-Score's benchmarks {model} answers
-
-`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's own
-code ran to its end on a few made stimuli, without its data: that it scores says that the model's
-answers have the form that the benchmark needs. The score itself would mean nothing.
-
-"""
-
 
 def trial_table(trials: Sequence[Trial]) -> Table:
     """A row for each benchmark, and how many score."""
@@ -38,10 +30,10 @@ def trial_table(trials: Sequence[Trial]) -> Table:
     return table
 
 
-def write_trials(trials: Sequence[Trial], path: Path, model: str) -> None:
-    """Write the table to a file whose name ends as one of `WRITERS`."""
+def write_trials(trials: Sequence[Trial], path: Path, head: str = "") -> None:
+    """Write the table to a file whose name ends as one of `WRITERS`; ``head`` begins Markdown."""
     with written_whole(path) as partial:
-        partial.write_text(WRITERS[path.suffix](trials, model), encoding="utf-8")
+        partial.write_text(WRITERS[path.suffix](trials, head), encoding="utf-8")
 
 
 def _csv(trials: Sequence[Trial], _: str) -> str:
@@ -49,7 +41,7 @@ def _csv(trials: Sequence[Trial], _: str) -> str:
     return str(pd.DataFrame(rows).to_csv(index=False))
 
 
-def _markdown(trials: Sequence[Trial], model: str) -> str:
+def _markdown(trials: Sequence[Trial], head: str) -> str:
     lines = ["| benchmark | asked | image on | latency | outcome | why, or what else | data |"]
     lines.append("|---|---|---|---|---|---|---|")
     listed = list_benchmarks()
@@ -58,7 +50,7 @@ def _markdown(trials: Sequence[Trial], model: str) -> str:
         known = listed.get(trial.name)
         cells = [*row.values(), data[known.public if known else None]]
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
-    return _HEAD.format(model=model) + "\n".join(lines) + "\n"
+    return head + "\n".join(lines) + "\n"
 
 
 def _rows(trials: Sequence[Trial]) -> list[dict[str, str]]:

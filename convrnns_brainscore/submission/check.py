@@ -180,6 +180,9 @@ _SWEEP = """
 import dataclasses, json, sys
 import brainscore_vision
 model = brainscore_vision.load_model(sys.argv[2])  # before anything else named `trial`
+if hasattr(model, "keep"):
+    from convrnns_brainscore.brainscore.activations import Rows
+    model.keep(Rows())
 sys.path.append(sys.argv[1])
 from trial.sweep import sweep
 for trial in sweep(lambda: model, json.loads(sys.argv[3])):
