@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from brainscore_core.metrics import Score
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.model_helpers.activations.pca import LayerPCA
-from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
+from brainscore_vision.model_helpers.brain_transformation import LayerScores, ModelCommitment
 from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
@@ -167,6 +169,21 @@ def test_layer_pca_keeps_time(
             reduced.values[..., index], pca.transform(plain.values[..., index]), atol=1e-2
         )
     handle.remove()
+
+
+def test_brain_scores_layer_scores_compare_layers(extractor: ActivationsExtractor) -> None:
+    class Benchmark:
+        identifier, region = "as-responses", "IT"
+
+        def __call__(self, candidate: Any) -> Score:
+            candidate.start_recording("IT", time_bins=[(70, 170)])
+            return Score(float(candidate.look_at(STIMULI).values.std()))
+
+    layers = ["conv4", "conv5", "logits"]
+    scores = LayerScores("ours", extractor, visual_degrees=8)(Benchmark(), layers, prerun=True)
+    assert scores["layer"].values.tolist() == layers
+    recorded = extractor(STIMULI, ["conv4"], time_bins=[(70, 170)])
+    assert scores.values[0] == pytest.approx(recorded.values.std(), rel=1e-4)
 
 
 def test_layer_pca_without_imagenet_is_one_line(

@@ -149,6 +149,9 @@ def test_what_is_shown_follows_from_the_stimulus_set(network: ConvRNN) -> None:
     other.start_recording("IT", [(70, 170)])
     with pytest.raises(ConvRNNError, match="image_on_ms is 150"):
         other.look_at(said)
+    for short in (0, -5, float("nan"), {"mine": 5}):
+        with pytest.raises(ConvRNNError, match="expected 10 ms"):
+            TemporalBrainModel(network, image_ms=short)
     mixed = stimulus_set("mine", stimuli.assign(image_on_ms=[100.0, 200.0]))
     with pytest.raises(ConvRNNError, match="several durations"):
         subject.look_at(mixed)

@@ -28,7 +28,13 @@ from result_caching import store  # type: ignore[import-untyped]
 from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.brainscore.assemblies import TimeCourse, files_of, neuroid_assembly
 from convrnns_brainscore.brainscore.internals import Microsaccades
-from convrnns_brainscore.brainscore.stimulus_durations import CONSTANT, ImageMs, Shown, shown
+from convrnns_brainscore.brainscore.stimulus_durations import (
+    CONSTANT,
+    ImageMs,
+    Shown,
+    check_image_ms,
+    shown,
+)
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import SIZE, VISUAL_DEGREES, load_images
@@ -167,6 +173,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         batch_size: int = BATCH_SIZE,
         image_ms: ImageMs = None,
     ) -> None:
+        check_image_ms(image_ms)
         self.network = network
         self.rows: Rows | None = None
         self.asked_presentation = presentation

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, Presentation, image_duration
 from convrnns_brainscore.timing import MS_PER_STEP
 
@@ -106,6 +107,24 @@ class Shown:
 
 ImageMs = float | Mapping[str, float] | None
 """How long stimuli are on, or those of stimulus sets by name, in ms; None: it is looked up."""
+
+
+def check_image_ms(image_ms: ImageMs) -> None:
+    """Raise unless durations are a step (10 ms) at least.
+
+    Raises
+    ------
+    ConvRNNError
+        One is shorter, or is not a number.
+    """
+    given = image_ms if isinstance(image_ms, Mapping) else {"": image_ms}
+    for name, duration in given.items():
+        if duration is not None and not duration >= MS_PER_STEP:
+            of = f" of {name}" if name else ""
+            raise ConvRNNError(
+                f"`image_ms={duration}`{of}: expected {MS_PER_STEP} ms, a step of the networks, at "
+                "least."
+            )
 
 
 def shown(stimuli: Any, image_ms: ImageMs = None) -> Shown:

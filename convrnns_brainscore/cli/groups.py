@@ -408,16 +408,20 @@ class SubjectOptions:
     def _durations(self, benchmarks: list[str]) -> float | dict[str, float] | None:
         if self.image_ms is None:
             return None
-        if "=" not in self.image_ms:
-            return _number("--image-ms", self.image_ms)
         from convrnns_brainscore.brainscore.benchmarks import stimulus_set_names
+        from convrnns_brainscore.brainscore.stimulus_durations import check_image_ms
         from convrnns_brainscore.errors import unknown
 
+        if "=" not in self.image_ms:
+            duration = _number("--image-ms", self.image_ms)
+            check_image_ms(duration)
+            return duration
         given = _numbers("--image-ms", self.image_ms)
         known = [*stimulus_set_names(), *benchmarks]
         for name in given:
             if not any(each.lower().startswith(name.lower()) for each in known):
                 raise unknown("stimulus set in --image-ms", name, known)
+        check_image_ms(given)
         return given
 
 

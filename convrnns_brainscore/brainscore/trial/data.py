@@ -10,6 +10,7 @@ import tempfile
 import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -90,7 +91,7 @@ def made_data() -> Iterator[None]:
             stack.enter_context(mock.patch.object(target, name, value))
         for path, values in DEFAULTS.items():
             module, name = path.split(":")
-            function = getattr(importlib.import_module(f"brainscore_vision.{module}"), name)
+            function = attrgetter(name)(importlib.import_module(f"brainscore_vision.{module}"))
             parameters = inspect.signature(function).parameters.values()
             smaller = tuple(
                 values.get(p.name, p.default) for p in parameters if p.default is not p.empty

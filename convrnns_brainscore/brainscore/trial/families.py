@@ -497,9 +497,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "metrics.threshold.metric:grid_search": {
-        "alpha_values": np.array([0.1])
-    },  # Malania2007: one start, not fifty
+    # Malania2007: one start, not fifty
+    "metrics.threshold.metric:grid_search": {"alpha_values": np.array([0.1])},
+    # Cadena2017-mask: one epoch, not forty
+    "metrics.mask_regression.metric:MaskRegression.__init__": {"max_epochs": 1},
     **{
         f"benchmarks.laion_fmri.benchmark:{function}": {"subjects": ("sub-01", "sub-03")}  # of five
         for function in ("LAIONfMRI", "LAIONfMRIRSA", "LAIONfMRICKA")
