@@ -35,6 +35,7 @@ from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.submission import checks
 from convrnns_brainscore.submission.archive import LARGEST, MOST_FILES, read_archive
 from convrnns_brainscore.submission.build import (
+    StoredWeights,
     WeightsAddress,
     build,
     needed_code,
@@ -146,6 +147,35 @@ def test_a_refitted_region_map_is_taken(tmp_path: Path) -> None:
     assert not looked_at(path).failed, said(looked_at(path), "fail")
 
 
+def test_the_plugin_scores_as_it_was_built_to(tmp_path: Path) -> None:
+    files = built(
+        latency={"IT": 20}, max_neuroids=1000, behavioural_readout="conv5:50-250",
+        weights={MODEL: StoredWeights("user_1/w.safetensors", "v1", DIGEST)},
+    )  # fmt: skip
+    settings = json.loads(files[f"{PLUGIN}/plugin.json"])
+    assert settings["subject"] == {"max_neuroids": 1000, "behavioural_readout": "conv5:50-250"}
+    assert settings["models"][IDENTIFIER]["weights"] == {
+        "key": "user_1/w.safetensors", "version_id": "v1", "sha256": DIGEST
+    }  # fmt: skip
+    regions = json.loads(files[f"{PLUGIN}/region_layer_map/{IDENTIFIER}.json"])
+    assert regions["latency_ms"]["IT"] == 20
+    findings = looked_at(zipped(files, tmp_path / "s.zip"))
+    assert not findings.failed, said(findings, "fail")
+    assert any("Brain-Score's storage" in message for message in said(findings, "note"))
+    assert not any("MemoryError" in message for message in said(findings, "note"))
+    assert "latency_ms" not in built()[f"{PLUGIN}/region_layer_map/{IDENTIFIER}.json"].decode()
+
+
+def test_layers_and_memory_are_told_beforehand(tmp_path: Path) -> None:
+    files = built()
+    told = said(looked_at(zipped(files, tmp_path / "s.zip")), "note")
+    assert any("IT has 8192 neuroids" in message and "575 GiB" in message for message in told)
+    code = files[f"{PLUGIN}/model.py"]
+    files[f"{PLUGIN}/model.py"] = code.replace(b"def get_layers", b"def others")
+    told = said(looked_at(zipped(files, tmp_path / "s.zip")), "note")
+    assert any("has no get_layers" in message for message in told)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -184,6 +214,15 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
         ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "give that too"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"], "is missing"),
         ([MODEL, "--out", "s.zip", "--weights-url", "w.pt", "--sha256", DIGEST], "expected https"),
+        ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--sha256", DIGEST],
+         "--weights-version of timedecay_shallow is missing"),
+        ([MODEL, "--out", "s.zip", "--weights-key", "../w", "--weights-version", "1", "--sha256",
+          DIGEST], "expected the path"),
+        ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--weights-url", "https://a.b/w"],
+         "give one of them"),
+        ([MODEL, "--out", "s.zip", "--weights-version", "1"], "give that too"),
+        ([MODEL, "--out", "s.zip", "--latency", "IT=900"], "from −260 to 260"),
+        ([MODEL, "--out", "s.zip", "--behavioural-readout", "conv77"], "unknown layer"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://me:pw@a.b/w", "--sha256", DIGEST],
          "without a password"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w", "--sha256", DIGEST, "--sha256",
@@ -541,7 +580,7 @@ GROUP = "/data/responses"
     files[f"{PLUGIN}/model.py"] += code
     findings = looked_at(zipped(files, tmp_path / "s.zip"))
     assert not findings.failed, said(findings, "fail")
-    (asked,) = said(findings, "note")
+    (asked,) = (message for message in said(findings, "note") if "GiB" not in message)
     assert "/data/responses" in asked
 
 
