@@ -132,6 +132,11 @@ def test_kept_rows_are_those_that_are_computed(
     np.testing.assert_allclose(again.values, whole.values, atol=1e-5)
     monkeypatch.setattr(extractor, "_averages", lambda *given: pytest.fail("computed again"))
     np.testing.assert_array_equal(extractor(STIMULI, ["conv5"], time_bins=BINS), again)
+    extractor.register_batch_activations_hook(
+        lambda features: {layer: values[:, :2] for layer, values in features.items()}
+    )
+    hooked = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    np.testing.assert_array_equal(hooked.values, again.values[:, :2])
 
 
 def test_stimulus_set_hooks_change_what_is_shown(extractor: ActivationsExtractor) -> None:

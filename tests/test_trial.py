@@ -86,7 +86,7 @@ def test_all_registered_benchmarks_are_answered(network: ConvRNN) -> None:
     rows = Rows()
 
     def subject() -> TemporalBrainModel:
-        brain = TemporalBrainModel(network)
+        brain = TemporalBrainModel(network, max_neuroids=500)
         brain.keep(rows)
         return brain
 

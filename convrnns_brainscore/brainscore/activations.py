@@ -73,6 +73,10 @@ _TAKEN_NAMES = (
 )
 
 
+Join = Callable[[dict[str, NDArray[np.float32]], dict[str, tuple[int, ...]]], NDArray[np.float32]]
+"""Layers' [batch, feature] of one bin, and their shapes → [batch, feature]."""
+
+
 @dataclass
 class Rows:
     """Activations of single images that are kept, so that many benchmarks with the same images take
@@ -358,20 +362,23 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             degrees = internals.set_degrees(self) or VISUAL_DEGREES
             shifts = internals.microsaccades(request.trials, SIZE, degrees)
 
-        def compute(paths: Sequence[str] = unique) -> NDArray[np.float32]:
+        def compute(
+            paths: Sequence[str] = unique, join: Join = self._hooked
+        ) -> NDArray[np.float32]:
             if bins is None:
-                return self._logits(paths, shapes, shifts)
-            return self._averages(paths, shapes, bins, presentation, shifts)
+                return self._logits(paths, shapes, shifts, join)
+            return self._averages(paths, shapes, bins, presentation, shifts, join)
 
         made_of = (layers, bins, presentation.describe(), shifts)
         key = f"{self.identifier}-{digest_of((*made_of, contents))}"
         hooked = bool(internals.batch_hooks(self))
-        if self.rows is not None and not hooked and shifts is None:
+        if self.rows is not None and shifts is None:
             values = self.rows.complete(
                 f"{self.identifier}-{digest_of(made_of)}",
                 contents,
-                lambda missing: compute([unique[index] for index in missing]),
+                lambda missing: compute([unique[index] for index in missing], _side_by_side),
             )
+            values = self._hooked_later(values, shapes) if hooked else values
         elif request.stimuli_identifier and self.identifier and not hooked:
             # result_caching logs whether it holds the key.
             values = _cached(key, compute)
@@ -397,6 +404,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         time_bins: Sequence[TimeBin],
         presentation: Presentation,
         shifts: Microsaccades | None,
+        join: Join,
     ) -> NDArray[np.float32]:
         """Each layer averaged over each bin, [stimulus, neuroid, time_bin], C-contiguous."""
         after = [index for index, (_, end) in enumerate(time_bins) if end > 0]
@@ -419,7 +427,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
                     else outputs[layer][:, place].reshape(len(images), -1)
                     for layer in shapes
                 }
-                bins[index] = self._hooked(features, shapes)
+                bins[index] = join(features, shapes)
             width = sum(int(np.prod(shape)) for shape in shapes.values())
             before = np.zeros((len(images), width), np.float32)
             return np.stack([before if each is None else each for each in bins], axis=2)
@@ -431,10 +439,11 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         paths: Sequence[str],
         shapes: dict[str, tuple[int, ...]],
         shifts: Microsaccades | None,
+        join: Join,
     ) -> NDArray[np.float32]:
         def decode(images: NDArray[np.float32]) -> NDArray[np.float32]:
             logits = self.network.logits(images, self.logits_presentation)
-            return self._hooked({LOGITS: logits}, shapes)
+            return join({LOGITS: logits}, shapes)
 
         return self._batched(paths, LOGITS, decode, shifts)
 
@@ -479,8 +488,29 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
                 shapes[layer] = (values.shape[1],)
         return np.concatenate([changed[layer] for layer in features], axis=1)
 
+    def _hooked_later(
+        self, values: NDArray[np.float32], shapes: dict[str, tuple[int, ...]]
+    ) -> NDArray[np.float32]:
+        """Batch hooks on rows that were kept, [stimulus, neuroid] or [stimulus, neuroid, bin]."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])[:-1]
+        before = dict(shapes)
+        over_bins = values if values.ndim == 3 else values[..., None]
+        joined = []
+        for index in range(over_bins.shape[2]):
+            features = np.split(over_bins[..., index], ends, axis=1)
+            shapes |= before
+            joined.append(self._hooked(dict(zip(before, features, strict=True)), shapes))
+        return np.stack(joined, axis=2) if values.ndim == 3 else joined[0]
+
     def _shape(self, layer: str) -> tuple[int, ...]:
         return self.network.output_shape(backbones.READOUT if layer == LOGITS else layer)
+
+
+def _side_by_side(
+    features: dict[str, NDArray[np.float32]], shapes: dict[str, tuple[int, ...]]
+) -> NDArray[np.float32]:
+    """Layers' [batch, feature] of one bin, as they are."""
+    return np.concatenate(list(features.values()), axis=1)
 
 
 def _trials(

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from convrnns_brainscore.brainscore.benchmarks import Listed
 
 
+NEUROIDS_TRIED = 500
+"""To which features are projected where benchmarks are tried: their metrics take long for more."""
+
 _ANSWERED = """# Which of Brain-Score's benchmarks {model} answers
 
-`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's own
-code ran to its end on a few made stimuli, without its data. That it scores says that the model's
-answers have the form that the benchmark needs. The score itself would mean nothing.
+`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's
+own code ran to its end on a few made stimuli, without its data, and with features projected to
+{neuroids} neuroids, since metrics take long for more. That it scores says that the model's answers
+have the form that the benchmark needs. The score itself would mean nothing.
 
 """
 
@@ -232,6 +236,7 @@ def _try(
         raise ConvRNNError(f"--out {out}: expected a name that ends in .csv or .md.")
     names = [one.name for one in listed if one.name not in LI2026_TEMPORAL]
     settings = subject.settings(names)
+    settings["max_neuroids"] = settings["max_neuroids"] or NEUROIDS_TRIED
     weights.check(model)
     quieten()
     start_quietly()
@@ -257,7 +262,7 @@ def _try(
             bar.advance(task)
     wide_console().print(trial_table(trials))
     if out is not None:
-        write_trials(trials, out, _ANSWERED.format(model=model))
+        write_trials(trials, out, _ANSWERED.format(model=model, neuroids=settings["max_neuroids"]))
         say(f"Table: {out}")
     if any(trial.outcome == MODELS for trial in trials):
         raise typer.Exit(1)
