@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,7 @@ def region_latencies(
         for region, ms in values.items():
             if region not in REGIONS:
                 raise unknown(f"region of {source}", region, REGIONS)
-            number = isinstance(ms, int | float) and not isinstance(ms, bool)
+            number = isinstance(ms, Real) and not isinstance(ms, bool)
             if not number or not abs(ms) <= LONGEST_LATENCY:
                 raise ConvRNNError(
                     f"{source} of {region} is {ms!r}; expected ms from −{LONGEST_LATENCY} to "

@@ -166,6 +166,8 @@ def _pairs(time_bins: Any) -> list[TimeBin]:
 
 
 def _unrecordable(start: float, end: float) -> ConvRNNError:
+    if not np.isfinite([start, end]).all():
+        return ConvRNNError(f"time bin ({start:g}, {end:g}) ms: expected finite edges.")
     return ConvRNNError(
         f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at image onset "
         "(0 ms) at the earliest: the network has no state before the image."

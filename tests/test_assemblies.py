@@ -132,9 +132,9 @@ def test_scores_within_a_score_have_keys_of_any_kind(tmp_path: Path) -> None:
 
 def test_other_things_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.nc").write_text("no netCDF")
-    for path in (tmp_path / "text.nc", tmp_path / "absent.nc"):
-        with pytest.raises(ConvRNNError, match="holds no assembly"):
-            read_assembly(path)
+    for name, told in (("text", "holds no assembly"), ("absent", "there is no file")):
+        with pytest.raises(ConvRNNError, match=told):
+            read_assembly(tmp_path / f"{name}.nc")
     with pytest.raises(ConvRNNError, match="cannot save a DataArray"):
         write_assembly(xr.DataArray([1.0]), tmp_path / "array.nc")
     write_assembly(NeuroidAssembly([1.0], dims=["neuroid"]), tmp_path / "bare.nc")

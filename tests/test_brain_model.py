@@ -149,7 +149,7 @@ def test_what_is_shown_follows_from_the_stimulus_set(network: ConvRNN) -> None:
     other.start_recording("IT", [(70, 170)])
     with pytest.raises(ConvRNNError, match="image_on_ms is 150"):
         other.look_at(said)
-    for short in (0, -5, float("nan"), {"mine": 5}):
+    for short in (0, -5, float("nan"), {"mine": 5}, "150", [150]):
         with pytest.raises(ConvRNNError, match="expected 10 ms"):
             TemporalBrainModel(network, image_ms=short)
     mixed = stimulus_set("mine", stimuli.assign(image_on_ms=[100.0, 200.0]))
@@ -183,6 +183,27 @@ def test_neurons_that_answer_later_meet_earlier_steps(network: ConvRNN) -> None:
     assert mapped.latencies["IT"] == 30
 
 
+def test_durations_are_rounded_to_steps_and_found_by_either_name(network: ConvRNN) -> None:
+    stimuli = load_objects92().stimuli[:2]
+    subject = TemporalBrainModel(network, image_ms={"MajajHong2015": 159.9})
+    subject.start_recording("IT", [(200, 210)])
+    recorded = subject.look_at(stimulus_set("hvm-public", stimuli))
+    assert recorded.attrs["image_duration"] == "160 ms"
+    assert recorded.attrs["image_off"] == 16
+    assert recorded.attrs["image_duration_rule"] == "as asked (159.9 ms)"
+    packaged = stimulus_set("Cadena2017_mine", stimuli.assign(image_on_ms=np.nan))
+    assert subject.activations_model.shown(packaged).in_words == "assumed 100 ms"
+
+
+def test_an_image_goes_off_before_what_an_early_latency_reads(network: ConvRNN) -> None:
+    subject = TemporalBrainModel(network, latency={"IT": -200}, image_ms=280)
+    subject.start_recording("IT", [(200, 210)])
+    recorded = subject.look_at(STIMULI[:2])
+    asked = TemporalBrainModel(network, Presentation.custom(41, 28))
+    asked.start_recording("IT", [(400, 410)])
+    np.testing.assert_array_equal(recorded.values, asked.look_at(STIMULI[:2]).values)
+
+
 def test_names_tell_subjects_apart(network: ConvRNN) -> None:
     """Brain-Score's own stores go by the identifier alone."""
     plain = TemporalBrainModel(network).identifier
@@ -202,6 +223,8 @@ def test_names_tell_subjects_apart(network: ConvRNN) -> None:
     given = load_brain_model("timedecay_shallow", weights=network.weights.values)
     names.add(given.identifier)
     assert len(names) == len(settings) + 2
+    alike = ({"image_ms": 200.0}, {"behavioural_readout": "conv5:70-170"}, {"image_ms": {}})
+    assert {TemporalBrainModel(network, **each).identifier for each in alike} <= names
     assert all(name.startswith("convrnn_timedecay_shallow") for name in names)
 
 
@@ -217,7 +240,7 @@ def test_behaviour_can_be_read_from_a_layer(network: ConvRNN) -> None:
     np.testing.assert_allclose(features.values, over_time[:, 5:10].mean((1, 2, 3)), atol=1e-5)
     subject.start_task(BrainModel.Task.probabilities, fitting_stimuli=fitting)
     assert subject.look_at(fitting).shape == (5, 3)
-    for wrong in ("conv99", "conv5:100-50", "conv5:", ""):
+    for wrong in ("conv99", "conv5:100-50", "conv5:", "", "conv5:0-20"):
         with pytest.raises(ConvRNNError):
             TemporalBrainModel(network, behavioural_readout=wrong)
 
@@ -249,7 +272,7 @@ def test_brain_scores_forms_of_time_bins_are_understood() -> None:
         ([], "no time bins"),
         ([(90, 70)], "ends after it starts"),
         ([(-10, 10)], "image onset"),
-        ([(0, float("nan"))], "ends after it starts"),
+        ([(0, float("nan"))], "finite edges"),
         ([70, 170, 240], "expected .start, end. in ms"),
         (None, "expected .start, end. pairs in ms"),
         ([(1, 2, 3)], "expected .start, end. in ms"),

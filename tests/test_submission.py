@@ -153,7 +153,10 @@ def test_the_plugin_scores_as_it_was_built_to(tmp_path: Path) -> None:
         weights={MODEL: StoredWeights("user_1/w.safetensors", "v1", DIGEST)},
     )  # fmt: skip
     settings = json.loads(files[f"{PLUGIN}/plugin.json"])
-    assert settings["subject"] == {"max_neuroids": 1000, "behavioural_readout": "conv5:50-250"}
+    assert settings["subject"].items() >= {
+        "max_neuroids": 1000, "behavioural_readout": "conv5:50-250"
+    }.items()  # fmt: skip
+    assert settings["subject"]["latency"]["IT"] == 20
     assert settings["models"][IDENTIFIER]["weights"] == {
         "key": "user_1/w.safetensors", "version_id": "v1", "sha256": DIGEST
     }  # fmt: skip

@@ -246,7 +246,8 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             No stimuli, broken or missing files, a column with a name of neuroids or time bins,
             unknown layers, or fewer than one trial.
         """
-        if require_variance and (isinstance(number_of_trials, bool) or number_of_trials < 1):
+        whole = isinstance(number_of_trials, int | np.integer) and number_of_trials is not True
+        if require_variance and not (whole and number_of_trials >= 1):
             raise ConvRNNError(f"number_of_trials={number_of_trials!r}: expected 1 or more.")
         request = _Request(
             tuple([layers] if isinstance(layers, str) else [LOGITS] if layers is None else layers),
@@ -345,7 +346,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         if not layers:
             raise ConvRNNError("no layers to record from: name one or more.")
         decoded = layers == (LOGITS,)
-        last_ms = max((end for _, end in asked.in_ms), default=0) if asked else 0
+        last_ms = max((end for _, end in asked.in_ms), default=0) - request.latency if asked else 0
         presentation = self.asked_presentation or shown.presentation(last_ms)
         labels = bins = None
         if not decoded:

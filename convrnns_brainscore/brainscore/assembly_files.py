@@ -79,8 +79,10 @@ def read_assembly(path: str | Path, group: str | None = None) -> DataAssembly:
     Raises
     ------
     ConvRNNError
-        ``path`` is no such file.
+        There is no such file, or it holds something else.
     """
+    if not Path(path).is_file():
+        raise ConvRNNError(f"there is no file {path}.")
     try:
         with xr.open_dataset(path, group=group) as opened:
             held = opened.load()

@@ -39,7 +39,7 @@ from convrnns_brainscore.networks.backend import version
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.regions import Latency, layers_of, region_latencies, region_layers
-from convrnns_brainscore.timing import AskedBins, TimeBin, read_time_bins
+from convrnns_brainscore.timing import RESPONSE, AskedBins, TimeBin, read_time_bins
 
 _log = logging.getLogger(__name__)
 
@@ -182,15 +182,12 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         known = network.weights.published or network.weights.seed is not None
         differing = {
             "weights": None if known else network.weights.sha256,
-            "presentation": presentation and presentation.describe(),
-            "image_ms": image_ms
-            and (dict(image_ms) if isinstance(image_ms, Mapping) else image_ms),
-            "regions": None
-            if self.region_layer_map == region_layers(network.model)
-            else self.region_layer_map,
-            "latencies": None if self.latencies == region_latencies() else self.latencies,
+            "presentation": presentation and {**presentation.describe(), "presentation": ""},
+            "image_ms": _plain(image_ms),
+            "regions": _unless(self.region_layer_map, region_layers(network.model)),
+            "latencies": _unless(self.latencies, region_latencies()),
             "max_neuroids": self.max_neuroids,
-            "readout": _unless(self._readout.name, LOGITS),
+            "readout": _unless(self._readout.reads, (LOGITS, RESPONSE)),
             "backend": None if version().startswith("tensorflow") else version().split()[0],
         }
         differing = {name: value for name, value in differing.items() if value is not None}
@@ -336,6 +333,13 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         if self._time_bins.note:
             recording.attrs["time_bins_note"] = self._time_bins.note
         return recording.squeeze("time_bin") if recording.sizes["time_bin"] == 1 else recording
+
+
+def _plain(image_ms: ImageMs) -> Any:
+    """Durations in one form, however they are given; None: none are."""
+    if isinstance(image_ms, Mapping):
+        return sorted((name, float(ms)) for name, ms in image_ms.items()) or None
+    return None if image_ms is None else float(image_ms)
 
 
 def _unless(value: Any, default: Any) -> Any:

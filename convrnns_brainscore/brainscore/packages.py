@@ -141,8 +141,7 @@ def read_package(path: Path) -> NeuroidAssembly:
     # Brain-Score takes their size from the benchmark, or from this column, and not from both.
     stimuli = stimuli.drop(columns="degrees")
     stimuli = stimuli.drop(columns=COLUMN, errors="ignore")
-    if COLUMN in assembly.attrs:
-        stimuli[COLUMN] = assembly.attrs[COLUMN]
+    stimuli[COLUMN] = assembly.attrs.get(COLUMN, np.nan)
     assembly.attrs["stimulus_set"] = stimulus_set(path.parent.name, stimuli)
     assembly.attrs["stimulus_set_identifier"] = path.parent.name
     return assembly

@@ -148,7 +148,7 @@ def make_plan(
         layers = tuple(layers_of(network.model, subject.region_layer_map, experiment.region))
         shown = subject.activations_model.shown(experiment.stimulus_set)
         last_ms = max((end for _, end in experiment.time_bins), default=0)
-        seen = shown.presentation(last_ms)
+        seen = shown.presentation(last_ms - subject.latencies[experiment.region])
     seen = presentation or seen
     network.check_lesion(seen)
     return Plan(subject, benchmark, experiment, seen, shown, layers, max_neuroids, chosen)

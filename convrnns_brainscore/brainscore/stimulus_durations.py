@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,15 @@ DURATIONS: dict[str, tuple[float, str]] = {
 }
 """How the names of stimulus sets, and of the benchmarks that show them, begin → how long each
 stimulus was on, in ms, and the source."""
+
+
+FAMILIES = {
+    "hvm": "MajajHong2015",
+    "THINGS_EEG2": "Gifford2022",
+    "THINGS_fMRI": "Hebart2023_fmri",
+    "THINGS_TVSD": "Papale2025",
+}
+"""How the names of stimulus sets begin that are called otherwise than their benchmarks."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,8 @@ def check_image_ms(image_ms: ImageMs) -> None:
     """
     given = image_ms if isinstance(image_ms, Mapping) else {"": image_ms}
     for name, duration in given.items():
-        if duration is not None and not duration >= MS_PER_STEP:
+        number = isinstance(duration, Real) and not isinstance(duration, bool)
+        if duration is not None and not (number and MS_PER_STEP <= duration < np.inf):
             of = f" of {name}" if name else ""
             raise ConvRNNError(
                 f"`image_ms={duration}`{of}: expected {MS_PER_STEP} ms, a step of the networks, at "
@@ -152,12 +163,18 @@ def shown(stimuli: Any, image_ms: ImageMs = None) -> Shown:
     else:
         asked = image_ms
     if COLUMN in getattr(stimuli, "columns", ()):
-        measured = np.asarray(stimuli[COLUMN], float)
+        try:
+            measured = np.asarray(stimuli[COLUMN], float)
+        except (TypeError, ValueError) as error:
+            raise ConvRNNError(f"the stimulus set's {COLUMN} holds other than numbers.") from error
         if np.isfinite(measured).any():
             duration, _ = image_duration(measured, asked)
             return Shown(duration, f"{COLUMN} of the stimulus set")
+        if asked is None:  # the set speaks for itself, and does not know
+            return by_identifier(None)
     if asked is not None:
-        return Shown(float(asked), "as asked")
+        duration, rounded = image_duration([asked])
+        return Shown(duration, f"as asked ({asked:g} ms)" if rounded else "as asked")
     return by_identifier(name)
 
 
@@ -180,7 +197,30 @@ def by_identifier(identifier: str | None) -> Shown:
     return Shown(image_ms, f"{known}: {source}")
 
 
+def is_named(name: str, begins: str) -> bool:
+    """Whether a stimulus set's name begins so, or the name of its benchmarks does.
+
+    Examples
+    --------
+    >>> is_named("hvm-public", "MajajHong2015"), is_named("MajajHong2015.public", "hvm")
+    (True, True)
+    """
+    return any(
+        one.startswith(other)
+        for one, other in (
+            (name.lower(), begins.lower()),
+            (_by_family(name), _by_family(begins)),
+        )
+    )
+
+
+def _by_family(name: str) -> str:
+    for begins, family in FAMILIES.items():
+        if name.lower().startswith(begins.lower()):
+            name = family + name[len(begins) :]
+    return name.lower()
+
+
 def _named(name: str, among: Iterable[str]) -> str | None:
     """The longest of ``among`` that ``name`` begins with."""
-    fitting = [known for known in among if name.lower().startswith(known.lower())]
-    return max(fitting, key=len, default=None)
+    return max((known for known in among if is_named(name, known)), key=len, default=None)

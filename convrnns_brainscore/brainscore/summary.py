@@ -103,6 +103,8 @@ def summarise(
         if raw.mean() < 0 < ceiled:
             ceiled = np.nan
             undefined = "raw is negative, and the benchmark's formula hides the sign"
+        if time_bins and max(end for _, end in time_bins) <= first_image_ms:
+            ceiled, undefined = np.nan, BEFORE_THE_IMAGE
         if not np.isfinite(ceiling).any() and not undefined:
             undefined = "no ceiling: the benchmark gives none"
         return Summary(

@@ -409,7 +409,11 @@ class SubjectOptions:
         if self.image_ms is None:
             return None
         from convrnns_brainscore.brainscore.benchmarks import stimulus_set_names
-        from convrnns_brainscore.brainscore.stimulus_durations import check_image_ms
+        from convrnns_brainscore.brainscore.stimulus_durations import (
+            FAMILIES,
+            check_image_ms,
+            is_named,
+        )
         from convrnns_brainscore.errors import unknown
 
         if "=" not in self.image_ms:
@@ -417,9 +421,10 @@ class SubjectOptions:
             check_image_ms(duration)
             return duration
         given = _numbers("--image-ms", self.image_ms)
-        known = [*stimulus_set_names(), *benchmarks]
+        packages = [Path(each).resolve().parent.name for each in benchmarks if each.endswith(".nc")]
+        known = [*packages, *FAMILIES.values(), *FAMILIES, *stimulus_set_names()]
         for name in given:
-            if not any(each.lower().startswith(name.lower()) for each in known):
+            if not any(is_named(each, name) for each in known):
                 raise unknown("stimulus set in --image-ms", name, known)
         check_image_ms(given)
         return given

@@ -196,7 +196,8 @@ DurationsShown = Annotated[
     typer.Option(
         "--image-ms",
         help="How long stimuli are on in recordings, in ms: one number, or of stimulus sets, "
-        "SET=MS,…. [default: as the subjects of each stimulus set saw them]",
+        "SET=MS,…; the set of a package is its folder. [default: as the subjects of each stimulus "
+        "set saw them]",
         show_default=False,
     ),
 ]
@@ -205,8 +206,8 @@ Latencies = Annotated[
     str | None,
     typer.Option(
         "--latency",
-        help="How much later a region's neurons answer than its layers, in ms: V1=50,IT=10, or "
-        "'fitted', those of the region map. [default: V1 and V2 50, others 0]",
+        help="How much later a region's neurons answer than its layers, in ms (-260 to 260): "
+        "V1=50,IT=10, or 'fitted', those of the region map. [default: V1 and V2 50, others 0]",
         show_default=False,
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,8 @@ _ANSWERED = """# Which of Brain-Score's benchmarks {model} answers
 `convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's
 own code ran to its end on a few made stimuli, without its data, and with features projected to
 {neuroids} neuroids, since metrics take long for more. That it scores says that the model's answers
-have the form that the benchmark needs. The score itself would mean nothing.
+have the form that the benchmark needs. The score itself would mean nothing. Weights: {weights}.
+Settings: {settings}.
 
 """
 
@@ -191,8 +193,8 @@ def benchmarks(
         str | None,
         typer.Option(
             "--try",
-            help="A model that each benchmark's requests are put to, on a few made stimuli, "
-            "without data: does it score, or why not, and whose doing is that?",
+            help="Run each benchmark on this model with a few made stimuli in place of its data. "
+            "The table says whether it scores, or why not.",
             show_default=False,
         ),
     ] = None,
@@ -234,9 +236,13 @@ def _try(
 
     if out is not None and out.suffix not in WRITERS:
         raise ConvRNNError(f"--out {out}: expected a name that ends in .csv or .md.")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise ConvRNNError(f"--out {out}: there is no folder {out.absolute().parent}.")
     names = [one.name for one in listed if one.name not in LI2026_TEMPORAL]
     settings = subject.settings(names)
-    settings["max_neuroids"] = settings["max_neuroids"] or NEUROIDS_TRIED
+    told = [f"{name} {value}" for name, value in settings.items()
+            if value not in (None, "logits")]  # fmt: skip
+    projected = settings.pop("max_neuroids") or NEUROIDS_TRIED
     weights.check(model)
     quieten()
     start_quietly()
@@ -244,13 +250,15 @@ def _try(
 
     from convrnns_brainscore.brainscore.activations import Rows
     from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+    from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
     from convrnns_brainscore.brainscore.trial.sweep import MODELS, sweep
     from convrnns_brainscore.report.tables import wide_console
 
     rows = Rows()
 
-    def made() -> TemporalBrainModel:
-        brain = TemporalBrainModel(network, **settings)
+    def made(name: str) -> TemporalBrainModel:
+        neuroids = None if re.fullmatch(UNPROJECTED, name) else projected
+        brain = TemporalBrainModel(network, max_neuroids=neuroids, **settings)
         brain.keep(rows)  # benchmarks have images in common
         return brain
 
@@ -262,7 +270,16 @@ def _try(
             bar.advance(task)
     wide_console().print(trial_table(trials))
     if out is not None:
-        write_trials(trials, out, _ANSWERED.format(model=model, neuroids=settings["max_neuroids"]))
+        write_trials(
+            trials,
+            out,
+            _ANSWERED.format(
+                model=model,
+                weights=network.weights.label,
+                neuroids=projected,
+                settings="; ".join(told) or "the default ones",
+            ),
+        )
         say(f"Table: {out}")
     if any(trial.outcome == MODELS for trial in trials):
         raise typer.Exit(1)

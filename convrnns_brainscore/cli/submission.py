@@ -124,6 +124,13 @@ def build(
         metadata=metadata,
     )
     say(f"{out}: {', '.join(identifiers)}")
+    differing = region_layer_map, latency, max_neuroids
+    if not suffix and (any(differing) or behavioural_readout != "logits"):
+        say(
+            "These models are not the default ones, and have their names: --suffix _mylab tells "
+            "them apart.",
+            err=True,
+        )
     say(f"`convrnns submission check {out}` says what the server would say.")
 
 
@@ -200,7 +207,9 @@ def _weights(
         raise ConvRNNError("--weights-version is of what is at --weights-key: give that too.")
     if url is None and key is None:
         if digests:
-            raise ConvRNNError("--sha256 is of what is at --weights-url: give that too.")
+            raise ConvRNNError(
+                "--sha256 is of what is at --weights-url or --weights-key: give one of them too."
+            )
         return {}
     option, where = ("--weights-key", key) if url is None else ("--weights-url", url)
     if len(names) > 1 and "{model}" not in str(where):

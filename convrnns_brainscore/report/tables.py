@@ -35,7 +35,10 @@ _COLUMNS = [
     "formula",
     "undefined",
 ]
-_MADE_BY = ["metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration"]
+_MADE_BY = [
+    "metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration",
+    "image_duration_rule", "latency_ms",
+]  # fmt: skip
 
 
 def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Console) -> None:
@@ -67,6 +70,10 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
     console.print(table)
     for formula in dict.fromkeys(record["formula"] for record in records):
         console.print(f"ceiled = {formula}", style="dim", soft_wrap=True)
+    for record in records:
+        duration = str(record["made_by"].get("image_duration", ""))
+        if duration.startswith("assumed"):
+            console.print(f"{record['benchmark']}: images {duration}", style="dim", soft_wrap=True)
     if any(record["bins"] for record in records):
         console.print(
             "Temporal scores: means over the bins that have a ceiled value, 'bins' of all. Bins "

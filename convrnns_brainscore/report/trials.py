@@ -22,7 +22,7 @@ def trial_table(trials: Sequence[Trial]) -> Table:
     """A row for each benchmark, and how many score."""
     counts = pd.Series([trial.outcome for trial in trials]).value_counts()
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    table = Table(title=f"{len(trials)} benchmarks on made stimuli: {told}")
+    table = Table(title=f"Benchmarks on made stimuli: {told}")
     for column in ("benchmark", "asked", "shown", "latency", "outcome", "why"):
         table.add_column(column, overflow="fold")
     for row in _rows(trials):
@@ -63,7 +63,7 @@ def _rows(trials: Sequence[Trial]) -> list[dict[str, str]]:
             {
                 "benchmark": trial.name,
                 "asked": asked[0] + (" with variance" if varied else "") if asked else "–",
-                "shown": trial.shown if recorded else "as in training",
+                "shown": trial.shown if recorded else "as in training" if asked else "–",
                 "latency": f"{trial.latency_ms:g} ms" if recorded else "–",
                 "outcome": trial.outcome,
                 "why": trial.reason or ("" if np.isfinite(trial.score) else "NaN"),

@@ -24,7 +24,7 @@ from convrnns_brainscore.brainscore.registry import PLUGIN, PREFIX, plugin_files
 from convrnns_brainscore.choices import BackendName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.regions import Latency, check_readout
+from convrnns_brainscore.regions import Latency, check_readout, region_latencies
 from convrnns_brainscore.requirements import requirements
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -231,9 +231,12 @@ def submission_files(
         raise ConvRNNError(f"`max_neuroids={max_neuroids}`: expected 1 or more.")
     for name in names:
         check_readout(find_model(name), behavioural_readout)
+    latencies = region_latencies(region_layer_map, latency)
     subject: Subject = {
         "max_neuroids": max_neuroids,
         "behavioural_readout": behavioural_readout,
+        # In the maps too, which the server's layer mapping may write anew.
+        "latency": None if latencies == region_latencies() else latencies,
     }
     settings: dict[str, Any] = {
         "version": __version__,

@@ -185,7 +185,7 @@ if hasattr(model, "keep"):
     model.keep(Rows())
 sys.path.append(sys.argv[1])
 from trial.sweep import sweep
-for trial in sweep(lambda: model, json.loads(sys.argv[3])):
+for trial in sweep(lambda name: model, json.loads(sys.argv[3])):
     print("trial", json.dumps(dataclasses.asdict(trial)), flush=True)
 """
 
