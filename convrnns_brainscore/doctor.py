@@ -31,13 +31,28 @@ PACKAGES = (
 SECONDS = 180
 """For an import to end."""
 
+_TENSORFLOW = """
+import importlib.util, pathlib, sys, types
+from importlib.metadata import version
+first = pathlib.Path(importlib.util.find_spec("tensorflow").origin)
+folder = first.parent
+if not (folder / "python" / "eager").is_dir():
+    import tensorflow
+for name, place in (("tensorflow", folder), ("tensorflow.python", folder / "python")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(place)]
+from tensorflow.python.eager import context
+found = version("tensorflow"), [each.name for each in context.context().list_physical_devices()]
+for name in ("tensorflow", "tensorflow.python"):
+    del sys.modules[name]
+"""
+"""TensorFlow's runtime starts and finds its devices, without its modules in Python and Keras, whose
+import takes ten times as long. An installation of another layout is imported as a whole."""
+
+_TRITON = "try: import triton\nexcept ImportError: pass\n"
+
 _PROBES = {
-    "TensorFlow": (
-        "try: import triton\nexcept ImportError: pass\n"  # in the order that works, see below
-        "import tensorflow as tf\n"
-        "found = tf.__version__, [d.name for d in tf.config.list_physical_devices()]"
-    ),
-    "Keras": "import keras\nfound = keras.__version__, 'on', keras.config.backend()",
+    "TensorFlow": _TRITON + _TENSORFLOW,  # in the order that works, see below
     "PyTorch": (
         "import torch\nn = torch.cuda.device_count()\n"
         "found = torch.__version__, [torch.cuda.get_device_name(i) for i in range(n)] or ['CPU']"
@@ -46,20 +61,15 @@ _PROBES = {
 }
 """What is imported in one process, one after another; each says what it found."""
 
-_OTHER_ORDER = """
-import importlib.util, pathlib, sys, types
-folder = pathlib.Path(importlib.util.find_spec("tensorflow").origin).parent
-for name, place in (("tensorflow", folder), ("tensorflow.python", folder / "python")):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [str(place)]
-try: import tensorflow.python.pywrap_tensorflow
-except ImportError: pass
-try: import triton
-except ImportError: pass
+_OTHER_ORDER = f"""
+try:
+    exec({_TENSORFLOW!r})
+except Exception: pass
+{_TRITON}
 print("works")
 """
-"""TensorFlow and Triton, which comes with PyTorch's CUDA builds, each hold an LLVM. TensorFlow's
-libraries decide; without its modules in Python they load in a thirtieth of the time."""
+"""TensorFlow and Triton, which comes with PyTorch's CUDA builds, each hold an LLVM, and which is
+loaded first decides."""
 
 _STEP = """
 try:
@@ -98,10 +108,12 @@ def versions() -> list[Line]:
 def backends() -> Iterator[Line]:
     """What imports, and on which devices; and whether the order of imports matters."""
     asked = os.environ.get("KERAS_BACKEND", "tensorflow")
-    known = asked in ("tensorflow", "torch")
-    waiting = [name for name in _PROBES if known or name != "Keras"]
-    if not known:
+    keras = installed_version("keras")
+    if asked not in ("tensorflow", "torch"):
         yield Line("Keras", "–", f"KERAS_BACKEND={asked}: expected tensorflow or torch")
+    elif keras:
+        yield Line("Keras", f"{keras}, to run on {asked}")
+    waiting = list(_PROBES)
     while waiting:  # once, unless an import ends the process
         code = "".join(_STEP.format(name=name, code=_PROBES[name]) for name in waiting)
         ended, lines = _run(code)

@@ -93,7 +93,7 @@ def test_a_submission_holds_all_that_its_code_imports() -> None:
     extraction = {"features.py", "stores.py", "cluster.py", "netcdf.py"}
     parts = {name.split("/")[1] for name in code}
     assert not parts & {"fits", "report", "cli", "submission", *extraction}
-    assert sum(map(len, code.values())) < 260_000
+    assert sum(map(len, code.values())) < 270_000
 
 
 def test_its_code_comes_with_its_licence() -> None:
@@ -214,7 +214,7 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
         ([MODEL, "--out", "s.tar"], "ends in .zip"),
         (["rgc", "--out", "s.zip"], "unknown model 'rgc'"),
         ([MODEL, "--out", "s.zip", "--suffix", "-x"], "suffix '-x'"),
-        ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "give that too"),
+        ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "give one of them too"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"], "is missing"),
         ([MODEL, "--out", "s.zip", "--weights-url", "w.pt", "--sha256", DIGEST], "expected https"),
         ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--sha256", DIGEST],
