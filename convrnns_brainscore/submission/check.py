@@ -177,17 +177,28 @@ def _run(
 
 
 _SWEEP = """
-import dataclasses, json, sys
+import dataclasses, json, re, sys
 import brainscore_vision
 model = brainscore_vision.load_model(sys.argv[2])  # before anything else named `trial`
+sys.path.append(sys.argv[1])
+from trial.families import UNPROJECTED
+from trial.sweep import sweep
+hooks = []
+def subject(name):
+    while hooks:
+        hooks.pop().remove()
+    if hasattr(model, "keep") and not model.max_neuroids and not re.fullmatch(UNPROJECTED, name):
+        from convrnns_brainscore.brainscore.projection import random_projection
+        few = random_projection("trial", 500)
+        hooks.append(model.activations_model.register_batch_activations_hook(few))
+    return model
 if hasattr(model, "keep"):
     from convrnns_brainscore.brainscore.activations import Rows
     model.keep(Rows())
-sys.path.append(sys.argv[1])
-from trial.sweep import sweep
-for trial in sweep(lambda name: model, json.loads(sys.argv[3])):
+for trial in sweep(subject, json.loads(sys.argv[3])):
     print("trial", json.dumps(dataclasses.asdict(trial)), flush=True)
 """
+"""Of another plugin's model, all features are taken."""
 
 
 def _benchmarks(
