@@ -48,12 +48,17 @@ def test_what_benchmarks_ask_for_is_answered(trials: dict[str, Trial]) -> None:
     assert "require_variance=True" in varied.requests[1]
 
 
-def test_whose_doing_it_is_is_told(network: ConvRNN) -> None:
+def test_whose_doing_it_is_is_told(network: ConvRNN, capsys) -> None:
     class Silent(TemporalBrainModel):
         def look_at(self, *arguments: object, **options: object) -> object:
             raise ConvRNNError("says nothing")
 
-    (trial,) = sweep(lambda _: Silent(network), ["Cadena2017-pls"])
+    trials = []
+    for each in sweep(lambda _: Silent(network), ["Cadena2017-pls"]):
+        print("heard")
+        trials.append(each)
+    (trial,) = trials
+    assert capsys.readouterr().out == "heard\n"
     assert trial.outcome == MODELS
     assert trial.reason == "ConvRNNError in its answer: says nothing"
 

@@ -126,9 +126,11 @@ def sweep(subject: Callable[[str], BrainModel], names: Sequence[str]) -> Iterato
     Trial
         Of each name, in order.
     """
-    with made_data(), _quiet():
+    with made_data():
         for name in names:
-            yield _try(name, subject)
+            with _quiet():  # and not where the caller goes on, who may print
+                trial = _try(name, subject)
+            yield trial
 
 
 def _try(name: str, subject: Callable[[str], BrainModel]) -> Trial:
