@@ -257,7 +257,7 @@ def test_the_server_and_the_laptop_do_the_same_experiment(tmp_path: Path) -> Non
     write_safetensors(path, "timedecay_shallow", network.weights.values)
     program = """
 import brainscore_vision
-for name in ("on60", "on30", "on2500"):
+for name in ("on30", "on60", "on2500"):
     score = brainscore_vision.score(
         model_identifier="convrnn_timedecay_shallow", benchmark_identifier=name
     )
