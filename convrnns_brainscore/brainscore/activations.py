@@ -295,6 +295,13 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             return Shown(CONSTANT if off is None else off * MS_PER_STEP, "as asked")
         return shown(stimuli, self.image_ms)
 
+    def presentation_for(
+        self, shown: Shown, asked: AskedBins | None, latency: float
+    ) -> Presentation:
+        """The stimulus over time, for as long as the bins that are asked for need it."""
+        last_ms = max((end for _, end in asked.in_ms), default=0) - latency if asked else 0
+        return self.asked_presentation or shown.presentation(last_ms)
+
     def register_batch_activations_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
         """As Brain-Score's; ``hook`` is given each time bin by itself, [batch, feature].
 
@@ -346,8 +353,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         if not layers:
             raise ConvRNNError("no layers to record from: name one or more.")
         decoded = layers == (LOGITS,)
-        last_ms = max((end for _, end in asked.in_ms), default=0) - request.latency if asked else 0
-        presentation = self.asked_presentation or shown.presentation(last_ms)
+        presentation = self.presentation_for(shown, asked, request.latency)
         labels = bins = None
         if not decoded:
             labels = asked.asked if asked else step_bins(0, presentation.times)

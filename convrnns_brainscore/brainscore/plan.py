@@ -143,12 +143,12 @@ def make_plan(
         behavioural_readout=behavioural_readout,
     )
     layers: tuple[str, ...] = ()
-    seen, shown = Presentation.default(network.name), None
+    seen, shown = presentation or Presentation.default(network.name), None
     if experiment.region is not None:
         layers = tuple(layers_of(network.model, subject.region_layer_map, experiment.region))
         shown = subject.activations_model.shown(experiment.stimulus_set)
-        last_ms = max((end for _, end in experiment.time_bins), default=0)
-        seen = shown.presentation(last_ms - subject.latencies[experiment.region])
-    seen = presentation or seen
+        seen = subject.activations_model.presentation_for(
+            shown, experiment.asked, subject.latencies[experiment.region]
+        )
     network.check_lesion(seen)
     return Plan(subject, benchmark, experiment, seen, shown, layers, max_neuroids, chosen)
