@@ -19,7 +19,7 @@ from rich.progress import Progress
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import VISUAL_DEGREES, has_several_frames, load_image
-from convrnns_brainscore.tables import composed, is_table, read_table
+from convrnns_brainscore.tables import composed, file_beside, is_table, read_table
 
 _log = logging.getLogger(__name__)
 
@@ -289,14 +289,14 @@ def _table_of_files(files: list[Path]) -> pd.DataFrame:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    table = read_table(path, ["stimulus_id", "filename"])
+    table = read_table(path, ["stimulus_id", "filename"], ["degrees"])
     if not len(table):
         raise ConvRNNError(f"table {path} has no rows.")
     for column in table.columns.intersection(["stimulus_id", "filename", "degrees"]):
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
             raise ConvRNNError(f"table {path}: no {column} in row {empty[0] + 1}.")
-    table["filename"] = [str(_beside(path, name)) for name in table["filename"]]
+    table["filename"] = [str(file_beside(path, name)) for name in table["filename"]]
     if "degrees" in table:
         sizes = pd.to_numeric(table["degrees"].str.replace(",", "."), errors="coerce")
         if sizes.isna().any():
@@ -307,12 +307,3 @@ def _read_table(path: Path) -> pd.DataFrame:
             )
         table["degrees"] = sizes
     return table
-
-
-def _beside(table: Path, name: str) -> Path:
-    """The file that a table names, in whichever Unicode form the disk has its name."""
-    path = table.absolute().parent / name
-    if path.exists() or not path.parent.is_dir():
-        return path
-    alike = [each for each in path.parent.iterdir() if composed(each.name) == composed(path.name)]
-    return alike[0] if alike else path

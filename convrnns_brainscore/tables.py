@@ -27,12 +27,13 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of a table, all values as text; nothing is turned into numbers or dates.
 
     The separator is the one that parts the needed columns (comma, semicolon, tab or bar; Excel's
     first line ``sep=;`` is taken too). The encoding is UTF-8 or UTF-16, or else Windows-1252. Rows
-    and columns without any value, with which spreadsheets end, are left out.
+    and columns without any value, with which spreadsheets end, are left out. The columns named
+    here may be written in another case (``Stimulus_ID``).
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         The file.
     needed : sequence of str
         Columns that have to be there.
+    optional : sequence of str, default ()
+        Columns that may be there.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
         separator, text = first.strip()[4], rest
     else:
-        separator = max(SEPARATORS, key=lambda sign: len(set(_names(first, sign)) & {*needed}))
+        separator = max(SEPARATORS, key=lambda sign: _found(first, sign, needed))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # rows longer than the header, or they shift columns
@@ -65,9 +68,15 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
                 index_col=False,
                 skip_blank_lines=True,
             )
-    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+    except pd.errors.ParserWarning as error:
+        raise ConvRNNError(
+            f"cannot read table {path}: rows have more values than the header has columns. Put "
+            "names that contain the separator in double quotes, and write numbers with a decimal "
+            "point, or separate the columns by semicolons."
+        ) from error
+    except (ValueError, OSError) as error:
         raise ConvRNNError(f"cannot read table {path}: {str(error).strip()}") from error
-    table.columns = [str(name).strip() for name in table.columns]
+    table.columns = _in_case([str(name).strip() for name in table.columns], [*needed, *optional])
     for column in needed:
         if column not in table:
             raise ConvRNNError(
@@ -103,8 +112,28 @@ def _text(path: Path) -> str:
     raise ConvRNNError(f"cannot read table {path}: it is not text. Save it as CSV, UTF-8.")
 
 
-def _names(header: str, separator: str) -> list[str]:
-    return [name.strip().strip('"').strip() for name in header.split(separator)]
+def _in_case(columns: list[str], names: Sequence[str]) -> list[str]:
+    """``columns``; one that differs from one of ``names`` by its case alone gets that name."""
+    for column in set(names) - {*columns}:
+        alike = [name for name in columns if name.casefold() == column.casefold()]
+        if len(alike) == 1:
+            columns = [column if name == alike[0] else name for name in columns]
+    return columns
+
+
+def _found(header: str, separator: str, needed: Sequence[str]) -> int:
+    """The number of the needed columns that a header has, parted by ``separator``."""
+    names = {name.strip().strip('"').strip().casefold() for name in header.split(separator)}
+    return len(names & {name.casefold() for name in needed})
+
+
+def file_beside(table: Path, name: str) -> Path:
+    """The file that a table names, in whichever Unicode form the disk has its name."""
+    path = table.absolute().parent / name
+    if path.exists() or not path.parent.is_dir():
+        return path
+    alike = [each for each in path.parent.iterdir() if composed(each.name) == composed(path.name)]
+    return alike[0] if alike else path
 
 
 def composed(text: str) -> str:

@@ -42,10 +42,12 @@ def written(separator: str, quote: bool = True) -> str:
         "".join(line + ",,\r\n" for line in written(",").splitlines()).encode(),
         written(",").replace("stimulus_id", " stimulus_id ").encode(),
         written(",").replace("\r\n", "\r").encode(),  # of old Macs
+        written(",").replace("stimulus_id", "Stimulus_ID").replace("degrees", "Degrees").encode(),
     ],
     ids=[
         "comma", "semicolons and commas in numbers", "tabs, UTF-16", "with a byte-order mark",
         "sep=;", "empty rows", "empty columns", "blanks in the header", "carriage returns",
+        "another case",
     ],
 )  # fmt: skip
 def test_a_table_is_read_as_spreadsheets_write_it(content: bytes, tmp_path: Path) -> None:
@@ -63,7 +65,8 @@ def test_a_table_is_read_as_spreadsheets_write_it(content: bytes, tmp_path: Path
     [
         (b"PK\x03\x04\x14\0\0\0", "it is not text. Save it as CSV"),
         (b"", "cannot read table"),
-        (b"stimulus_id,filename\na,b,c\n", "cannot read table"),
+        (b"stimulus_id,filename\na,b,c\n", "more values than the header has columns"),
+        (b"stimulus_id,filename,degrees\na,b,6,5\n", "decimal point"),
         (b"id;file\na;b\n", "has no column stimulus_id; it has id"),
     ],
 )
