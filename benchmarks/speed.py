@@ -118,29 +118,26 @@ def convolutions_alone(needed: Counter) -> Callable[[], object]:
 
 def plainly(network, images, presentation) -> Callable[[], object]:
     """Every layer at every step for every image, one step after the other."""
-    from keras import ops
+    import tensorflow as tf
 
-    from convrnns_brainscore.networks.backend import compiled
     from convrnns_brainscore.networks.build import build
 
-    values = network.weights.values
-    layers = build(
-        network.model, lambda name, _: ops.convert_to_tensor(values[f"tnn_model/{name}"])
-    )
+    values, compiled = network.weights.values, network.backend.compiled
+    layers = build(network.model, lambda name, _: tf.constant(values[f"tnn_model/{name}"]))
     drive = {layer.name: compiled(layer.drive) for layer in layers}
     step_of = {layer.name: compiled(layer.step) for layer in layers}
     feedback = {layer.name: compiled(layer.feedback) for layer in layers if layer.feedback}
 
     def whole_batch(tensor):
-        return ops.broadcast_to(tensor, (len(images), *tensor.shape[1:]))
+        return tf.broadcast_to(tensor, (len(images), *tensor.shape[1:]))
 
-    shown = ops.convert_to_tensor(images)
-    off = whole_batch(ops.convert_to_tensor(presentation.off_frame))
+    shown = tf.constant(images)
+    off = whole_batch(tf.constant(presentation.off_frame))
     zero = {
-        layer.name: tuple(whole_batch(state) for state in layer.cell.initial_state())
+        layer.name: tuple(whole_batch(tf.zeros((1, *each))) for each in layer.cell.state_shapes())
         for layer in layers
     }
-    silence = {layer.name: whole_batch(layer.silence()) for layer in layers}
+    silence = {layer.name: whole_batch(tf.zeros((1, *layer.output_shape))) for layer in layers}
 
     def run(times: int) -> None:
         state, before = dict(zero), dict(silence)
@@ -155,7 +152,7 @@ def plainly(network, images, presentation) -> Callable[[], object]:
                     arguments.append(feedback[layer.name](*later))
                 now[layer.name], state[layer.name] = step_of[layer.name](*arguments)
             before = now
-        ops.convert_to_numpy(before[layers[-1].name])
+        before[layers[-1].name].numpy()
 
     run(1)  # makes the graphs
     return lambda: run(presentation.times)

@@ -28,6 +28,10 @@ DATA = ".data-00000-of-00001"
 RECORD = "downloaded.json"
 """Beside a downloaded bundle: the size and SHA-256 of its files when they first came."""
 
+HISTORY = ("seed", "fine_tuned_from")
+"""What a ``.safetensors`` may say of its values: the seed of random ones, and what training began
+with."""
+
 _SLOT = "/Momentum"
 
 
@@ -61,12 +65,17 @@ def checkpoint_path(folder: str | PathLike[str], model: str) -> Path:
     return Path(folder) / model / "model.ckpt"
 
 
-def find_checkpoint(folder: str | PathLike[str], model: str) -> Path | None:
-    """``model``'s checkpoint below ``folder``: its bundle, or its ``.safetensors``, or None."""
+def find_checkpoint(
+    folder: str | PathLike[str], model: str, *, prefer_converted: bool = False
+) -> Path | None:
+    """``model``'s checkpoint below ``folder``: its bundle or else its ``.safetensors``, or None.
+
+    ``prefer_converted``: the other way round, for those who do without TensorFlow.
+    """
     bundle = checkpoint_path(folder, model)
     converted = bundle.with_suffix(".safetensors")
     there = [Path(f"{bundle}{suffix}").exists() for suffix in (".index", DATA)]
-    if all(there):
+    if all(there) and not (prefer_converted and converted.exists()):
         return bundle
     if converted.exists():
         return converted
@@ -128,16 +137,18 @@ def read_checkpoint(
     ConvRNNError
         A file is missing or damaged; a variable is missing, unknown or of another shape.
     """
-    if isinstance(path, str | PathLike):
-        path = Path(path)
-        if path.is_dir() and not list(path.glob("*.index")):
-            path = next(iter(sorted(path.glob("*.safetensors"))), path)
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path, shapes, model)
+    converted = _converted(path)
+    if converted:
+        return _read_safetensors(converted, shapes, model)
     prefix = find_bundle(path)
     check_record(prefix)
-
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ConvRNNError(
+            f"checkpoint {prefix} is in TensorFlow's format, and TensorFlow cannot be imported "
+            f"({error}). Where it can, `convrnns convert` writes a .safetensors, which needs none."
+        ) from error
 
     try:
         reader = tf.train.load_checkpoint(str(prefix))
@@ -159,6 +170,27 @@ def read_checkpoint(
         if name in shapes:
             values[name] = np.asarray(value, np.float32)
     return values
+
+
+def _converted(path: str | PathLike[str]) -> Path | None:
+    """The ``.safetensors`` that ``path`` is, or that is in the folder ``path`` without a bundle."""
+    if not isinstance(path, str | PathLike):
+        return None
+    path = Path(path)
+    if path.is_dir() and not list(path.glob("*.index")):
+        path = next(iter(sorted(path.glob("*.safetensors"))), path)
+    return path if path.suffix == ".safetensors" else None
+
+
+def read_history(path: str | PathLike[str]) -> dict[str, str]:
+    """What `write_safetensors` was told of the values; nothing of a file in the other format."""
+    from safetensors import safe_open
+
+    converted = _converted(path)
+    if not converted:
+        return {}
+    with safe_open(converted, framework="np") as file:
+        return {name: text for name, text in file.metadata().items() if name in HISTORY}
 
 
 def check_record(prefix: Path) -> None:
@@ -199,8 +231,16 @@ def values_sha256(values: Mapping[str, NDArray[np.float32]]) -> str:
     return digest.hexdigest()
 
 
-def write_safetensors(path: Path, model: str, values: Mapping[str, NDArray[np.float32]]) -> None:
-    """``values`` to the file ``path``, which appears when it is whole."""
+def write_safetensors(
+    path: Path,
+    model: str,
+    values: Mapping[str, NDArray[np.float32]],
+    history: Mapping[str, str] | None = None,
+) -> None:
+    """``values`` to the file ``path``, which appears when it is whole.
+
+    ``history``: what else the file says of them, under names of `HISTORY`.
+    """
     from safetensors.numpy import save_file
 
     try:
@@ -208,7 +248,7 @@ def write_safetensors(path: Path, model: str, values: Mapping[str, NDArray[np.fl
             save_file(
                 {name: np.ascontiguousarray(value) for name, value in values.items()},
                 partial,
-                {"model": model, "sha256": values_sha256(values)},
+                {"model": model, "sha256": values_sha256(values), **(history or {})},
             )
             partial.chmod(0o644)  # for all of a lab that share the folder
     except Exception as error:

@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.networks.backend import Backend
+from convrnns_brainscore.networks.backends import open_backend
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -63,8 +65,8 @@ HERE = Here()
 class Cluster:
     """A Dask cluster, by its client."""
 
-    def __init__(self, client: Any, about: dict[str, Any]) -> None:
-        self._client, self._about = client, about
+    def __init__(self, client: Any, backend: Backend | None, about: dict[str, Any]) -> None:
+        self._client, self._backend, self._about = client, backend, about
         self._sent: dict[int, tuple[Any, Any]] = {}
 
     def __repr__(self) -> str:
@@ -97,8 +99,9 @@ class Cluster:
                 self._client.wait_for_workers(1, timeout=ANSWER_WITHIN)
                 for block in waiting:
                     sent = map(self._everywhere, common)
+                    alike = self._backend, self._about
                     futures[
-                        self._client.submit(_call, self._about, function, *sent, block, pure=False)
+                        self._client.submit(_call, *alike, function, *sent, block, pure=False)
                     ] = block
                 for future in as_completed(list(futures), loop=self._client.loop):
                     try:
@@ -138,8 +141,10 @@ class Cluster:
 
 
 @contextmanager
-def workers(address: str | None) -> Iterator[Workers]:
+def workers(address: str | None, backend: Backend | None = None) -> Iterator[Workers]:
     """The workers of the Dask scheduler at ``address``; None: this process.
+
+    ``backend``: what the workers' networks run on; None: TensorFlow.
 
     Raises
     ------
@@ -166,10 +171,10 @@ def workers(address: str | None) -> Iterator[Workers]:
             "`address=…`."
         ) from error
     with client:
-        yield Cluster(client, _checked(client, address))
+        yield Cluster(client, backend, _checked(client, address, backend))
 
 
-def _checked(client: Any, address: str) -> dict[str, Any]:
+def _checked(client: Any, address: str, backend: Backend | None) -> dict[str, Any]:
     """What all workers have in common."""
     try:
         client.wait_for_workers(1, timeout=ANSWER_WITHIN)
@@ -186,7 +191,7 @@ def _checked(client: Any, address: str) -> dict[str, Any]:
                 f"worker {worker} {what} of convrnns_brainscore; this is "
                 f"{__version__}. Install the same on all machines."
             )
-    described = client.run(_about)
+    described = client.run(_about, backend)
     first_worker, first = next(iter(described.items()))
     for worker, each in described.items():
         for name, value in each.items():
@@ -202,20 +207,24 @@ def _version() -> str:
     return str(__version__)
 
 
-def _about() -> dict[str, Any]:
+def _about(backend: Backend | None) -> dict[str, Any]:
     """What must be the same for results to be the same."""
-    from convrnns_brainscore.networks import backend
-
+    backend = backend or open_backend()
     return {
         "convrnns_brainscore": _version(),
-        "backend": backend.version(),
+        "backend": backend.version,
         "threads": backend.threads(),
     }
 
 
-def _call(about: dict[str, Any], function: Callable[..., Result], *arguments: Any) -> Result:
+def _call(
+    backend: Backend | None,
+    about: dict[str, Any],
+    function: Callable[..., Result],
+    *arguments: Any,
+) -> Result:
     """On a worker, which may have joined late."""
-    here = _about()
+    here = _about(backend)
     if here != about:
         raise ConvRNNError(f"a worker with {here} joined workers with {about}: start them alike.")
     return function(*arguments)

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.checkpoints import write_safetensors
+from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.images import check_normalised, check_shape
-from convrnns_brainscore.networks import backbones, backend
-from convrnns_brainscore.networks.backend import Tensor, ops, standardize_dtype, to_numpy
-from convrnns_brainscore.networks.build import build, variable_shapes
-from convrnns_brainscore.networks.decoders import Last, build_decoder
+from convrnns_brainscore.networks import backbones
+from convrnns_brainscore.networks.backend import (
+    Backend,
+    check_process,
+    in_main_memory,
+    to_numpy,
+)
+from convrnns_brainscore.networks.backends import open_backend
+from convrnns_brainscore.networks.build import variable_shapes
+from convrnns_brainscore.networks.forward import Average, Forward, decoded_steps, single
 from convrnns_brainscore.networks.lesions import Lesion, lesion_of
-from convrnns_brainscore.networks.unroll import Network
+from convrnns_brainscore.networks.operations import Tensor, channels_last, repeated, stack
+from convrnns_brainscore.networks.trainable import PREFIX
 from convrnns_brainscore.presentation import Presentation, as_presentation
-from convrnns_brainscore.weights import Weights, load_weights
+from convrnns_brainscore.weights import Weights, load_weights, retrained
 from convrnns_brainscore.zoo import Model, find_model
+
+_log = logging.getLogger(__name__)
 
 BATCH_SIZE = 8
 """Images that go through a network at a time, where nobody says otherwise."""
 
 GRAPHS = 8
 """Graphs that a network keeps for what it was last asked for."""
-
-Average = tuple[tuple[int, float], ...]
-"""Steps and their weights."""
 
 
 def load_network(
@@ -39,6 +50,8 @@ def load_network(
     weights: Mapping[str, ArrayLike] | Literal["random"] | None = None,
     seed: int = 0,
     lesion: Lesion | str | None = None,
+    backend: str = BackendName.tensorflow,
+    device: str | None = None,
 ) -> ConvRNN:
     """A published ConvRNN.
 
@@ -58,12 +71,17 @@ def load_network(
     lesion : Lesion or str, optional
         ``"feedback"`` (no long-range feedback) or ``"recurrence"`` (cell states zero at every step)
         in all layers that have it; a `Lesion` names layers and a step to begin at.
+    backend : {'tensorflow', 'torch'}, default 'tensorflow'
+        The library to compute with. Networks on either can be used side by side.
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``. None: a GPU of CUDA or ROCm
+        where there is one, else the CPU.
 
     Raises
     ------
     ConvRNNError
         Unknown model; no weights; weights that are damaged or not this model's; a lesion of what
-        the model does not have.
+        the model does not have; a backend that is not installed; a device that is not there.
 
     Examples
     --------
@@ -75,15 +93,23 @@ def load_network(
     """
     model = find_model(name)
     lesioned = lesion_of(model, lesion)
-    backend.start()
+    opened = open_backend(backend, device)
+    check_process()
+    asked = os.environ.get("KERAS_BACKEND", opened.name)
+    if asked != opened.name:
+        _log.warning(
+            "KERAS_BACKEND=%s is not read: the network runs on %s. Give `backend=…` to choose.",
+            asked, opened.name,
+        )  # fmt: skip
     loaded = load_weights(
         model,
         variable_shapes(model),
         checkpoint=checkpoint,
         weights=weights,
         seed=seed,
+        prefer_converted=opened.name == "torch",
     )
-    return ConvRNN(model, loaded, lesioned)
+    return ConvRNN(model, loaded, lesioned, opened)
 
 
 class ConvRNN:
@@ -99,21 +125,113 @@ class ConvRNN:
     (1, 3, 14, 14, 256)
     """
 
-    def __init__(self, model: Model, weights: Weights, lesion: Lesion | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        weights: Weights,
+        lesion: Lesion | None = None,
+        backend: Backend | None = None,
+    ) -> None:
         self.model = model
-        self.weights = weights
         self.lesion = lesion
+        self.backend = backend or open_backend()
+        self._weights = weights
+        self._module: Any = None
 
         def variable(name: str, shape: tuple[int, ...]) -> Tensor:
-            return ops.convert_to_tensor(weights.values[f"tnn_model/{name}"])
+            return self.backend.variable(weights.values[PREFIX + name])
 
-        self._network = Network(build(model, variable))
-        self._decoder = build_decoder(model, variable)
+        self._forward = Forward(model, variable, self.backend, lesion, compiled=True)
         self._graph = lru_cache(maxsize=GRAPHS)(self._trace)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As its weights, which the process that it is sent to builds it from."""
-        return _rebuilt, (self.model, self.weights, self.lesion)
+        return _rebuilt, (self.model, self.weights, self.lesion, self.backend)
+
+    @property
+    def weights(self) -> Weights:
+        """The present values of its variables, and what to call them."""
+        if self._module is None:
+            return self._weights
+        return retrained(self._weights, self._module.values())
+
+    @property
+    def module(self) -> Any:
+        """The network as a torch.nn.Module or, on TensorFlow, a tf.Module.
+
+        Its parameters or variables have the checkpoint's names. From the first use of it on, the
+        network computes with their present values, and is called fine-tuned where they differ from
+        those it was loaded with. ``network.module(images)`` gives logits. On PyTorch a forward hook
+        at ``network.module.conv5`` sees that layer's output at each step.
+
+        Examples
+        --------
+        >>> network = load_network("timedecay_shallow", weights="random", backend="torch")
+        >>> sum(parameter.numel() for parameter in network.module.parameters())
+        5093041
+        """
+        if self._module is None:
+            self._module = self._as_module(None)
+        return self._module
+
+    def trainable(self, layers: Iterable[str] | None = None) -> ConvRNN:
+        """A copy whose variables can be trained, by ``copy.module``.
+
+        Parameters
+        ----------
+        layers : iterable of str, optional
+            The layers to train; None: all. The others keep their values.
+
+        Raises
+        ------
+        ConvRNNError
+            Unknown layer, or none.
+
+        Examples
+        --------
+        >>> network = load_network("timedecay_shallow", weights="random", backend="torch")
+        >>> tuned = network.trainable(["imnetds"])
+        >>> [name for name, each in tuned.module.named_parameters() if each.requires_grad]
+        ['tnn_model/imnetds/pre_1/bias', 'tnn_model/imnetds/pre_1/weights']
+        """
+        if layers is not None:
+            layers = [layers] if isinstance(layers, str) else list(layers)
+            for layer in layers:
+                if layer not in self.layers:
+                    raise unknown(f"layer of {self.name}", layer, self.layers)
+            if not layers:
+                raise ConvRNNError(f"no layers to train; {self.name} has {', '.join(self.layers)}.")
+        copy = ConvRNN(self.model, self.weights, self.lesion, self.backend)
+        copy._module = copy._as_module(layers)
+        return copy
+
+    def frozen(self) -> ConvRNN:
+        """The network with its present weights, which stay as they are."""
+        if self._module is None:
+            return self
+        return ConvRNN(self.model, self.weights, self.lesion, self.backend)
+
+    def _as_module(self, layers: Iterable[str] | None) -> Any:
+        if self.backend.name == "torch":
+            from convrnns_brainscore.networks.torch_module import Module
+        else:
+            from convrnns_brainscore.networks.tensorflow_module import Module
+        return Module(self.model, self._weights.values, self.backend, self.lesion, layers)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the variables' present values to a ``.safetensors``.
+
+        ``load_network(name, checkpoint=path)`` reads it, with what the weights are called.
+
+        Raises
+        ------
+        ConvRNNError
+            Another suffix; NaN or infinite values; the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise ConvRNNError(f"{path}: expected a file name that ends in .safetensors.")
+        write_safetensors(path, self.name, self.weights.values, self.weights.history())
 
     def __repr__(self) -> str:
         return f"<ConvRNN {self.name} ({self.label})>"
@@ -131,7 +249,7 @@ class ConvRNN:
     @property
     def layers(self) -> list[str]:
         """The layers' names, from the image on; ``imnetds`` is the readout."""
-        return list(self._network.layers)
+        return backbones.layer_names(self.model)
 
     def output_shape(self, layer: str) -> tuple[int, ...]:
         """The shape of one step's output of ``layer``: (height, width, channel) or (class,)."""
@@ -208,17 +326,22 @@ class ConvRNN:
         layers: str | Iterable[str] | None = None,
         presentation: Presentation | None = None,
         all_times: bool = False,
+        *,
+        channels_first: bool = False,
     ) -> dict[str, Tensor]:
-        """As `unroll`, on the backend's own tensors: differentiable with respect to ``images``.
+        """As `unroll`, in tensors of the network's backend: differentiable with respect to
+        ``images``, where these are tensors of the same library.
 
         Parameters
         ----------
-        images
-            Tensor [batch, 224, 224, 3], normalised.
+        images : float32 array-like [batch, 224, 224, 3] or tensor of either library
+            Normalised.
         layers : str or iterable of str, optional
             None: all.
         presentation, all_times
             As in `unroll`.
+        channels_first : bool, default False
+            Images are [batch, 3, 224, 224].
 
         Returns
         -------
@@ -233,20 +356,18 @@ class ConvRNN:
         presentation = as_presentation(presentation, Presentation.default(self.name))
         layers = self.layers if layers is None else layers
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
-        images = ops.convert_to_tensor(images)
-        check_shape(images.shape)
-        if "float" not in standardize_dtype(images.dtype):
-            raise ConvRNNError(f"images are of type {images.dtype}; expected normalised float32.")
-        images = ops.cast(images, "float32")
+        images = images if hasattr(images, "dtype") else np.asarray(images)
+        check_shape(images.shape, channels_first)
+        if "float" not in str(images.dtype):
+            raise ConvRNNError(
+                f"images are of type {images.dtype}; expected normalised float32. "
+                "Give convrnns_brainscore.images.normalise(images) for 8-bit RGB."
+            )
+        images = self.backend.tensor(images)
+        images = channels_last(images) if channels_first else images
         outputs = self._run(images, {layer: single(steps[layer]) for layer in steps}, presentation)
-        batch = ops.shape(images)[0]
-
-        def all_alike(output: Tensor) -> Tensor:
-            return ops.broadcast_to(output, (batch, *output.shape[1:]))
-
         return {
-            layer: ops.stack([all_alike(output) for output in outputs[layer]], axis=1)
-            for layer in steps
+            layer: stack([repeated(output, images) for output in outputs[layer]]) for layer in steps
         }
 
     def averages(
@@ -279,8 +400,9 @@ class ConvRNN:
         ConvRNNError
             As `unroll`.
         """
-        images = check_normalised(images)
-        outputs = self._run(ops.convert_to_tensor(images), asked, presentation)
+        images = check_normalised(in_main_memory(images))
+        with self.backend.no_gradients():
+            outputs = self._run(self.backend.tensor(images), asked, presentation)
         arrays = {}
         for layer in asked:
             shape = len(images), len(outputs[layer]), *self.output_shape(layer)
@@ -295,32 +417,20 @@ class ConvRNN:
         """The averages of each layer, [batch, …], or [1, …] where all images give the same."""
         key = tuple((layer, tuple(averages)) for layer, averages in asked.items())
         graph = self._graph(key, presentation.image_off)
-        return graph(images, ops.convert_to_tensor(presentation.off_frame))
+        return graph(images, self.backend.tensor(presentation.off_frame))
 
     def _trace(
         self, asked: tuple[tuple[str, tuple[Average, ...]], ...], image_off: int | None
     ) -> Callable[[Tensor, Tensor], dict[str, list[Tensor]]]:
         """Images and off stimulus → each layer's averages."""
-        steps = {
-            layer: {step for average in averages for step, _ in average}
-            for layer, averages in asked
-        }
 
         def graph(shown: Tensor, off: Tensor) -> dict[str, list[Tensor]]:
-            def stimulus(step: int) -> Tensor:
-                return shown if image_off is None or step < image_off else off
+            return self._built().averages(shown, off, dict(asked), image_off)
 
-            terms: dict[str, list[list[Tensor]]] = {
-                layer: [[] for _ in averages] for layer, averages in asked
-            }
-            for layer, step, output in self._network.run(stimulus, steps, self.lesion):
-                for index, average in enumerate(dict(asked)[layer]):
-                    weight = dict(average).get(step)
-                    if weight is not None:
-                        terms[layer][index].append(output if weight == 1 else weight * output)
-            return {layer: [_total(each) for each in terms[layer]] for layer in terms}
+        return self.backend.compiled(graph)
 
-        return backend.compiled(graph)
+    def _built(self) -> Forward:
+        return self._forward if self._module is None else self._module.built()
 
     def stream(
         self,
@@ -335,12 +445,12 @@ class ConvRNN:
         layer, step, output
             The backend's tensor [batch, …], or [1, …] where every image gives the same.
         """
-        shown, off = ops.convert_to_tensor(images), ops.convert_to_tensor(presentation.off_frame)
+        shown, off = self.backend.tensor(images), self.backend.tensor(presentation.off_frame)
 
         def stimulus(step: int) -> Tensor:
             return shown if presentation.image_is_on(step) else off
 
-        return self._network.run(stimulus, steps, self.lesion)
+        return self._built().network.run(stimulus, steps, self.lesion)
 
     def logits(
         self, images: ArrayLike, presentation: Presentation | None = None
@@ -360,18 +470,11 @@ class ConvRNN:
             The presentation ends before the image reaches the steps that the decoder reads.
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
-        readout = backbones.READOUT
-        only_last = isinstance(self._decoder, Last)
-        needed = (self.first_step(readout) if only_last else self.first_reported_step(readout)) + 1
-        if presentation.times < needed:
-            raise ConvRNNError(
-                f"the decoder of {self.name} ({self.model.decoder}) reads nothing within "
-                f"times={presentation.times}; give at least {needed} steps."
-            )
-        first = presentation.times - 1 if only_last else self.first_reported_step(readout)
-        steps = single(range(first, presentation.times))
-        readouts = self.averages(images, {readout: steps}, presentation)[readout]
-        return to_numpy(self._decoder(ops.convert_to_tensor(readouts)))
+        steps = single(decoded_steps(self.model, presentation))
+        readouts = self.averages(images, {backbones.READOUT: steps}, presentation)
+        with self.backend.no_gradients():
+            decoder = self._built().decoder
+            return to_numpy(decoder(self.backend.tensor(readouts[backbones.READOUT])))
 
     def describe(self) -> dict[str, Any]:
         """The model, its weights and its lesion, for provenance."""
@@ -379,19 +482,14 @@ class ConvRNN:
         return {"model": self.name, **self.weights.describe(), "lesion": lesion}
 
 
-def _rebuilt(model: Model, weights: Weights, lesion: Lesion | None) -> ConvRNN:
-    backend.start()
-    return ConvRNN(model, weights, lesion)
+def as_torch(network: ConvRNN) -> Any:
+    """A copy of a network on either backend as a torch.nn.Module on the CPU."""
+    from convrnns_brainscore.networks.torch_module import Module
+
+    cpu = open_backend(BackendName.torch, "cpu")
+    return Module(network.model, network.weights.values, cpu, network.lesion)
 
 
-def _total(terms: list[Tensor]) -> Tensor:
-    """The sum, pair by pair, which rounds less often than one after another."""
-    while len(terms) > 1:
-        rest = terms[len(terms) // 2 * 2 :]
-        terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + rest
-    return terms[0]
-
-
-def single(steps: Iterable[int]) -> tuple[Average, ...]:
-    """Each step by itself, as an average over one."""
-    return tuple(((step, 1.0),) for step in steps)
+def _rebuilt(model: Model, weights: Weights, lesion: Lesion | None, backend: Backend) -> ConvRNN:
+    check_process()
+    return ConvRNN(model, weights, lesion, backend)

@@ -107,12 +107,9 @@ def versions() -> list[Line]:
 
 def backends() -> Iterator[Line]:
     """What imports, and on which devices; and whether the order of imports matters."""
-    asked = os.environ.get("KERAS_BACKEND", "tensorflow")
-    keras = installed_version("keras")
-    if asked not in ("tensorflow", "torch"):
-        yield Line("Keras", "–", f"KERAS_BACKEND={asked}: expected tensorflow or torch")
-    elif keras:
-        yield Line("Keras", f"{keras}, to run on {asked}")
+    asked = os.environ.get("KERAS_BACKEND")
+    if asked:
+        yield Line("KERAS_BACKEND", f"{asked}: not read; the commands have an option for the library")
     waiting = list(_PROBES)
     while waiting:  # once, unless an import ends the process
         code = "".join(_STEP.format(name=name, code=_PROBES[name]) for name in waiting)

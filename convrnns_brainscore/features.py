@@ -28,13 +28,13 @@ from rich.filesize import decimal
 
 from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.console import PlainConsole
-from convrnns_brainscore.convrnn import BATCH_SIZE, Average, ConvRNN, single
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.networks.backbones import reported_steps
-from convrnns_brainscore.networks.backend import threads
+from convrnns_brainscore.networks.forward import Average, single
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
@@ -206,7 +206,7 @@ def write_features(
         **describe(network, presentation),
         "layers": request.label,
         "batch_size": request.batch_size,
-        "threads": workers.threads() or threads(),
+        "threads": workers.threads() or network.backend.threads(),
         "field_degrees": VISUAL_DEGREES,
         "skipped": "\n".join(skipped) or "none",
     }

@@ -121,13 +121,19 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
     return images
 
 
-def check_shape(shape: Sequence[int | None]) -> None:
+def check_shape(shape: Sequence[int | None], channels_first: bool = False) -> None:
     """Raise unless ``shape`` is that of a batch of images."""
-    if len(shape) != 4 or tuple(shape[1:]) != (SIZE, SIZE, 3) or shape[0] == 0:
-        raise ConvRNNError(
-            f"images have shape {list(shape)}; expected [batch, {SIZE}, {SIZE}, 3], "
-            "channels last. convrnns_brainscore.images.load_images makes such arrays from files."
-        )
+    last, first = (SIZE, SIZE, 3), (3, SIZE, SIZE)
+    expected = first if channels_first else last
+    if len(shape) == 4 and tuple(shape[1:]) == expected and shape[0] != 0:
+        return
+    hint = "convrnns_brainscore.images.load_images makes such arrays from files."
+    if tuple(shape[1:]) == first:
+        hint = "Give `channels_first=True`, or move the channels to the end."
+    raise ConvRNNError(
+        f"images have shape {list(shape)}; expected [batch, {', '.join(map(str, expected))}], "
+        f"channels {'first' if channels_first else 'last'}. {hint}"
+    )
 
 
 def load_image(path: str | PathLike[str], degrees: float = VISUAL_DEGREES) -> NDArray[np.float32]:

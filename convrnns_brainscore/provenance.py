@@ -11,6 +11,7 @@ from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.integrity import SEAL, check_plain
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.weights import FINE_TUNED, UNTRAINED
 
 if TYPE_CHECKING:
     from convrnns_brainscore.convrnn import ConvRNN
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
 
 def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
     """All that made a number, as plain values: model, weights, presentation, versions."""
-    from convrnns_brainscore.networks.backend import version
-
     return {
         **network.describe(),
         **presentation.describe(),
-        "backend": version(),
+        "backend": network.backend.version,
         "convrnns_brainscore": __version__,
     }
 
@@ -31,12 +30,9 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
 PACKAGE = "convrnns_brainscore"
 """Among the attributes of everything that this package writes: its version."""
 
-UNTRAINED = "untrained"
-"""How the label of random weights begins (`weights.Weights.label`)."""
-
 
 def display_name(name: str, made_by: Mapping[str, Any]) -> str:
-    """How a model is called wherever its numbers stand: an untrained one says that it is.
+    """How a model is called wherever its numbers stand: one that is not as published says so.
 
     Examples
     --------
@@ -46,7 +42,7 @@ def display_name(name: str, made_by: Mapping[str, Any]) -> str:
     'rgc_shallow'
     """
     weights = str(made_by.get("weights", ""))
-    return f"{name} ({weights})" if weights.startswith(UNTRAINED) else name
+    return f"{name} ({weights})" if weights.startswith((UNTRAINED, FINE_TUNED)) else name
 
 
 _DIGESTS = {

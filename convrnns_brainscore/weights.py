@@ -24,6 +24,7 @@ from convrnns_brainscore.checkpoints import (
     find_checkpoint,
     how_to_get,
     read_checkpoint,
+    read_history,
     values_sha256,
 )
 from convrnns_brainscore.errors import ConvRNNError
@@ -36,28 +37,58 @@ _GATES = ("tau", "gate", "out_to_cell")
 _GAINS = {"depthwise_weights": 0.15, "feedback_to_out_weights": 0.03, "input_to_out_weights": 0.5}
 
 
+UNTRAINED, FINE_TUNED = "untrained", "fine-tuned"
+"""How the labels of random weights, and of weights changed by training, begin."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """Variables (name → float32 array) and what to call them.
 
     ``seed`` is None unless the weights are random; ``published`` is whether they are a checkpoint
-    that `convrnns download` fetched.
+    that `convrnns download` fetched; ``fine_tuned_from`` is the label of those that training began
+    with, or empty.
     """
 
     values: dict[str, NDArray[np.float32]]
     sha256: str
     seed: int | None = None
     published: bool = False
+    fine_tuned_from: str = ""
 
     @property
     def label(self) -> str:
-        """``untrained, seed 0`` or ``sha256 1f2e3d4c…``: short, for titles and tables."""
-        return f"sha256 {self.sha256[:8]}…" if self.seed is None else f"untrained, seed {self.seed}"
+        """``untrained, seed 0``, ``sha256 1f2e3d4c…`` or ``fine-tuned from untrained, seed 0
+        (sha256 1f2e3d4c…)``: short, for titles and tables."""
+        digest = f"sha256 {self.sha256[:8]}…"
+        if self.fine_tuned_from:
+            return f"{FINE_TUNED} from {self.fine_tuned_from} ({digest})"
+        return digest if self.seed is None else f"{UNTRAINED}, seed {self.seed}"
 
     def describe(self) -> dict[str, str]:
         """What made these weights, for provenance."""
-        trained = {"weights": "given"} if self.seed is None else {"weights": self.label}
-        return {**trained, "weights_sha256": self.sha256}
+        told = self.fine_tuned_from or self.seed is not None
+        return {"weights": self.label if told else "given", "weights_sha256": self.sha256}
+
+    def history(self) -> dict[str, str]:
+        """What a file of these weights says of them, as `load_weights` reads it."""
+        if self.fine_tuned_from:
+            return {"fine_tuned_from": self.fine_tuned_from}
+        return {} if self.seed is None else {"seed": str(self.seed)}
+
+
+def retrained(before: Weights, values: Mapping[str, NDArray[np.float32]]) -> Weights:
+    """``before``, or, where ``values`` are others, these as fine-tuned from it.
+
+    Raises
+    ------
+    ConvRNNError
+        A variable contains NaN or infinite values.
+    """
+    after = _weights({name: np.array(value, np.float32) for name, value in values.items()})
+    if after.sha256 == before.sha256:
+        return before
+    return replace(after, fine_tuned_from=before.fine_tuned_from or before.label)
 
 
 def load_weights(
@@ -67,10 +98,12 @@ def load_weights(
     checkpoint: str | PathLike[str] | None = None,
     weights: Mapping[str, ArrayLike] | Literal["random"] | None = None,
     seed: int = 0,
+    prefer_converted: bool = False,
 ) -> Weights:
     """The weights of ``model``: from a checkpoint, from given arrays, or random.
 
-    Where neither is named, the checkpoint that `convrnns download` fetched.
+    Where neither is named, the checkpoint that `convrnns download` fetched, in TensorFlow's format
+    or, with ``prefer_converted`` and where it is there, as a ``.safetensors``.
 
     Raises
     ------
@@ -80,12 +113,22 @@ def load_weights(
     if checkpoint is not None and weights is not None:
         raise ConvRNNError("give either `checkpoint=…` or `weights=…`, not both.")
     if checkpoint is None and weights is None:
-        checkpoint = find_checkpoint(checkpoint_folder(), model.name)
+        checkpoint = find_checkpoint(
+            checkpoint_folder(), model.name, prefer_converted=prefer_converted
+        )
     if checkpoint is not None:
         _log.info("weights of %s: %s", model.name, checkpoint)
         read = _weights(read_checkpoint(checkpoint, shapes, model.name))
-        fetched = find_checkpoint(checkpoint_folder(), model.name)
-        return replace(read, published=fetched is not None and fetched == Path(checkpoint))
+        history = read_history(checkpoint)
+        if "fine_tuned_from" in history:
+            return replace(read, fine_tuned_from=history["fine_tuned_from"])
+        if "seed" in history:
+            return replace(read, seed=int(history["seed"]))
+        fetched = [
+            find_checkpoint(checkpoint_folder(), model.name, prefer_converted=each)
+            for each in (False, True)
+        ]
+        return replace(read, published=Path(checkpoint) in fetched)
     if weights is None:
         raise ConvRNNError(
             f"no weights for {model.name}. {how_to_get(model.name)} Or give "

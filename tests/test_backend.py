@@ -6,17 +6,22 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
-from convrnns_brainscore.networks import backend
+from convrnns_brainscore.networks import operations, torch_operations
+from convrnns_brainscore.networks.backends import open_backend
+from convrnns_brainscore.networks.tensorflow_backend import TensorFlow, exact
 from convrnns_brainscore.zoo import MODELS
 
 SHORT = Presentation.constant(7)
@@ -28,7 +33,7 @@ def test_tensorflow_leaves_gpu_memory_to_others(monkeypatch) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu 0", "gpu 1"])
     config = SimpleNamespace(set_memory_growth=lambda *arguments: asked.append(arguments))
     monkeypatch.setattr(tf.config, "experimental", config)
-    backend.start()
+    TensorFlow()
     assert asked == [("gpu 0", True), ("gpu 1", True)]
 
 
@@ -39,7 +44,7 @@ def test_gpus_that_the_user_has_started_stay_as_they_are(monkeypatch) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu 0"])
     config = SimpleNamespace(set_memory_growth=too_late)
     monkeypatch.setattr(tf.config, "experimental", config)
-    backend.start()
+    TensorFlow()
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -47,7 +52,9 @@ def test_float32_is_float32_and_the_users_setting_comes_back(before: bool) -> No
     enabled = tf.config.experimental.tensor_float_32_execution_enabled
     tf.config.experimental.enable_tensor_float_32_execution(before)
     try:
-        with backend.float32_is_float32():
+        with exact:
+            with exact:  # as by another thread, which is done first
+                assert not enabled()
             assert not enabled()
         assert enabled() == before
     finally:
@@ -55,13 +62,80 @@ def test_float32_is_float32_and_the_users_setting_comes_back(before: bool) -> No
 
 
 def test_the_number_of_threads_is_known() -> None:
-    code = "from convrnns_brainscore.networks import backend; print(backend.threads())"
-    for name, variable in (("tensorflow", "TF_NUM_INTRAOP_THREADS"), ("torch", "OMP_NUM_THREADS")):
-        environment = {**os.environ, "KERAS_BACKEND": name, variable: "1"}
-        told = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    code = (
+        "from convrnns_brainscore.networks.backends import open_backend\n"
+        "print(*(open_backend(name).threads() for name in ('tensorflow', 'torch')))"
+    )
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert told.stdout.strip() == "1 1", told.stderr
+
+
+def test_both_backends_compute_side_by_side_from_threads(noise: np.ndarray) -> None:
+    networks = {
+        name: load_network("timedecay_shallow", weights="random", backend=name)
+        for name in ("tensorflow", "torch")
+    }
+    alone = {name: net.unroll(noise, "conv5", SHORT)["conv5"] for name, net in networks.items()}
+    with ThreadPoolExecutor(4) as pool:
+        asked = [*networks.items()] * 4
+        found = list(pool.map(lambda each: each[1].unroll(noise, "conv5", SHORT)["conv5"], asked))
+    for (name, _), output in zip(asked, found, strict=True):
+        np.testing.assert_array_equal(output, alone[name])
+    assert networks["torch"].unroll(noise, "conv5", SHORT)["conv5"].std() > 0
+
+
+def test_kerass_switch_is_said_to_mean_nothing(monkeypatch, caplog) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert load_network("timedecay_shallow", weights="random").backend.name == "tensorflow"
+    assert "KERAS_BACKEND=torch is not read: the network runs on tensorflow" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "said"),
+    [
+        ("jax", None, "unknown backend 'jax'"),
+        ("torch", "cuda:7", "`device=cuda:7`: there is no such device; this machine has cpu"),
+        ("torch", "gpu", "`device=gpu`: there is no such device"),
+        ("tensorflow", "cuda", "`device=cuda`: there is no such device; this machine has cpu:0"),
+        ("tensorflow", "mps", "`device=mps`: there is no such device"),
+    ],
+)
+def test_what_is_not_there_is_named(backend: str, device: str | None, said: str) -> None:
+    with pytest.raises(ConvRNNError, match=said):
+        open_backend(backend, device)
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch) -> None:
+    monkeypatch.setattr("convrnns_brainscore.networks.backends.find_spec", lambda _: None)
+    with pytest.raises(ConvRNNError, match=r"`backend=torch`: it is not installed.*pip install"):
+        open_backend.__wrapped__("torch", "cpu")
+
+
+def test_a_named_device_computes_the_same(network: ConvRNN, noise: np.ndarray) -> None:
+    on_cpu = load_network("timedecay_shallow", weights="random", device="cpu")
+    expected = network.unroll(noise, "conv5", SHORT)["conv5"]
+    np.testing.assert_array_equal(on_cpu.unroll(noise, "conv5", SHORT)["conv5"], expected)
+
+
+def test_convolutions_pad_as_tensorflows_do() -> None:
+    """Any kernel, stride and size, with products of matrices and without."""
+    rng = np.random.default_rng(0)
+    for size, kernel, strides in [(8, 3, 1), (7, 4, 1), (6, 2, 1), (14, 7, 2), (9, 5, 2)]:
+        x = rng.standard_normal((2, size, size, 3)).astype("f")
+        weights = rng.standard_normal((kernel, kernel, 3, 4)).astype("f")
+        bias = rng.standard_normal(4).astype("f")
+        expected = operations.conv(tf.constant(x), weights, bias, strides)
+        given = [torch.tensor(each) for each in (x, weights, bias)]
+        for large in (2**22, 1):
+            with mock.patch.object(torch_operations, "LARGE", large):
+                found = operations.conv(*given, strides)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+        np.testing.assert_array_equal(
+            operations.max_pool(torch.tensor(x)), operations.max_pool(tf.constant(x))
         )
-        assert told.stdout.strip() == "1", told.stderr
 
 
 def unroll_in_child(queue: multiprocessing.Queue, network: ConvRNN, images: np.ndarray) -> None:

@@ -19,9 +19,10 @@ GOLDEN = np.load(Path(__file__).parent / "data" / "golden.npz")
 IMAGE = normalise(recipe.images(2))[:1]
 
 
-def deterministic_network(name: str) -> ConvRNN:
+def deterministic_network(name: str, backend: str = "tensorflow") -> ConvRNN:
     model = MODELS[name]
-    return load_network(name, weights=recipe.weights(model, variable_shapes(model)))
+    weights = recipe.weights(model, variable_shapes(model))
+    return load_network(name, weights=weights, backend=backend)
 
 
 def assert_close(ours: np.ndarray, golden: np.ndarray, std: np.ndarray | float, what: str) -> None:
@@ -68,9 +69,12 @@ def test_logits_equal_the_originals(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 @pytest.mark.parametrize("name", list_models())
-def test_equals_the_original_under_every_presentation(name: str, shared: Path) -> None:
-    net = deterministic_network(name)
+def test_equals_the_original_under_every_presentation(
+    name: str, backend: str, shared: Path
+) -> None:
+    net = deterministic_network(name, backend)
     images = normalise(recipe.images(2))
     presentations = {
         "default": Presentation.default(name),

@@ -23,7 +23,10 @@ ORDER = {
         "submission", "doctor", "demo", "cli",
     ],
     "networks": [
-        "backend", "backbones", "cells", "layers", "decoders", "lesions", "build", "unroll",
+        "tensorflow_operations", "torch_operations", "operations", "process_setting", "backend",
+        "tensorflow_backend", "torch_backend", "backends", "trainable", "backbones", "cells",
+        "layers", "decoders", "lesions", "build", "unroll", "forward", "tensorflow_module",
+        "torch_module",
     ],
     "fits": [
         "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "learning",
@@ -95,7 +98,9 @@ def test_only_its_folder_the_demonstration_and_the_probe_import_brain_score() ->
         if FOLDER / "brainscore" not in path.parents and path not in allowed:
             assert not uses & {"brainscore_vision", "brainscore_core"}, path
         own_kind = path.match("brainscore/trial/sweep.py")  # makes a model of Brain-Score's kind
-        assert not uses & {"torch", "keras", "triton"} or path.stem == "backend" or own_kind
+        of_torch = path.stem.startswith("torch_") or path.stem == "tensorflow_backend"  # Triton
+        assert not uses & {"torch", "triton"} or of_torch or own_kind
+        assert "keras" not in uses, path
 
 
 def messages(tree: ast.Module) -> Iterator[str]:

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import ops
 
 from convrnns_brainscore import list_models
 from convrnns_brainscore.networks import cells, decoders
 from convrnns_brainscore.networks.build import build
 from convrnns_brainscore.networks.layers import bilinear, resized
+from convrnns_brainscore.networks.operations import conv as conv_same
 from convrnns_brainscore.networks.unroll import Network
 from convrnns_brainscore.zoo import MODELS
 
 SHAPE_ONLY = {
-    name: Network(build(model, lambda _, shape: np.broadcast_to(np.float32(0), shape)))
+    name: Network(build(model, lambda _, shape: np.broadcast_to(np.float32(0), shape)), np.zeros)
     for name, model in MODELS.items()
     if name in ("timedecay_shallow", "lstm_shallow", "ugrnn_intermediate", "rgc_intermediate")
 }
@@ -39,7 +39,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def conv(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    return np.asarray(ops.conv(x, kernel, padding="same", data_format="channels_last"))
+    return np.asarray(conv_same(x, kernel))
 
 
 def test_ugrnn_is_its_equation() -> None:
@@ -73,7 +73,7 @@ def test_memory_without_decay_remembers_nothing() -> None:
         return np.zeros(shape, np.float32)
 
     cell = cells.Memory(forgetting, cells.Sizes(5, 3, 3, 3))
-    assert cell.initial_state() == ()
+    assert cell.state_shapes() == ()
     x = np.ones((1, 5, 5, 3), np.float32)
     output, state = cell(cell.drive(x, x), (), None)
     assert output is x
@@ -122,7 +122,7 @@ def test_layers_that_nothing_asked_for_depends_on_do_not_run() -> None:
 
 
 def test_a_feed_forward_layer_runs_once_while_its_input_stays() -> None:
-    network = Network(build(MODELS["timedecay_shallow"], ones))
+    network = Network(build(MODELS["timedecay_shallow"], ones), np.zeros)
     calls = []
     drive = network._drive["conv1"]
     network._drive["conv1"] = lambda source: calls.append(len(source)) or drive(source)

@@ -35,7 +35,7 @@ from convrnns_brainscore.brainscore.stimulus_durations import (
     check_image_ms,
     shown,
 )
-from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN, as_torch
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import SIZE, VISUAL_DEGREES, load_images
 from convrnns_brainscore.networks import backbones
@@ -178,6 +178,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         image_ms: ImageMs = None,
     ) -> None:
         check_image_ms(image_ms)
+        network = network.frozen()
         self.network = network
         self.rows: Rows | None = None
         self.asked_presentation = presentation
@@ -191,6 +192,11 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             identifier=f"{identifier_of(network)}-{digest_of((*made_by, image_ms))}",
             batch_size=batch_size,
         )
+
+    @property
+    def _model(self) -> Any:
+        """The network as a PyTorch module, whose parameters Brain-Score counts for its metadata."""
+        return as_torch(self.network)
 
     @property
     def _extractor(self) -> ActivationsExtractor:

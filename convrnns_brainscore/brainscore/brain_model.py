@@ -32,10 +32,10 @@ from convrnns_brainscore.brainscore.assemblies import in_region
 from convrnns_brainscore.brainscore.projection import random_projection
 from convrnns_brainscore.brainscore.readout import Readout
 from convrnns_brainscore.brainscore.stimulus_durations import ImageMs
+from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.images import VISUAL_DEGREES
-from convrnns_brainscore.networks.backend import version
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.regions import Latency, layers_of, region_latencies, region_layers
@@ -61,12 +61,14 @@ def load_brain_model(
     behavioural_readout: str = LOGITS,
     lesion: Lesion | str | None = None,
     identifier: str | None = None,
+    backend: str = BackendName.tensorflow,
+    device: str | None = None,
 ) -> TemporalBrainModel:
     """A published ConvRNN as a `brainscore_vision.model_interface.BrainModel`.
 
     Parameters
     ----------
-    name, checkpoint, weights, seed, lesion
+    name, checkpoint, weights, seed, lesion, backend, device
         As in `load_network`.
     presentation, image_ms, region_layer_map, latency, max_neuroids, behavioural_readout
         As in `TemporalBrainModel`.
@@ -89,7 +91,15 @@ def load_brain_model(
     >>> recording.dims, recording.shape
     (('presentation', 'neuroid', 'time_bin'), (2, 8192, 2))
     """
-    network = load_network(name, checkpoint=checkpoint, weights=weights, seed=seed, lesion=lesion)
+    network = load_network(
+        name,
+        checkpoint=checkpoint,
+        weights=weights,
+        seed=seed,
+        lesion=lesion,
+        backend=backend,
+        device=device,
+    )
     return TemporalBrainModel(
         network,
         presentation,
@@ -158,6 +168,7 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
     ) -> None:
         if presentation is not None and image_ms is not None:
             raise ConvRNNError("give either `presentation=…` or `image_ms=…`, not both.")
+        network = network.frozen()  # Brain-Score's stores go by the present weights
         self.network = network
         self.region_layer_map = region_layers(network.model, region_layer_map)
         self.latencies = region_latencies(region_layer_map, latency)
@@ -188,7 +199,7 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             "latencies": _unless(self.latencies, region_latencies()),
             "max_neuroids": self.max_neuroids,
             "readout": _unless(self._readout.reads, (LOGITS, RESPONSE)),
-            "backend": None if version().startswith("tensorflow") else version().split()[0],
+            "backend": _unless(network.backend.name, "tensorflow"),
         }
         differing = {name: value for name, value in differing.items() if value is not None}
         return f"-{digest_of(differing)[:8]}" if differing else ""

@@ -17,7 +17,6 @@ from convrnns_brainscore.cli.groups import (
     models_or_all,
     parse_off,
     split_names,
-    start_quietly,
 )
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.cli.options import ImageMs, Off, Scheduler
@@ -157,7 +156,7 @@ def fit(
         bytes_allowed = int(scratch_limit * 1e9)
     for note in prepared.notes:
         say(as_options(note), err=True)
-    start_quietly()
+    weights.start()
 
     from convrnns_brainscore.cluster import workers
     from convrnns_brainscore.fits.estimate import fit_duration
@@ -176,7 +175,7 @@ def fit(
             shared=time is TimeName.shared,
         )
         say(f"On this machine this takes about {expected}.", err=True)
-    with workers(scheduler) as who:
+    with workers(scheduler, weights.start()) as who:
         results = fit_recording(
             networks,
             prepared,
@@ -225,7 +224,7 @@ def geometry(
     """Compare the geometry of layers over time with a recording's (RSA)."""
     from itertools import product
 
-    start_quietly()
+    weights.start()
 
     from convrnns_brainscore.errors import unknown
     from convrnns_brainscore.fits.prepare import match_stimuli, presentation_until

@@ -14,7 +14,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from convrnns_brainscore.choices import PresentationName
+from convrnns_brainscore.choices import BackendName, PresentationName
 from convrnns_brainscore.cli import options
 from convrnns_brainscore.cli.messages import said_if_slow
 from convrnns_brainscore.errors import ConvRNNError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from convrnns_brainscore.convrnn import ConvRNN
     from convrnns_brainscore.fits.reference import Reference
+    from convrnns_brainscore.networks.backend import Backend
     from convrnns_brainscore.networks.lesions import Lesion
     from convrnns_brainscore.presentation import Presentation
     from convrnns_brainscore.recordings import Recording
@@ -67,11 +68,13 @@ def grouped(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class WeightOptions:
-    """Where a network's weights come from."""
+    """Where a network's weights come from, and where it is computed."""
 
     weights: options.Weights = None
     seed: options.Seed = 0
     checkpoints: options.Checkpoints = None
+    backend: options.Backend = BackendName.tensorflow
+    device: options.Device = None
 
     @property
     def folder(self) -> Path:
@@ -83,19 +86,24 @@ class WeightOptions:
         if self.weights not in (None, "random"):
             raise ConvRNNError(f"--weights {self.weights}: the only choice is 'random'.")
         if self.weights is None:
-            checkpoint_of(self.folder, model)
+            checkpoint_of(self.folder, model, self.backend)
 
     def network(self, model: str, lesion: Lesion | None = None) -> ConvRNN:
         """The network with its checkpoint, or with random weights."""
         self.check(model)
-        checkpoint = None if self.weights else checkpoint_of(self.folder, model)
-        start_quietly()
+        checkpoint = None if self.weights else checkpoint_of(self.folder, model, self.backend)
+        self.start()
 
         from convrnns_brainscore.convrnn import load_network
 
+        load = partial(load_network, model, lesion=lesion, backend=self.backend, device=self.device)
         if checkpoint is None:
-            return load_network(model, weights="random", seed=self.seed, lesion=lesion)
-        return load_network(model, checkpoint=checkpoint, lesion=lesion)
+            return load(weights="random", seed=self.seed)
+        return load(checkpoint=checkpoint)
+
+    def start(self) -> Backend:
+        """Start the backend, without its notes."""
+        return start_quietly(self.backend, self.device)
 
 
 @dataclass(frozen=True)
@@ -332,11 +340,11 @@ def checkpoints_in(checkpoints: Path | None) -> Path:
     return checkpoint_folder() if checkpoints is None else checkpoints
 
 
-def checkpoint_of(folder: Path, model: str) -> Path:
+def checkpoint_of(folder: Path, model: str, backend: str = BackendName.tensorflow) -> Path:
     """The model's checkpoint below ``folder``."""
     from convrnns_brainscore.checkpoints import find_checkpoint, how_to_get
 
-    checkpoint = find_checkpoint(folder, model)
+    checkpoint = find_checkpoint(folder, model, prefer_converted=backend == BackendName.torch)
     if checkpoint is None:
         raise ConvRNNError(
             f"no weights for {model}: there is no {folder / model / 'model.ckpt.index'}. "
@@ -346,24 +354,22 @@ def checkpoint_of(folder: Path, model: str) -> Path:
     return checkpoint
 
 
-def start_quietly() -> None:
-    """Start TensorFlow without its C++ notes about absent GPUs, which would bury what we say.
+def start_quietly(name: BackendName = BackendName.tensorflow, device: str | None = None) -> Backend:
+    """Start a backend without TensorFlow's C++ notes about absent GPUs, which would bury what we
+    say.
 
     They are written before TensorFlow's own switch for them takes effect, so the file descriptor is
     closed to them. ``TF_CPP_MIN_LOG_LEVEL=0`` shows them.
     """
+    from convrnns_brainscore.networks.backends import open_backend
+
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
-        return
+        return open_backend(name, device)
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
-            from convrnns_brainscore.networks import backend
-
-            backend.start()
-        except (ImportError, ValueError) as error:  # Keras knows no such backend
-            name = os.environ.get("KERAS_BACKEND", "tensorflow")
-            raise ConvRNNError(f"cannot start KERAS_BACKEND={name}: {error}") from error
+            return open_backend(name, device)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -161,7 +161,7 @@ def extract(
 
     if left_out:
         say(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
-    with workers(scheduler) as who:
+    with workers(scheduler, weights.start()) as who:
         skipped = features.extract(
             network,
             stimuli,
@@ -214,7 +214,7 @@ def imagenet(
     """Measure top-1 and top-5 accuracy, beside the published figures."""
     names = model_names(models, all_models)
     networks = LesionOptions().beside_whole(names, weights)
-    start_quietly()
+    weights.start()
 
     from convrnns_brainscore.imagenet import measure, read_labelled
     from convrnns_brainscore.progress import progress_bar

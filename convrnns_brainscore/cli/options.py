@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from convrnns_brainscore.choices import BackendName
+
 Checkpoints = Annotated[
     Path | None,
     typer.Option(
@@ -28,6 +30,19 @@ Weights = Annotated[
     str | None,
     typer.Option(
         "--weights", help="'random': an untrained network instead of a checkpoint's weights."
+    ),
+]
+
+Backend = Annotated[
+    BackendName, typer.Option("--backend", help="The library that networks are computed with.")
+]
+
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="cpu, cuda, cuda:1 or, with torch, mps. [default: a GPU where there is one]",
+        show_default=False,
     ),
 ]
 

@@ -16,7 +16,6 @@ from convrnns_brainscore.cli.groups import (
     WeightOptions,
     grouped,
     models_or_all,
-    start_quietly,
 )
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
@@ -125,7 +124,7 @@ def score(
         weights.check(name)
     networks = {name: partial(weights.network, name, lesion.of(name)) for name in names}
     quieten()
-    start_quietly()
+    weights.start()
 
     from convrnns_brainscore.brainscore.scoring import FAILURES, Failure, load_scored, score_many
     from convrnns_brainscore.report.score_figures import draw_scores
@@ -245,7 +244,7 @@ def _try(
     projected = settings.pop("max_neuroids") or NEUROIDS_TRIED
     weights.check(model)
     quieten()
-    start_quietly()
+    weights.start()
     network = weights.network(model, None)
 
     from convrnns_brainscore.brainscore.activations import Rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convrnns_brainscore.choices import BackendName
-from convrnns_brainscore.cli.groups import SubjectOptions, model_names, start_quietly
+from convrnns_brainscore.cli.groups import SubjectOptions, model_names
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.cli.options import (
     All,
@@ -42,8 +42,12 @@ def build(
     all_models: All = False,
     backend: Annotated[
         BackendName,
-        typer.Option("--backend", help="Of Keras. With torch, Kar2019-ost cannot be scored."),
-    ] = BackendName.tensorflow,
+        typer.Option(
+            "--backend",
+            help="The library that the server computes with. torch needs weights at an address of "
+            "yours; tensorflow can fetch the published checkpoints.",
+        ),
+    ] = BackendName.torch,
     region_layer_map: Annotated[
         str | None,
         typer.Option(
@@ -109,8 +113,6 @@ def build(
 
     names = model_names(models, all_models)
     quieten()
-    if metadata:
-        start_quietly()  # to count parameters
     identifiers = write(
         names,
         out,

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from convrnns_brainscore.cluster import HERE, Workers
-from convrnns_brainscore.convrnn import Average, ConvRNN
+from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.features import Request, write_features
 from convrnns_brainscore.fits.streamed_pls import Block, bin_after_bin
 from convrnns_brainscore.networks.backbones import first_step, is_feed_forward, output_shape
+from convrnns_brainscore.networks.forward import Average
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.stores import NEUROIDS
 from convrnns_brainscore.timing import (

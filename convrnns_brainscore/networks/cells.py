@@ -21,9 +21,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from convrnns_brainscore.networks.backend import Tensor, add_bias, elu, ops, relu, sigmoid, tanh
+from convrnns_brainscore.networks.operations import (
+    Tensor,
+    conv,
+    depthwise_conv,
+    elu,
+    is_zero,
+    kernel,
+    moments,
+    relu,
+    sigmoid,
+    split,
+    sqrt,
+    tanh,
+)
 
 Variable = Callable[[str, tuple[int, ...]], Any]
 """Gives the variable of a name and shape; names are relative to where the cell or layer stands."""
@@ -46,12 +57,9 @@ def scoped(variable: Variable, scope: str) -> Variable:
     return lambda name, shape: variable(f"{scope}/{name}", shape)
 
 
-def conv(
-    x: Tensor, kernel: Tensor, bias: Tensor | None = None, strides: int = 1, padding: str = "same"
-) -> Tensor:
-    """x ∗ kernel + bias, channels last."""
-    y = ops.conv(x, kernel, strides=strides, padding=padding, data_format="channels_last")
-    return y if bias is None else add_bias(y, bias)
+def of_x_and_h(weights: Tensor, x_depth: int) -> tuple[Tensor, Tensor]:
+    """The kernel of the concatenation [x, h] as that of x and that of h."""
+    return kernel(weights[:, :, :x_depth]), kernel(weights[:, :, x_depth:])
 
 
 class Cell:
@@ -62,10 +70,9 @@ class Cell:
     def __init__(self, variable: Variable, sizes: Sizes) -> None:
         self.size, self.depth = sizes.size, sizes.depth
 
-    def initial_state(self) -> State:
-        """Zeros [1, height, width, depth], one image standing for all."""
-        zeros = ops.zeros((1, self.size, self.size, self.depth), "float32")
-        return (zeros,) * self.state_count
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape (height, width, depth) of each map of the state."""
+        return ((self.size, self.size, self.depth),) * self.state_count
 
     def drive(self, x: Tensor, r: Tensor) -> Any:
         """The terms of the feed-forward input."""
@@ -83,7 +90,7 @@ class Memory(Cell):
         super().__init__(variable, sizes)
         self.decay = variable("memory_decay", (1,))
         # Known before the first step, so that a layer without memory is computed once an image.
-        self.state_count = 1 if np.any(ops.convert_to_numpy(self.decay)) else 0
+        self.state_count = 0 if is_zero(self.decay) else 1
 
     def drive(self, x: Tensor, r: Tensor) -> Tensor:
         return x
@@ -129,8 +136,8 @@ class GRU(Cell):
         both = x_depth + depth
         gates = variable("gates/weights", (3, 3, both, 2 * depth))
         candidates = variable("candidates/weights", (3, 3, both, depth))
-        self.w_x, self.w_h = gates[:, :, :x_depth], gates[:, :, x_depth:]
-        self.v_x, self.v_h = candidates[:, :, :x_depth], candidates[:, :, x_depth:]
+        self.w_x, self.w_h = of_x_and_h(gates, x_depth)
+        self.v_x, self.v_h = of_x_and_h(candidates, x_depth)
         self.b = variable("gates/bias", (2 * depth,))
         self.b_v = variable("candidates/bias", (depth,))
 
@@ -142,7 +149,7 @@ class GRU(Cell):
     ) -> tuple[Tensor, State]:
         (h,) = state
         gates, candidate = drive
-        reset, update = ops.split(gates + conv(h, self.w_h), 2, axis=-1)
+        reset, update = split(gates + conv(h, self.w_h), 2)
         reset, update = sigmoid(reset + 1.0), sigmoid(update)
         h = update * h + (1.0 - update) * tanh(candidate + conv(reset * h, self.v_h))
         return h, (h,)
@@ -170,7 +177,7 @@ class LSTM(Cell):
         size, depth, x_depth = sizes.size, sizes.depth, sizes.x_depth
         variable = scoped(variable, "ConvLSTMCell")
         w = variable("weights", (kernel, kernel, x_depth + depth, 4 * depth))
-        self.w_x, self.w_h = w[:, :, :x_depth], w[:, :, x_depth:]
+        self.w_x, self.w_h = of_x_and_h(w, x_depth)
         self.b = variable("bias", (4 * depth,))
         self.b_f = forget_bias
         self.norms, self.norm_c, self.peepholes = None, None, None
@@ -187,7 +194,7 @@ class LSTM(Cell):
 
     def __call__(self, drive: Tensor, state: State, feedback: None) -> tuple[Tensor, State]:
         c, h = state
-        gates = ops.split(drive + conv(h, self.w_h), 4, axis=-1)
+        gates = split(drive + conv(h, self.w_h), 4)
         if self.norms:
             gates = [norm(gate) for norm, gate in zip(self.norms, gates, strict=True)]
         i, j, f, o = gates
@@ -210,7 +217,7 @@ class UGRNN(Cell):
         x_depth, depth = sizes.x_depth, sizes.depth
         variable = scoped(variable, "ConvUGRNNCell")
         w = variable("weights", (3, 3, x_depth + depth, 2 * depth))
-        self.w_x, self.w_h = w[:, :, :x_depth], w[:, :, x_depth:]
+        self.w_x, self.w_h = of_x_and_h(w, x_depth)
         self.b = variable("bias", (2 * depth,))
 
     def drive(self, x: Tensor, r: Tensor) -> Tensor:
@@ -218,7 +225,7 @@ class UGRNN(Cell):
 
     def __call__(self, drive: Tensor, state: State, feedback: None) -> tuple[Tensor, State]:
         (h,) = state
-        g, c = ops.split(drive + conv(h, self.w_h), 2, axis=-1)
+        g, c = split(drive + conv(h, self.w_h), 2)
         g = sigmoid(g + 1.0)
         h = g * h + (1.0 - g) * tanh(c)
         return h, (h,)
@@ -233,7 +240,7 @@ class IntersectionRNN(Cell):
         x_depth, depth = sizes.x_depth, sizes.depth
         variable = scoped(variable, "ConvIntersectionRNNCell")
         w = variable("weights", (3, 3, x_depth + depth, 4 * depth))
-        self.w_x, self.w_h = w[:, :, :x_depth], w[:, :, x_depth:]
+        self.w_x, self.w_h = of_x_and_h(w, x_depth)
         self.b = variable("bias", (4 * depth,))
 
     def drive(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,7 +251,7 @@ class IntersectionRNN(Cell):
     ) -> tuple[Tensor, State]:
         (h,) = state
         x, gates = drive
-        p, h_new, q, y_new = ops.split(gates + conv(h, self.w_h), 4, axis=-1)
+        p, h_new, q, y_new = split(gates + conv(h, self.w_h), 4)
         p, q = sigmoid(p + 1.0), sigmoid(q + 1.0)
         h = p * h + (1.0 - p) * tanh(h_new)
         y = q * x + (1.0 - q) * relu(y_new)
@@ -265,13 +272,13 @@ class ReciprocalGate(Cell):
         x_depth, r_depth, depth = sizes.x_depth, sizes.r_depth, sizes.depth
         variable = scoped(variable, "ReciprocalGateCell")
 
-        def kernel(name: str, depth_in: int) -> Tensor:
+        def weights(name: str, depth_in: int) -> Tensor:
             return variable(f"{name}/weights", (3, 3, depth_in, depth))
 
-        self.i = kernel("cell/input_to_cell", x_depth)
-        self.tau_c, self.gate_c = kernel("cell/tau", depth), kernel("cell/gate", depth)
-        self.tau_h, self.gate_h = kernel("out/tau", depth), kernel("out/gate", depth)
-        self.gate_r = kernel("out/residual_to_out_gate", r_depth)
+        self.i = weights("cell/input_to_cell", x_depth)
+        self.tau_c, self.gate_c = weights("cell/tau", depth), weights("cell/gate", depth)
+        self.tau_h, self.gate_h = weights("out/tau", depth), weights("out/gate", depth)
+        self.gate_r = weights("out/residual_to_out_gate", r_depth)
 
     def drive(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = elu(x)
@@ -319,11 +326,8 @@ class ReciprocalGateFeedback(Cell):
         if r_depth != depth:
             self.r_to_h = variable("out/residual_add_weights", (1, 1, r_depth, depth))
 
-    def initial_state(self) -> State:
-        def zeros(depth: int) -> Tensor:
-            return ops.zeros((1, self.size, self.size, depth), "float32")
-
-        return zeros(self.CELL_DEPTH), zeros(self.depth)
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return tuple((self.size, self.size, depth) for depth in (self.CELL_DEPTH, self.depth))
 
     def drive(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         x = elu(x)
@@ -354,8 +358,7 @@ class Separable:
         self.bias = variable("bias", (depth,))
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = ops.depthwise_conv(x, self.depthwise, padding="same", data_format="channels_last")
-        return conv(x, self.pointwise, self.bias)
+        return conv(depthwise_conv(x, self.depthwise), self.pointwise, self.bias)
 
 
 class LayerNorm:
@@ -365,5 +368,5 @@ class LayerNorm:
         self.gamma, self.beta = variable("gamma", (depth,)), variable("beta", (depth,))
 
     def __call__(self, x: Tensor) -> Tensor:
-        mean, variance = ops.moments(x, axes=(1, 2, 3), keepdims=True)
-        return self.gamma * (x - mean) / ops.sqrt(variance + 1e-12) + self.beta
+        mean, variance = moments(x, axis=(1, 2, 3))
+        return self.gamma * (x - mean) / sqrt(variance + 1e-12) + self.beta

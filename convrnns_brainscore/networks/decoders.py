@@ -6,8 +6,15 @@ reports on, and gives logits [batch, class].
 
 from __future__ import annotations
 
-from convrnns_brainscore.networks.backend import Tensor, ops, softmax
 from convrnns_brainscore.networks.cells import Variable
+from convrnns_brainscore.networks.operations import (
+    Tensor,
+    argmax,
+    at_step,
+    first_true,
+    largest,
+    softmax,
+)
 from convrnns_brainscore.zoo import Model
 
 
@@ -28,15 +35,15 @@ class MaxConfidence:
         variable("alpha/softmax_beta", (1,))
 
     def __call__(self, logits: Tensor) -> Tensor:
-        return _at_step(logits, self.step(self.confidence(logits)))
+        return at_step(logits, self.step(self.confidence(logits)))
 
     def confidence(self, logits: Tensor) -> Tensor:
         """The largest probability at each step, [batch, step]."""
-        return ops.max(softmax(self.beta * logits, axis=-1), axis=-1)
+        return largest(softmax(self.beta * logits))
 
     def step(self, confidence: Tensor) -> Tensor:
         """The step to read out, [batch]."""
-        return ops.argmax(confidence, axis=1)
+        return argmax(confidence)
 
 
 class Threshold(MaxConfidence):
@@ -48,9 +55,7 @@ class Threshold(MaxConfidence):
         self.threshold = variable("decoder_threshold", (1,))
 
     def step(self, confidence: Tensor) -> Tensor:
-        peak = super().step(confidence)[:, None]
-        steps = ops.arange(confidence.shape[1], dtype=peak.dtype)[None]
-        return ops.min(ops.where(confidence >= self.threshold, steps, peak), axis=1)
+        return first_true(confidence >= self.threshold, otherwise=super().step(confidence))
 
 
 def build_decoder(model: Model, variable: Variable) -> Last | MaxConfidence | Threshold:
@@ -58,8 +63,3 @@ def build_decoder(model: Model, variable: Variable) -> Last | MaxConfidence | Th
     if model.decoder == "last":
         return Last()
     return {"tmaxconf": MaxConfidence, "dthresh": Threshold}[model.decoder](variable)
-
-
-def _at_step(logits: Tensor, step: Tensor) -> Tensor:
-    """logits[b, step[b]] for each b."""
-    return ops.squeeze(ops.take_along_axis(logits, step[:, None, None], axis=1), axis=1)

@@ -12,13 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convrnns_brainscore.networks.backend import Tensor, elu, ops
-from convrnns_brainscore.networks.cells import Cell, State, Variable, conv, scoped
-
-
-def pool(x: Tensor) -> Tensor:
-    """Max over 2 × 2, stride 2, SAME."""
-    return ops.max_pool(x, 2, strides=2, padding="same", data_format="channels_last")
+from convrnns_brainscore.networks.cells import Cell, State, Variable, scoped
+from convrnns_brainscore.networks.operations import (
+    Tensor,
+    constant,
+    conv,
+    einsum,
+    elu,
+    kernel,
+    matmul,
+    max_pool,
+    mean,
+)
 
 
 class Layer:
@@ -35,10 +40,6 @@ class Layer:
     def remembers(self) -> bool:
         """Whether a step depends on the step before."""
         return self.cell.state_count > 0
-
-    def silence(self) -> Tensor:
-        """The output before the first step: zeros, one image standing for all."""
-        return ops.zeros((1, *self.output_shape), "float32")
 
     def drive(self, source: Tensor) -> Any:
         """What depends on the predecessor's output alone."""
@@ -83,7 +84,7 @@ class ConvLayer(Layer):
     ) -> tuple[Tensor, State]:
         y, state = self.cell(drive, state, feedback)
         y = elu(y) if self.elu_at == "after cell" else y
-        return pool(y) if self.pooled else y, state
+        return max_pool(y) if self.pooled else y, state
 
 
 class ResidualBlock(Layer):
@@ -122,7 +123,7 @@ class ResidualBlock(Layer):
         cell_drive, shortcut = drive
         y, state = self.cell(cell_drive, state, feedback)
         y = elu(conv(y, self.post, self.post_bias) + shortcut)
-        return pool(y) if self.pooled else y, state
+        return max_pool(y) if self.pooled else y, state
 
 
 class ConvReadout(Layer):
@@ -141,7 +142,7 @@ class ConvReadout(Layer):
 
     def step(self, drive: Any, state: State, feedback: None = None) -> tuple[Tensor, State]:
         y, state = self.cell(drive, state, feedback)
-        return ops.mean(y, axis=(1, 2)), state
+        return mean(y, axis=(1, 2)), state
 
 
 class DenseReadout(Layer):
@@ -155,12 +156,12 @@ class DenseReadout(Layer):
         self.bias = variable("pre_3/bias", (cell.depth,))
 
     def drive(self, source: Tensor) -> Any:
-        x = ops.matmul(ops.mean(source, axis=(1, 2), keepdims=True), self.kernel) + self.bias
+        x = matmul(mean(source, axis=(1, 2), keepdims=True), self.kernel) + self.bias
         return self.cell.drive(x, source)
 
     def step(self, drive: Any, state: State, feedback: None = None) -> tuple[Tensor, State]:
         y, state = self.cell(drive, state, feedback)
-        return ops.squeeze(y, axis=(1, 2)), state
+        return y[:, 0, 0], state
 
 
 class Feedback:
@@ -175,18 +176,21 @@ class Feedback:
         self.sources = [source.name for source in sources]
         variable = scoped(variable, "ReciprocalGateCell/out")
         depths = [source.output_shape[-1] for source in sources]
-        kernel = variable("feedback_to_out_weights", (1, 1, sum(depths), depth))
+        weights = variable("feedback_to_out_weights", (1, 1, sum(depths), depth))
         ends = np.cumsum(depths)
         self.kernels = [
-            kernel[:, :, end - n : end] for end, n in zip(ends.tolist(), depths, strict=True)
+            kernel(weights[:, :, end - n : end])
+            for end, n in zip(ends.tolist(), depths, strict=True)
         ]
         self.bias = variable("feedback_to_out_bias", (depth,))
-        self.resizes = [bilinear(source.output_shape[0], size) for source in sources]
+        self.resizes = [
+            constant(bilinear(source.output_shape[0], size), like=self.bias) for source in sources
+        ]
 
     def __call__(self, *outputs: Tensor) -> Tensor:
         term = self.bias
-        for output, kernel, resize in zip(outputs, self.kernels, self.resizes, strict=True):
-            term = term + resized(conv(output, kernel), resize)
+        for output, weights, resize in zip(outputs, self.kernels, self.resizes, strict=True):
+            term = term + resized(conv(output, weights), resize)
         return term
 
 
@@ -198,7 +202,7 @@ def bilinear(size_in: int, size_out: int) -> NDArray[np.float32]:
     return np.maximum(1 - distance, 0).astype(np.float32)
 
 
-def resized(x: Tensor, matrix: NDArray[np.float32]) -> Tensor:
+def resized(x: Tensor, matrix: Tensor) -> Tensor:
     """x [batch, n, n, depth] → [batch, m, m, depth], ``matrix`` [m, n] along both axes."""
-    x = ops.einsum("oh,bhwc->bowc", matrix, x)
-    return ops.einsum("pw,bowc->bopc", matrix, x)
+    x = einsum("oh,bhwc->bowc", matrix, x)
+    return einsum("pw,bowc->bopc", matrix, x)

@@ -18,10 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from convrnns_brainscore.networks import backend
-from convrnns_brainscore.networks.backend import Tensor
 from convrnns_brainscore.networks.layers import Layer
 from convrnns_brainscore.networks.lesions import Lesion
+from convrnns_brainscore.networks.operations import Tensor
 
 
 class Network:
@@ -31,16 +30,24 @@ class Network:
     ----------
     layers : list of Layer
         From the image on.
-    compiled : callable, default backend.compiled
-        Makes each layer's parts graphs of their own, or leaves them as they are.
+    zeros : callable
+        Gives zeros of a shape [1, …].
+    compiled : callable, optional
+        Makes each layer's parts graphs of their own; None: they are called as they are.
+    observed : callable, optional
+        Is given each layer's name and output, and gives the output that goes on.
     """
 
     def __init__(
         self,
         layers: list[Layer],
-        compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = backend.compiled,
+        zeros: Callable[[tuple[int, ...]], Tensor],
+        compiled: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        observed: Callable[[str, Tensor], Tensor] | None = None,
     ) -> None:
+        compiled = compiled or _as_it_is
         self.layers = {layer.name: layer for layer in layers}
+        self._zeros, self._observed = zeros, observed
         self._drive = {layer.name: compiled(layer.drive) for layer in layers}
         self._step = {layer.name: compiled(layer.step) for layer in layers}
         self._feedback = {
@@ -91,9 +98,14 @@ class Network:
         """
         asked = {name: set(steps) for name, steps in asked.items()}
         needed = self.plan(asked, lesion)
-        zero = {name: layer.cell.initial_state() for name, layer in self.layers.items()}
+        zero = {
+            name: tuple(self._zeros((1, *shape)) for shape in layer.cell.state_shapes())
+            for name, layer in self.layers.items()
+        }
         state = dict(zero)
-        before = {name: layer.silence() for name, layer in self.layers.items()}
+        before = {
+            name: self._zeros((1, *layer.output_shape)) for name, layer in self.layers.items()
+        }
         once = _Once()
         for step in range(1 + max((s for steps in needed.values() for s in steps), default=-1)):
             now: dict[str, Tensor] = {}
@@ -110,9 +122,15 @@ class Network:
                     later = [before[source] for source in layer.feedback.sources]
                     arguments.append(self._feedback[name](*later))
                 now[name], state[name] = once((name, "step"), self._step[name], *arguments)
+                if self._observed:
+                    now[name] = self._observed(name, now[name])
                 if step in asked.get(name, ()):
                     yield name, step, now[name]
             before = now
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
 
 
 class _Once:

@@ -40,9 +40,17 @@ _ROOT = Path(__file__).parents[1]
 _ENTRIES = ("__init__", "brainscore.brain_model", "checkpoints", "download")
 """Modules that the plugin imports."""
 
-_NEEDED = ("filelock", "keras", "numpy", "pooch", "rich", "safetensors")
-"""What their code needs beside Brain-Score's own requirements, and TensorFlow. NumPy, since the
-server's pip would lift it to 2 for TensorFlow's sake, with which Brain-Score cannot be imported."""
+_NEEDED = ("filelock", "numpy", "pooch", "rich", "safetensors")
+"""What their code needs beside Brain-Score's own requirements. NumPy, since the server's pip would
+lift it to 2 for TensorFlow's sake, with which Brain-Score cannot be imported."""
+
+_OF_BACKEND = {
+    BackendName.tensorflow: ("tensorflow",),
+    # ml_dtypes from 0.6 on needs NumPy 2, and comes with the TensorFlow that Brain-Score's ost
+    # metric installs, unless an older one is there.
+    BackendName.torch: ("ml-dtypes", "torch"),
+}
+"""What they need on a backend."""
 
 SIGNED = r"(?i)[?&](X-Amz-Signature|Signature|sig)=[A-Za-z0-9%+/=_-]{16}"
 """An address that lets in whoever has it."""
@@ -135,7 +143,7 @@ def build(
     models: Sequence[str],
     out: Path,
     *,
-    backend: str = BackendName.tensorflow,
+    backend: str = BackendName.torch,
     suffix: str = "",
     region_layer_map: str | PathLike[str] | None = None,
     weights: Mapping[str, WeightsAddress | StoredWeights] | None = None,
@@ -152,14 +160,15 @@ def build(
         Names of the zoo, in any order.
     out : path
         ``….zip``.
-    backend : str, default BackendName.tensorflow
-        Keras' ``"tensorflow"`` or ``"torch"``.
+    backend : {'torch', 'tensorflow'}, default 'torch'
+        The library that the server computes the networks with.
     suffix : str, default ''
         Suffix of the identifiers and of the plugin's name; Brain-Score takes each name once.
     region_layer_map : str or path, optional
         As in `regions.region_layers`, for all models.
     weights : mapping of str to WeightsAddress or StoredWeights, optional
-        Model → where its weights are; of others, the published ones are fetched.
+        Model → where its weights are. On TensorFlow, the published ones are fetched of others; on
+        PyTorch each model needs its own.
     latency, max_neuroids, behavioural_readout
         As in `load_brain_model`.
     metadata : bool, default False
@@ -250,13 +259,19 @@ def submission_files(
             for name in names
         },
     }
-    # Only the published bundles need TensorFlow to be read.
-    tensorflow = chosen is BackendName.tensorflow or set(names) - set(weights)
+    without = [name for name in names if name not in weights]
+    if chosen is BackendName.torch and without:
+        raise ConvRNNError(
+            f"no address of the weights of {', '.join(without)}: the published checkpoints are in "
+            f"TensorFlow's format. `convrnns convert {without[0]} --out weights` writes a "
+            ".safetensors: put it where anybody can fetch it, and give `weights_url=…` and its "
+            "`sha256=…`. Or give `backend=tensorflow`, which reads the published ones."
+        )
     plugin = {
         **plugin_files(names, suffix, region_layer_map, latency),
         SETTINGS: json.dumps(settings, indent=1) + "\n",
-        "requirements.txt": _requirements([*_NEEDED, *(["tensorflow"] if tensorflow else [])]),
-        **{f"{CODE}/{name}": text for name, text in needed_code().items()},
+        "requirements.txt": _requirements([*_NEEDED, *_OF_BACKEND[chosen]]),
+        **{f"{CODE}/{name}": text for name, text in needed_code(chosen).items()},
         f"{CODE}/LICENSE": (_ROOT / "LICENSE").read_text(encoding="utf-8"),
     }
     if metadata:
@@ -274,16 +289,19 @@ def write_zip(files: Mapping[str, str | bytes], path: Path) -> None:
             archive.writestr(entry, files[name])
 
 
-def needed_code() -> dict[str, str]:
+def needed_code(backend: str) -> dict[str, str]:
     """The modules of this package that a plugin needs: path → text.
 
-    Those that its modules import, and those that these import, inside functions as well.
+    Those that its modules import, and those that these import, inside functions as well; but not
+    those of TensorFlow where the backend is PyTorch.
     """
     waiting, found = [_PACKAGE, *(f"{_PACKAGE}.{entry}" for entry in _ENTRIES[1:])], {}
     while waiting:
         module = waiting.pop()
         path = _file_of(module)
         if path is None or path in found:
+            continue
+        if backend == BackendName.torch and path.stem.startswith("tensorflow_"):
             continue
         found[path] = path.read_text(encoding="utf-8")
         waiting.append(module.rpartition(".")[0])  # a module's package is imported with it
@@ -325,18 +343,28 @@ def _requirements(names: Sequence[str]) -> str:
 
 def _metadata(models: Mapping[str, Any], folder: str) -> str:
     """Brain-Score's ``metadata.yml``."""
+    from convrnns_brainscore.networks.backbones import layer_names
     from convrnns_brainscore.networks.build import variable_shapes
+    from convrnns_brainscore.networks.trainable import trains
+    from convrnns_brainscore.weights import random_values
 
     entries = {}
     for identifier, meant in models.items():
-        total = sum(map(prod, variable_shapes(find_model(meant["model"])).values()))
+        model = find_model(meant["model"])
+        shapes = variable_shapes(model)
+        trained = [
+            shapes[name]
+            for name, value in random_values(model, shapes, 0).items()
+            if trains(name, value)
+        ]
+        total = sum(map(prod, shapes.values()))
         entries[identifier] = {
             "architecture": "DCNN, RNN, SKIP_CONNECTIONS",
             "model_family": "ConvRNN",
             "total_parameter_count": total,
-            "trainable_parameter_count": None,
-            "total_layers": None,
-            "trainable_layers": None,
+            "trainable_parameter_count": sum(map(prod, trained)),
+            "total_layers": 1 + len(layer_names(model)),
+            "trainable_layers": sum(len(shape) > 1 for shape in trained),
             "model_size_mb": round(4 * total / 1e6, 2),
             "training_dataset": "ImageNet",
             "task_specialization": None,

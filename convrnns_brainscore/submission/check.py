@@ -38,10 +38,13 @@ import sys
 from pathlib import Path
 code, out, *names = sys.argv[1:]
 sys.path.insert(0, code)
-from convrnns_brainscore import load_network
 from convrnns_brainscore.checkpoints import write_safetensors
+from convrnns_brainscore.networks.build import variable_shapes
+from convrnns_brainscore.weights import load_weights
+from convrnns_brainscore.zoo import find_model
 for name in names:
-    values = load_network(name, weights="random", seed=0).weights.values
+    model = find_model(name)
+    values = load_weights(model, variable_shapes(model), weights="random").values
     write_safetensors(Path(out) / f"{name}.safetensors", name, values)
 """
 
@@ -280,8 +283,7 @@ def _stand_in(
     served = cache / "served"
     served.mkdir(parents=True)
     names = sorted({meant["model"] for meant in settings["models"].values()})
-    variables = {"KERAS_BACKEND": settings["backend"]}
-    told = environment.run("-c", _MAKE_WEIGHTS, folder / CODE, served, *names, **variables)
+    told = environment.run("-c", _MAKE_WEIGHTS, folder / CODE, served, *names)
     if not told.ok:
         findings.fail("model", f"{plugin.name}: no network can be made: {told.last_line}")
         yield False

@@ -69,7 +69,6 @@ class Environment:
             name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
         }
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "1000"}
-        environment.pop("KERAS_BACKEND", None)
         environment["PATH"] = f"{self.folder / 'bin'}:{os.environ.get('PATH', '')}"
         try:
             ended = subprocess.run(

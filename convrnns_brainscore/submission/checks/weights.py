@@ -83,12 +83,16 @@ def _settings_problems(settings: Mapping[str, Any], plugin: Plugin) -> Iterator[
     if f'__version__ = "{settings.get("version")}"' not in code:
         yield f"version {settings.get('version')!r} is not that of the code"
     elif settings["version"] == __version__:
-        missing = sorted(name for name in needed_code() if f"{CODE}/{name}" not in plugin.files)
+        needed = needed_code(settings.get("backend", ""))
+        missing = sorted(name for name in needed if f"{CODE}/{name}" not in plugin.files)
         if missing:
             yield f"{CODE}/{missing[0]} is missing"
     requirements = plugin.text("requirements.txt") or ""
     if settings.get("backend") == "tensorflow" and "tensorflow" not in requirements:
         yield "the backend is TensorFlow, which requirements.txt does not name"
+    without = [name for name, meant in settings["models"].items() if not meant.get("weights")]
+    if settings.get("backend") == "torch" and without:
+        yield f"{without[0]} has no address of its weights, which PyTorch needs"
     for identifier, meant in settings["models"].items():
         name = meant.get("model") if isinstance(meant, dict) else None
         if name not in list_models():

@@ -1,0 +1,144 @@
+"""From images to outputs over time and to logits, as a function of a network's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.networks import backbones
+from convrnns_brainscore.networks.backend import Backend
+from convrnns_brainscore.networks.build import build
+from convrnns_brainscore.networks.cells import Variable
+from convrnns_brainscore.networks.decoders import build_decoder
+from convrnns_brainscore.networks.lesions import Lesion
+from convrnns_brainscore.networks.operations import Tensor, repeated, stack
+from convrnns_brainscore.networks.unroll import Network
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.zoo import Model
+
+Average = tuple[tuple[int, float], ...]
+"""Steps and their weights."""
+
+
+def single(steps: range) -> tuple[Average, ...]:
+    """Each step by itself, as an average over one."""
+    return tuple(((step, 1.0),) for step in steps)
+
+
+class Forward:
+    """A network, built of the present values of its variables.
+
+    Parameters
+    ----------
+    model : Model
+        A row of the zoo.
+    variable : callable
+        Gives each variable's tensor, from its name (below ``tnn_model/``) and shape.
+    backend : Backend
+        Of those tensors.
+    lesion : Lesion, optional
+        What is silenced.
+    compiled : bool, default False
+        Whether each layer's parts are graphs of their own (`unroll.Network`).
+    observed : callable, optional
+        As in `unroll.Network`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        variable: Variable,
+        backend: Backend,
+        lesion: Lesion | None = None,
+        *,
+        compiled: bool = False,
+        observed: Callable[[str, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.model, self.backend, self.lesion = model, backend, lesion
+        graph = backend.compiled if compiled else None
+        self.network = Network(build(model, variable), backend.zeros, graph, observed)
+        self.decoder = build_decoder(model, variable)
+
+    def averages(
+        self,
+        shown: Tensor,
+        off: Tensor,
+        asked: Mapping[str, Sequence[Average]],
+        image_off: int | None,
+    ) -> dict[str, list[Tensor]]:
+        """Weighted averages over steps of the outputs of layers.
+
+        Parameters
+        ----------
+        shown, off : tensor [batch, 224, 224, 3] and [1, 224, 224, 3]
+            Images and off stimulus.
+        asked : mapping of str to sequence of tuple of (step, weight)
+            Layer → averages.
+        image_off : int or None
+            The step from which the off stimulus is shown.
+
+        Returns
+        -------
+        dict
+            Layer → for each average a tensor [batch, …], or [1, …] where all images give the same.
+        """
+        steps = {
+            layer: {step for average in averages for step, _ in average}
+            for layer, averages in asked.items()
+        }
+
+        def stimulus(step: int) -> Tensor:
+            return shown if image_off is None or step < image_off else off
+
+        terms: dict[str, list[list[Tensor]]] = {
+            layer: [[] for _ in averages] for layer, averages in asked.items()
+        }
+        for layer, step, output in self.network.run(stimulus, steps, self.lesion):
+            for index, average in enumerate(asked[layer]):
+                weight = dict(average).get(step)
+                if weight is not None:
+                    terms[layer][index].append(output if weight == 1 else weight * output)
+        return {layer: [_total(each) for each in terms[layer]] for layer in terms}
+
+    def outputs(
+        self, images: Tensor, steps: Mapping[str, range], presentation: Presentation
+    ) -> dict[str, Tensor]:
+        """The outputs [batch, step, …] of each layer at its ``steps``."""
+        off = self.backend.tensor(presentation.off_frame)
+        asked = {layer: single(steps[layer]) for layer in steps}
+        found = self.averages(images, off, asked, presentation.image_off)
+        return {
+            layer: stack([repeated(output, images) for output in found[layer]]) for layer in found
+        }
+
+    def logits(self, images: Tensor, presentation: Presentation) -> Tensor:
+        """Logits [batch, 1000], decoded as the model's decoder does."""
+        steps = decoded_steps(self.model, presentation)
+        readout = self.outputs(images, {backbones.READOUT: steps}, presentation)
+        return self.decoder(readout[backbones.READOUT])
+
+
+def decoded_steps(model: Model, presentation: Presentation) -> range:
+    """The steps of the readout that the model's decoder reads.
+
+    Raises
+    ------
+    ConvRNNError
+        The presentation ends before the image reaches them.
+    """
+    only_last = model.decoder == "last"
+    first = backbones.first_step(model, backbones.READOUT) + (0 if only_last else 1)
+    if presentation.times <= first:
+        raise ConvRNNError(
+            f"the decoder of {model.name} ({model.decoder}) reads nothing within "
+            f"times={presentation.times}; give at least {first + 1} steps."
+        )
+    return range(presentation.times - 1 if only_last else first, presentation.times)
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    """The sum, pair by pair, which rounds less often than one after another."""
+    while len(terms) > 1:
+        rest = terms[len(terms) // 2 * 2 :]
+        terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + rest
+    return terms[0]

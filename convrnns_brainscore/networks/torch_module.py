@@ -1,0 +1,76 @@
+"""A network as a PyTorch module: `ConvRNN.module`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from convrnns_brainscore.networks import backbones
+from convrnns_brainscore.networks.backend import Backend, check_process
+from convrnns_brainscore.networks.backends import open_backend
+from convrnns_brainscore.networks.forward import Forward
+from convrnns_brainscore.networks.lesions import Lesion
+from convrnns_brainscore.networks.operations import Tensor
+from convrnns_brainscore.networks.torch_backend import exact
+from convrnns_brainscore.networks.trainable import PREFIX, layer_of, trains
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.zoo import Model
+
+
+class Module(torch.nn.Module):
+    """The variables under their checkpoint's names, and the forward pass of their present values.
+
+    ``module(images)`` gives logits [batch, 1000] of normalised images [batch, 224, 224, 3], or
+    [batch, 3, 224, 224]. Each layer's output of each step passes the submodule of the layer's name,
+    so that a forward hook there sees or replaces it.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        values: Mapping[str, NDArray[Any]],
+        backend: Backend,
+        lesion: Lesion | None = None,
+        layers: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.lesion = model, lesion
+        chosen = None if layers is None else set(layers)
+        for name, value in values.items():
+            parameter = torch.nn.Parameter(
+                backend.variable(value.copy()),
+                requires_grad=trains(name, value) and (chosen is None or layer_of(name) in chosen),
+            )
+            self.register_parameter(name, parameter)
+        for layer in backbones.layer_names(model):
+            self.add_module(layer, torch.nn.Identity())
+
+    def built(self) -> Forward:
+        """The network of the variables' present values, where they now are."""
+        device = str(next(self.parameters()).device)
+        return Forward(
+            self.model, self._variable, open_backend("torch", device), self.lesion,
+            observed=self._observed,
+        )  # fmt: skip
+
+    def forward(self, images: torch.Tensor, presentation: Presentation | None = None) -> Tensor:
+        """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
+        check_process()
+        if images.ndim == 4 and images.shape[1] == 3 != images.shape[3]:
+            images = images.permute(0, 2, 3, 1)
+        with exact:
+            shown = presentation or Presentation.default(self.model.name)
+            return self.built().logits(images, shown)
+
+    def values(self) -> dict[str, NDArray[Any]]:
+        """Each variable's present value."""
+        return {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
+
+    def _variable(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        return self.get_parameter(PREFIX + name)
+
+    def _observed(self, layer: str, output: Tensor) -> Tensor:
+        return self.get_submodule(layer)(output)

@@ -1,0 +1,33 @@
+"""Which variables of a network training can change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+PREFIX = "tnn_model/"
+"""How the names of variables begin in the published checkpoints."""
+
+
+def layer_of(name: str) -> str:
+    """The layer that a variable belongs to, by its name in the checkpoint.
+
+    Examples
+    --------
+    >>> layer_of("tnn_model/conv5/pre_0/bias")
+    'conv5'
+    """
+    return name.removeprefix(PREFIX).split("/")[0]
+
+
+def trains(name: str, value: NDArray[Any]) -> bool:
+    """Whether training can change a variable.
+
+    A decay of zero makes a layer without memory, which no checkpoint changes; the decoders choose a
+    step, which has no gradient.
+    """
+    leaf = name.rsplit("/", 1)[-1]
+    if leaf == "memory_decay":
+        return bool(value.any())
+    return leaf not in ("softmax_beta", "decoder_threshold")
