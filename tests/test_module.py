@@ -30,7 +30,7 @@ def on_torch() -> ConvRNN:
 def few() -> tuple[np.ndarray, np.ndarray]:
     """Eight photographs, and their categories as numbers."""
     stimuli = load_objects92().stimuli.iloc[::12]
-    names, labels = np.unique(stimuli["category"], return_inverse=True)
+    names, labels = np.unique(stimuli["object_name"], return_inverse=True)
     assert len(names) > 1
     return load_images(list(stimuli["filename"])), labels
 
