@@ -168,7 +168,7 @@ class ConvRNN:
         --------
         >>> network = load_network("timedecay_shallow", weights="random", backend="torch")
         >>> sum(parameter.numel() for parameter in network.module.parameters())
-        5093041
+        4197742
         """
         if self._module is None:
             self._module = self._as_module(None)
@@ -192,7 +192,7 @@ class ConvRNN:
         >>> network = load_network("timedecay_shallow", weights="random", backend="torch")
         >>> tuned = network.trainable(["imnetds"])
         >>> [name for name, each in tuned.module.named_parameters() if each.requires_grad]
-        ['tnn_model/imnetds/pre_1/bias', 'tnn_model/imnetds/pre_1/weights']
+        ['tnn_model/imnetds/pre_1/weights', 'tnn_model/imnetds/pre_1/bias']
         """
         if layers is not None:
             layers = [layers] if isinstance(layers, str) else list(layers)

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
+from convrnns_brainscore.timing import MS_PER_STEP, SECONDS, TimeBin, round_ms
 
 LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset."""
@@ -71,7 +71,8 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
     if len(backwards):
         first, last = (float(each[backwards[0]]) for each in edges)
         raise ConvRNNError(f"time bin {first:g}–{last:g} ms ends before it starts.")
-    if np.median(edges[1] - edges[0]) < 0.5 and np.abs(end).max() < 60:
+    in_seconds = np.median(edges[1] - edges[0]) < 0.5 and np.abs(end).max() < 60
+    if in_seconds or np.abs([start, end]).max() < SECONDS:
         raise ConvRNNError(
             f"time bins such as {edges[0][0]:g}–{edges[1][0]:g} look like seconds; times are in ms "
             "from image onset: multiply them by 1000."
@@ -83,6 +84,10 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
         )
     if (np.diff(start) < 0).any():
         raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")
+    twice = np.flatnonzero((np.diff(start) == 0) & (np.diff(end) == 0))
+    if len(twice):
+        first, last = start[twice[0]], end[twice[0]]
+        raise ConvRNNError(f"time bin {first:g}–{last:g} ms comes twice.")
     return list(zip(start.tolist(), end.tolist(), strict=True))
 
 

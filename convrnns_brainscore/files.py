@@ -178,6 +178,28 @@ def _cause(path: Path, size: int, error: Exception) -> Exception:
     return ConvRNNError(f"cannot write {path}: {error}")
 
 
+def check_readable(path: Path) -> None:
+    """Raise unless ``path`` is a file or folder that may be read.
+
+    Raises
+    ------
+    ConvRNNError
+        There is none, it is a link to none, a device or a pipe, or may not be read.
+    """
+    try:
+        there = path.exists()
+    except OSError as error:  # too long a name
+        raise ConvRNNError(f"{str(path)[:60]}… cannot be read: {error.strerror}.") from error
+    if not there:
+        if path.is_symlink():
+            raise ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
+        raise ConvRNNError(f"there is no recording {path}.")
+    if not path.is_dir() and not path.is_file():
+        raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
+    if not os.access(path, os.R_OK):
+        raise ConvRNNError(f"{path} may not be read by you: its owner can change that with chmod.")
+
+
 def sha256_of(file: Path) -> str:
     """The SHA-256 of a file's content."""
     with file.open("rb") as content:

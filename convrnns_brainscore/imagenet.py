@@ -33,7 +33,7 @@ from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.requirements import brain_score_folder
 from convrnns_brainscore.stimuli import SUFFIXES, check_decodable, check_images, check_unchanged
-from convrnns_brainscore.tables import file_beside, is_table, read_table
+from convrnns_brainscore.tables import files_beside, is_table, read_table
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def read_labelled(
         table = _in_folders(source)
     elif is_table(source):
         table = read_table(source, ["filename", "label"])
-        table["filename"] = [str(file_beside(source, name)) for name in table["filename"]]
+        table["filename"] = [str(each) for each in files_beside(source, table["filename"])]
     else:
         raise ConvRNNError(f"{source}: expected a folder of class folders, or a .csv.")
     if not len(table):

@@ -189,8 +189,11 @@ def _load(
         )
     try:
         with Image.open(path) as image:
+            reduced = _is_reduced(image)
             image.load()
             _check_samples(image)
+            if reduced:
+                _check_reduced(image)
             turned = _turn(image)
             shown = [
                 fit(channel if turned is None else channel.transpose(turned))
@@ -275,6 +278,25 @@ def _check_samples(image: Image.Image) -> None:
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise ConvRNNError(
             f"holds {kind} samples, whose range is not stated. Save it as 8 or 16 bit."
+        )
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Whether Pillow will read 16-bit samples as their higher 8 bits, as it does of colours."""
+    tiles: Any = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    layout = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return ";16" in str(layout) and not image.mode.startswith("I")
+
+
+def _check_reduced(image: Image.Image) -> None:
+    """Refuse 16-bit colours that are dark as those of fewer bits are."""
+    colours = [band for band in image.getbands() if band != "A"]
+    brightest = max(int(np.asarray(image.getchannel(band)).max()) for band in colours)
+    if 0 < brightest <= DARK >> 8:
+        raise ConvRNNError(
+            f"its 16-bit samples reach {brightest * 257} of 65535: they may be of fewer bits, such "
+            "as a camera's 12, or of a dark picture. Save it as 8 bit."
         )
 
 

@@ -19,7 +19,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.recordings import BLANK, NOTES
+from convrnns_brainscore.files import check_readable
+from convrnns_brainscore.recordings import BLANK, NOTES, check_locations
 from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.timing import MS_PER_STEP, round_ms
 
@@ -118,8 +119,9 @@ def read_nwb(
     except ImportError as error:
         raise ConvRNNError("reading NWB needs pynwb: pip install pynwb.") from error
     path = Path(path)
+    check_readable(path)
     if not path.is_file():
-        raise ConvRNNError(f"there is no recording {path}.")
+        raise ConvRNNError(f"{path} is a folder, not an NWB file.")
     if region_of not in (None, FIRST, LEAVE_OUT):
         raise ConvRNNError(f"region_of {region_of!r}: expected {FIRST} or {LEAVE_OUT}.")
     if first % MS_PER_STEP or last % MS_PER_STEP or not first < last:
@@ -369,7 +371,12 @@ def _regions(
     asked = None if regions is None else {region.lower() for region in regions}
     found: list[str | None] = []
     others: list[str] = []
-    for name, where in zip(units.id[:], _locations(units, path, region_of_all), strict=True):
+    places = _locations(units, path, region_of_all)
+    there = list(dict.fromkeys(each.strip() for where in places for each in where))
+    check_locations(locations, there)
+    locations = {name.strip().lower(): region for name, region in locations.items()}
+    ambiguous = 0
+    for name, where in zip(units.id[:], places, strict=True):
         if not where:
             raise ConvRNNError(f"unit {name} of {path} is on no electrode: its region is unknown.")
         areas = [_region(each, locations) for each in where]
@@ -391,12 +398,16 @@ def _regions(
                 f"unit {name} of {path} is on electrodes of {told}; say what becomes of it: "
                 f"`region_of={FIRST!r}`, or `region_of={LEAVE_OUT!r}`."
             )
+        ambiguous += len(several) > 1
         found.append(None if len(several) > 1 and region_of == LEAVE_OUT else areas[0])
+    if ambiguous:
+        become = "left out" if region_of == LEAVE_OUT else "of the region of their first electrode"
+        notes.append(f"{ambiguous} units on electrodes of several regions are {become}")
     if others:
         told = ", ".join(dict.fromkeys(others))
         notes.append(f"{len(others)} units of other areas are left out ({told})")
     if not any(found):
-        raise ConvRNNError(f"{path}: no unit is left.")
+        raise ConvRNNError(f"{path}: no unit is left; its locations are {', '.join(there)}.")
     return found
 
 
@@ -428,8 +439,8 @@ def _locations(units: Any, path: Path, region_of_all: str | None) -> list[list[s
 
 def _region(location: str, locations: Mapping[str, str]) -> str | None:
     """The region that a location names, ``V4`` or ``V4, left hemisphere``, or None."""
-    if location in locations:
-        return locations[location]
+    if location.strip().lower() in locations:
+        return locations[location.strip().lower()]
     words = re.split(r"[^0-9A-Za-z]+", location.lower())
     named = [region for region in REGIONS if region.lower() in words]
     return named[0] if len(named) == 1 else None

@@ -11,10 +11,12 @@ from os import PathLike
 from pathlib import Path
 
 import netCDF4
+import numpy as np
 import xarray as xr
 import zarr
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.recordings import DIMS, Recording, as_recording
 from convrnns_brainscore.timing import TimeBin
@@ -97,9 +99,8 @@ def read_recording(
             region_of_all=region_of_all,
             locations=locations,
         )
-        recording = as_recording(
-            data, region_of_all or region, regions=regions, locations=locations, window=window
-        )
+        # The locations are read there.
+        recording = as_recording(data, region_of_all or region, regions=regions, window=window)
     elif intervals or stimulus_column or onset_column or region_of:
         raise ConvRNNError(
             "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` are of NWB "
@@ -167,25 +168,21 @@ def opened(path: str | PathLike[str]) -> Iterator[xr.Dataset]:
         There is no such file or group, it is neither, or it cannot be read.
     """
     path, group = split_group(path)
-    if not path.exists():
-        if path.is_symlink():
-            raise ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
-        raise ConvRNNError(f"there is no recording {path}.")
+    check_readable(path)
     if path.is_dir():
         check_plain(path)
-    elif not path.is_file():
-        raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
-    if not os.access(path, os.R_OK):
-        raise ConvRNNError(f"{path} may not be read by you: its owner can change that with chmod.")
     if group is not None and group not in groups_of(path):
         raise unknown(f"group of {path}", group, groups_of(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # xarray's guesses about the format
             if path.is_dir():
-                held = xr.open_zarr(path, group=group)
+                raw = xr.open_zarr(path, group=group, decode_cf=False)
             else:
-                held = xr.open_dataset(path, group=group, cache=False)
+                raw = xr.open_dataset(path, group=group, cache=False, decode_cf=False)
+            held = _decoded(raw, is_zarr=path.is_dir())
+    except ConvRNNError as error:
+        raise ConvRNNError(f"{path}: {error}") from None
     except Exception as error:
         raise _unreadable(path, error) from error
     with held:
@@ -199,6 +196,51 @@ def opened(path: str | PathLike[str]) -> Iterator[xr.Dataset]:
             ) from error
         except (OSError, RuntimeError) as error:
             raise _unreadable(path, error) from error
+
+
+def _decoded(raw: xr.Dataset, *, is_zarr: bool) -> xr.Dataset:
+    """A data set by its CF attributes, with what the formats leave unsaid.
+
+    * zarr-python fills arrays with 0 unless told otherwise, and xarray takes each fill value of a
+      Zarr array for a missing one: zeros are responses here.
+    * Cells of a netCDF file that were never written hold the format's own fill value, whether or
+      not an attribute says so.
+    * Times of bins and of images are made ms by their units.
+    """
+    for name, each in raw.variables.items():
+        if (
+            is_zarr
+            and np.ndim(each.attrs.get("_FillValue")) == 0
+            and not each.attrs.get("_FillValue", 1)
+        ):
+            del each.attrs["_FillValue"]
+        holds_responses = {*DIMS[:2]} <= {*each.dims}
+        of_kind = each.dtype.kind == "f" or (each.dtype.kind in "iu" and holds_responses)
+        fill = netCDF4.default_fillvals.get(f"{each.dtype.kind}{each.dtype.itemsize}")
+        unsaid = not {"_FillValue", "missing_value"} & {*each.attrs}
+        if not is_zarr and unsaid and of_kind and each.dtype.itemsize > 1:
+            each.attrs["_FillValue"] = each.dtype.type(fill)
+        if name in TIMES and each.dtype.kind in "fiu":
+            raw[name] = _in_ms(str(name), each)
+    return xr.decode_cf(raw)
+
+
+def _in_ms(name: str, times: xr.Variable) -> xr.Variable:
+    """Times by their attribute ``units``, which is dropped; ms where there is none."""
+    attrs = dict(times.attrs)
+    units = str(attrs.pop("units", "")).strip() or "ms"
+    unit = units.split(" since ")[0].split(" from ")[0].strip().lower()
+    factor = next((factor for factor, names in TIME_UNITS.items() if unit in names), None)
+    if factor is None:
+        raise ConvRNNError(
+            f"the units of {name} are {units!r}: expected ms, s or us (microseconds)."
+        )
+    plain = times.copy(deep=False)
+    plain.attrs = attrs
+    if factor == 1:
+        return plain
+    numbers = xr.conventions.decode_cf_variable(name, plain).values
+    return xr.Variable(times.dims, np.asarray(numbers, float) * factor)
 
 
 def split_group(path: str | PathLike[str]) -> tuple[Path, str | None]:
@@ -234,6 +276,17 @@ def groups_of(path: Path) -> list[str]:
     except Exception as error:  # of formats without groups, such as netCDF 3
         _log.debug("groups of %s: %s", path, error)
     return found
+
+
+TIMES = ("time_bin_start", "time_bin_end", "image_on_ms")
+"""The coordinates that are times."""
+
+TIME_UNITS = {
+    1: ("ms", "msec", "msecs", "millisecond", "milliseconds"),
+    1000: ("s", "sec", "secs", "second", "seconds"),
+    0.001: ("us", "µs", "μs", "usec", "microsecond", "microseconds"),
+}
+"""How many ms a unit has."""
 
 
 def _unreadable(path: Path, error: Exception) -> ConvRNNError:
@@ -274,7 +327,7 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
         groups = groups_of(file) if not found and group is None else []
         named = ""
         if groups:
-            named = f" It has groups ({', '.join(groups[:10])}): name one as {file}::{groups[0]}."
+            named = f" It has groups ({', '.join(groups[:10])}): name one as {file}::group."
         variables = ", ".join(f"{name} {data.dims}" for name, data in held.data_vars.items())
         raise ConvRNNError(
             f"{path} is no recording: of its variables {what} has the dims presentation × neuroid "

@@ -421,9 +421,31 @@ def _areas(
             "the recording has no coordinate region on neuroid; give `region=…` if all its neurons "
             "come from one."
         )
+    there = list(dict.fromkeys(name.strip() for name in given))
+    check_locations(locations, there)
     ours = {each.lower(): each for each in REGIONS}
     ours |= {name.strip().lower(): meant for name, meant in locations.items()}
     return np.array([ours.get(name.strip().lower(), name.strip()) for name in given], str)
+
+
+def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
+    """Raise where ``locations`` gives one area two regions, or names one that is not there.
+
+    Raises
+    ------
+    ConvRNNError
+        It names the location.
+    """
+    meant: dict[str, str] = {}
+    for name, region in locations.items():
+        other = meant.setdefault(name.strip().lower(), region)
+        if other != region:
+            raise ConvRNNError(
+                f"`locations=…` gives {name.strip()} two regions, {other} and {region}."
+            )
+    for name in locations:
+        if name.strip().lower() not in {each.lower() for each in there}:
+            raise unknown("location in the recording", name.strip(), there)
 
 
 def _wanted(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[np.bool_]:

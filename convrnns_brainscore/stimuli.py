@@ -19,7 +19,7 @@ from rich.progress import Progress
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import VISUAL_DEGREES, has_several_frames, load_image
-from convrnns_brainscore.tables import composed, file_beside, is_table, read_table
+from convrnns_brainscore.tables import SPREADSHEETS, composed, files_beside, is_table, read_table
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ def read_stimuli(
         if not isinstance(source, str | PathLike) or not str(source):
             raise ConvRNNError(f"{source!r} is not the path of an image, folder or table.")
         path = Path(source)
+        if path.suffix.lower() in SPREADSHEETS:
+            raise ConvRNNError(f"{path} is a spreadsheet's own format: save it as CSV, UTF-8.")
         if is_table(path):
             tables.append(_read_table(path))
             continue
@@ -296,8 +298,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
             raise ConvRNNError(f"table {path}: no {column} in row {empty[0] + 1}.")
-    table["filename"] = [str(file_beside(path, name)) for name in table["filename"]]
+    table["filename"] = [str(each) for each in files_beside(path, table["filename"])]
     if "degrees" in table:
+        unclear = table.index[table["degrees"].str.strip().str.fullmatch(r"[1-9]\d{0,2},\d{3}")]
+        if len(unclear):
+            raise ConvRNNError(
+                f"table {path}: degrees {table['degrees'][unclear[0]]!r} in row {unclear[0] + 1} "
+                "may have a decimal comma or one of thousands: write a decimal point."
+            )
         sizes = pd.to_numeric(table["degrees"].str.replace(",", "."), errors="coerce")
         if sizes.isna().any():
             wrong = table.index[sizes.isna()][0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import logging
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ import pandas as pd
 from convrnns_brainscore.errors import ConvRNNError
 
 SUFFIXES = (".csv", ".tsv")
+
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -57,6 +60,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
         separator, text = first.strip()[4], rest
     else:
         separator = max(SEPARATORS, key=lambda sign: _found(first, sign, needed))
+    _check_once(path, text, separator, [*needed, *optional])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # rows longer than the header, or they shift columns
@@ -75,7 +79,11 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
             "point, or separate the columns by semicolons."
         ) from error
     except (ValueError, OSError) as error:
-        raise ConvRNNError(f"cannot read table {path}: {str(error).strip()}") from error
+        raise ConvRNNError(
+            f"cannot read table {path}: {str(error).strip()}. Every row needs as many values as "
+            "the header has columns; names that contain the separator or a quote need double "
+            "quotes around them."
+        ) from error
     table.columns = _in_case([str(name).strip() for name in table.columns], [*needed, *optional])
     for column in needed:
         if column not in table:
@@ -112,6 +120,15 @@ def _text(path: Path) -> str:
     raise ConvRNNError(f"cannot read table {path}: it is not text. Save it as CSV, UTF-8.")
 
 
+def _check_once(path: Path, text: str, separator: str, names: Sequence[str]) -> None:
+    """Raise where a header has one of ``names`` twice, in whichever case."""
+    header = next(csv.reader([text.partition("\n")[0]], delimiter=separator), [])
+    found = [name.strip().casefold() for name in header]
+    for name in names:
+        if found.count(name.casefold()) > 1:
+            raise ConvRNNError(f"table {path} has several columns {name}: keep one.")
+
+
 def _in_case(columns: list[str], names: Sequence[str]) -> list[str]:
     """``columns``; one that differs from one of ``names`` by its case alone gets that name."""
     for column in set(names) - {*columns}:
@@ -127,13 +144,24 @@ def _found(header: str, separator: str, needed: Sequence[str]) -> int:
     return len(names & {name.casefold() for name in needed})
 
 
-def file_beside(table: Path, name: str) -> Path:
-    """The file that a table names, in whichever Unicode form the disk has its name."""
-    path = table.absolute().parent / name
-    if path.exists() or not path.parent.is_dir():
-        return path
-    alike = [each for each in path.parent.iterdir() if composed(each.name) == composed(path.name)]
-    return alike[0] if alike else path
+def files_beside(table: Path, names: Iterable[str]) -> list[Path]:
+    """The files that a table names, in whichever Unicode form the disk has their names."""
+    forms: dict[Path, dict[str, Path]] = {}  # a folder's files, by their names' composed form
+    found = []
+    for name in names:
+        path = table.absolute().parent / name
+        try:
+            there = path.exists()
+        except OSError as error:
+            raise ConvRNNError(
+                f"table {table} names {name[:60]}…, which no file can be called: {error.strerror}."
+            ) from error
+        folder = path.parent
+        if not there and folder not in forms:
+            listed = folder.iterdir() if folder.is_dir() else ()
+            forms[folder] = {composed(each.name): each for each in listed}
+        found.append(path if there else forms[folder].get(composed(path.name), path))
+    return found
 
 
 def composed(text: str) -> str:

@@ -19,9 +19,10 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from convrnns_brainscore import cli, load_brain_model, load_network
+from convrnns_brainscore import ConvRNNError, cli, load_brain_model, load_network
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
+from convrnns_brainscore.cli.fits import plot
 from convrnns_brainscore.fits.results import region_choices
 from convrnns_brainscore.fits.results_file import read_results
 from convrnns_brainscore.provenance import read_provenance
@@ -274,6 +275,15 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
                 assert values.values.tolist() == again.values.tolist()
     for name in ("summary.csv", "learning_curves.csv", "report.html", "ceilings.html"):
         assert (fitted / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_damaged_results_are_not_drawn(fitted: Path, tmp_path: Path) -> None:
+    content = bytearray((fitted / "results.nc").read_bytes())
+    content[int(0.9 * len(content))] ^= 1
+    (tmp_path / "results.nc").write_bytes(content)
+    with pytest.raises(ConvRNNError, match="damaged"):
+        plot(tmp_path / "results.nc", tmp_path / "figure.png")
+    assert not (tmp_path / "figure.png").exists()
 
 
 @pytest.mark.slow

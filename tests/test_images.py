@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,36 @@ def test_fewer_bits_in_sixteen_are_refused_where_nothing_says_so(
     path = save(tmp_path / f"camera.{suffix}", ramp)
     with pytest.raises(ConvRNNError, match=rf"camera.*reach {highest} of 65535.*as 8 bit"):
         load_image(path)
+
+
+def png_of_sixteen_bits(samples: np.ndarray) -> bytes:
+    """A PNG of 16-bit gray and alpha, RGB or RGBA, none of which Pillow writes."""
+    height, width, channels = samples.shape
+    colour_type = {2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colours_of_fewer_bits_in_sixteen_are_refused_too(channels: int, tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 64 * 64).reshape(64, 64, 1)
+    opaque = np.ones((64, 64, 1))
+    parts = [ramp] * (channels - (channels != 3)) + [opaque] * (channels != 3)
+    samples = np.concatenate(parts, axis=2)
+    path = tmp_path / "colours.png"
+    path.write_bytes(png_of_sixteen_bits((samples * 4095).round()))
+    with pytest.raises(ConvRNNError, match=r"colours.*of 65535: .*a camera's 12.*as 8 bit"):
+        load_image(path)
+    path.write_bytes(png_of_sixteen_bits((samples * 65535).round()))
+    eight = load_image(save(tmp_path / "8.png", (255 * ramp[..., 0]).round().astype(np.uint8)))
+    np.testing.assert_allclose(load_image(path), eight, atol=0.02)
 
 
 def test_an_image_of_which_nothing_is_visible_is_refused(tmp_path: Path) -> None:

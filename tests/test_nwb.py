@@ -15,6 +15,7 @@ from pynwb.file import Subject
 
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.nwb import read_nwb
+from convrnns_brainscore.recording_files import read_recording
 from convrnns_brainscore.recordings import as_recording
 
 ONSETS = np.array([1.0, 1.4, 1.8, 2.2])
@@ -147,8 +148,18 @@ def test_other_names_of_areas(written) -> None:
     path = written(with_units(with_presentations(lab(("area V4, left", "TE"))), UNITS))
     with pytest.raises(ConvRNNError, match=r"'TE' .* is none of V1.*`locations={'TE': 'IT'}`"):
         read_nwb(path)
-    regions = read_nwb(path, locations={"TE": "IT"})["region"].values.tolist()
+    regions = read_nwb(path, locations={"te": "IT"})["region"].values.tolist()
     assert regions == ["V4", "IT"]
+    chained = read_recording(path, locations={"TE": "IT", "area V4, left": "V4"})
+    assert chained.regions == ["V4", "IT"]
+    with pytest.raises(ConvRNNError, match=r"unknown location in the recording 'TEO'"):
+        read_nwb(path, locations={"TE": "IT", "TEO": "IT"})
+
+
+def test_each_name_of_an_area_is_read_once(written) -> None:
+    path = written(with_units(with_presentations(lab(("TE", "IT"))), UNITS))
+    recording = read_recording(path, locations={"TE": "IT", "IT": "pIT"})
+    assert recording.neurons["region"].tolist() == ["IT", "pIT"]
 
 
 @pytest.mark.parametrize(

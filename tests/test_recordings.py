@@ -5,16 +5,18 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.prepare import match_stimuli, prepare
 from convrnns_brainscore.fits.reliability import Trials, half_correlations
-from convrnns_brainscore.recording_files import open_recording
+from convrnns_brainscore.recording_files import open_recording, read_recording
 from convrnns_brainscore.recordings import Recording, as_recording, recorded_apart
 
 
@@ -76,6 +78,76 @@ def test_all_forms_give_the_same_recording(form: str, tmp_path: Path) -> None:
     assert "repetition" not in recording.stimuli  # not the same each time a stimulus is shown
 
 
+def test_zeros_of_a_store_that_zarr_wrote_are_zeros(tmp_path: Path) -> None:
+    """Zarr's own fill value is 0, which xarray takes for missing."""
+    data = plain(neuroid_id=("neuroid", np.arange(6)))
+    data.values[:4] = 0
+    store = zarr.open_group(str(tmp_path / "x.zarr"), mode="w")
+    held = {"spikes": data, **data.coords}
+    for name, each in held.items():
+        values = np.asarray(each.values, int if each.dtype.kind in "fi" else each.dtype)
+        store.create_dataset(name, data=values).attrs["_ARRAY_DIMENSIONS"] = list(each.dims)
+    assert store["spikes"].fill_value == 0
+    recording, expected = read_recording(tmp_path / "x.zarr"), as_recording(data)
+    np.testing.assert_array_equal(recording.values, expected.values)
+    assert recording.neurons.equals(expected.neurons)
+    assert recording.notes == ()
+
+
+def test_cells_that_were_never_written_are_missing(tmp_path: Path) -> None:
+    data = plain()
+    for kind in ("f4", "f8", "i4"):
+        with netCDF4.Dataset(tmp_path / f"{kind}.nc", "w") as file:
+            for dim, size in data.sizes.items():
+                file.createDimension(dim, size)
+            file.createVariable("spikes", kind, data.dims)[:60] = data.values[:60]
+            for name, each in data.coords.items():
+                of_text = each.dtype.kind == "U"
+                file.createVariable(name, str if of_text else "i4", each.dims)[:] = (
+                    each.values.astype(object) if of_text else each.values
+                )
+        read = read_recording(tmp_path / f"{kind}.nc").values
+        np.testing.assert_array_equal(read[:60], data.values[:60])
+        assert np.isnan(read[60:]).all()
+
+
+@pytest.mark.parametrize(
+    ("units", "factor"),
+    [("s", 1000), ("seconds", 1000), ("us", 0.001), ("ms", 1), ("ms since stimulus onset", 1)],
+)
+def test_times_are_in_the_units_that_the_file_says(
+    units: str, factor: float, tmp_path: Path
+) -> None:
+    data = plain(image_on_ms=("presentation", np.full(90, 100.0)))
+    expected = as_recording(data)
+    for name in ("time_bin_start", "time_bin_end", "image_on_ms"):
+        data[name] = data[name] / factor
+        data[name].attrs["units"] = units
+    data.to_dataset(name="spikes").to_netcdf(tmp_path / "x.nc")
+    data.to_dataset(name="spikes").to_zarr(tmp_path / "x.zarr")
+    for name in ("x.nc", "x.zarr"):
+        read = read_recording(tmp_path / name)
+        assert read.time_bins == expected.time_bins
+        np.testing.assert_allclose(read.image_on_ms, 100)
+
+
+def test_units_that_are_no_time_are_refused(tmp_path: Path) -> None:
+    data = plain()
+    data["time_bin_start"].attrs["units"] = "frames"
+    data.to_dataset(name="spikes").to_netcdf(tmp_path / "x.nc")
+    with pytest.raises(ConvRNNError, match=r"units of time_bin_start are 'frames': expected ms"):
+        read_recording(tmp_path / "x.nc")
+
+
+def test_locations_are_of_the_recording_and_of_one_region() -> None:
+    data = plain(region=("neuroid", ["TE"] * 3 + ["V4"] * 3))
+    assert as_recording(data, locations={"te": "IT"}).regions == ["V4", "IT"]
+    with pytest.raises(ConvRNNError, match=r"unknown location in the recording 'XX'.*TE, V4"):
+        as_recording(data, locations={"TE": "IT", "XX": "V2"})
+    with pytest.raises(ConvRNNError, match="gives te two regions, IT and V4"):
+        as_recording(data, locations={"TE": "IT", "te": "V4"})
+
+
 def test_two_subjects_may_number_alike() -> None:
     data = plain(neurons=20, neuroid_id=("neuroid", [*range(10)] * 2))
     assert as_recording(data.isel(neuroid=[0, 10])).neurons["neuroid_id"].tolist() == [
@@ -110,6 +182,18 @@ BROKEN = {
             time_bin_end=("time_bin", 0.08 + 0.01 * np.arange(4)),
         ),
         "multiply them by 1000",
+    ),
+    "seconds of wide bins": (
+        lambda: plain(
+            bins=2, time_bin_start=("time_bin", [0, 1]), time_bin_end=("time_bin", [1, 2])
+        ),
+        "multiply them by 1000",
+    ),
+    "a bin twice": (
+        lambda: plain(
+            bins=2, time_bin_start=("time_bin", [70, 70]), time_bin_end=("time_bin", [170, 170])
+        ),
+        "time bin 70–170 ms comes twice",
     ),
     "unsorted": (
         lambda: plain().isel(time_bin=[2, 0, 1, 3]),

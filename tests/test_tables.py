@@ -67,6 +67,8 @@ def test_a_table_is_read_as_spreadsheets_write_it(content: bytes, tmp_path: Path
         (b"", "cannot read table"),
         (b"stimulus_id,filename\na,b,c\n", "more values than the header has columns"),
         (b"stimulus_id,filename,degrees\na,b,6,5\n", "decimal point"),
+        (b"stimulus_id,filename,FileName\na,b,c\n", "several columns filename: keep one"),
+        (b'stimulus_id,filename\na,"b\n', "need double quotes"),
         (b"id;file\na;b\n", "has no column stimulus_id; it has id"),
     ],
 )
@@ -75,6 +77,23 @@ def test_what_is_no_table_is_refused_in_one_line(content: bytes, said: str, tmp_
     with pytest.raises(ConvRNNError, match=said) as error:
         read_table(tmp_path / "table.csv", ["stimulus_id", "filename"])
     assert "\n" not in str(error.value)
+
+
+def test_a_comma_that_may_be_of_thousands_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text('stimulus_id,filename,degrees\na,n.png,"1,000"\n')
+    with pytest.raises(ConvRNNError, match=r"'1,000' in row 1 .*write a decimal point"):
+        read_stimuli(tmp_path / "table.csv")
+
+
+def test_spreadsheets_and_names_that_no_file_has_are_named(tmp_path: Path) -> None:
+    (tmp_path / "table.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ConvRNNError, match="save it as CSV, UTF-8"):
+        read_stimuli(tmp_path / "table.xlsx")
+    (tmp_path / "table.csv").write_text("stimulus_id,filename\na," + "n" * 500 + ".png\n")
+    with pytest.raises(ConvRNNError, match="which no file can be called"):
+        read_stimuli(tmp_path / "table.csv")
+    with pytest.raises(ConvRNNError, match="cannot be read: File name too long"):
+        read_recording("x" * 300 + ".nc")
 
 
 @pytest.mark.parametrize("there", [COMPOSED, DECOMPOSED])

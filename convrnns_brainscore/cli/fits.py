@@ -277,7 +277,7 @@ def package(
 
     data = parts.read(recording).selected(parts.asked, parts.window)
     data, _, note = data.shown_for(image_ms)
-    notes = [note] if note else []
+    notes = [*data.notes, *([note] if note else [])]
     files = match_stimuli(data.stimuli, stimuli.read(), notes)
     quieten()
 
@@ -309,10 +309,14 @@ def plot(
 ) -> None:
     """Draw a figure of fits for a paper."""
     from convrnns_brainscore.fits.results_file import RESULTS, read_results
+    from convrnns_brainscore.integrity import is_sealed, verify
     from convrnns_brainscore.report.fit_figures import write_figure
 
     if not results.exists():
         raise ConvRNNError(f"there is no {results}.")
     path = results / RESULTS if results.is_dir() else results
-    write_figure(read_results(path), figure, out, region)
+    read = read_results(path)
+    if is_sealed(path):  # an earlier version's is not
+        verify(path)
+    write_figure(read, figure, out, region)
     say(out)

@@ -230,7 +230,7 @@ class RecordingOptions:
         from convrnns_brainscore.errors import unknown
         from convrnns_brainscore.regions import REGIONS
 
-        named = {}
+        named: dict[str, str] = {}
         for each in self.locations or ():
             name, sign, region = each.partition("=")
             if not (name and sign):
@@ -240,7 +240,11 @@ class RecordingOptions:
             ours = {known.lower(): known for known in REGIONS}
             if region.strip().lower() not in ours:
                 raise unknown("region in --location", region, REGIONS)
-            named[name] = ours[region.strip().lower()]
+            meant = ours[region.strip().lower()]
+            if named.setdefault(name, meant) != meant:
+                raise ConvRNNError(
+                    f"--location gives {name} two regions, {named[name]} and {meant}."
+                )
         return named
 
     def read(self, source: str) -> Recording:

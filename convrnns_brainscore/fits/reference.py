@@ -87,7 +87,7 @@ def reference_of(recording: Recording, image_ms: float | None = None) -> Referen
     recording, duration, note = recording.shown_for(image_ms)
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     responses = trials.average()
-    neurons, draws, notes = {}, {}, [note] if note else []
+    neurons, draws, notes = {}, {}, [*recording.notes, *([note] if note else [])]
     for region in recording.regions:
         here = np.flatnonzero(recording.neurons["region"] == region)
         whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
