@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from convrnns_brainscore.brainscore.simulate import simulate_recording
     from convrnns_brainscore.convrnn import ConvRNN, load_network
     from convrnns_brainscore.errors import ConvRNNError
-    from convrnns_brainscore.features import extract
+    from convrnns_brainscore.features import extract, features_in_memory
     from convrnns_brainscore.fits.fit import fit_recording
     from convrnns_brainscore.networks.lesions import Lesion
     from convrnns_brainscore.presentation import Presentation
@@ -28,6 +28,7 @@ __all__ = [
     "Presentation",
     "__version__",
     "extract",
+    "features_in_memory",
     "fit_recording",
     "list_models",
     "load_brain_model",
@@ -43,6 +44,7 @@ _HOMES = {
     "Lesion": "networks.lesions",
     "Presentation": "presentation",
     "extract": "features",
+    "features_in_memory": "features",
     "fit_recording": "fits.fit",
     "list_models": "zoo",
     "load_brain_model": "brainscore.brain_model",

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from convrnns_brainscore.checkpoints import write_safetensors
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.image_batches import image_batches
 from convrnns_brainscore.images import check_normalised, check_shape
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.networks.backend import (
@@ -369,6 +370,55 @@ class ConvRNN:
         return {
             layer: stack([repeated(output, images) for output in outputs[layer]]) for layer in steps
         }
+
+    def features(
+        self,
+        images: Any,
+        layers: str | Iterable[str],
+        presentation: Presentation | None = None,
+        all_times: bool = False,
+        *,
+        batch_size: int = BATCH_SIZE,
+        channels_first: bool = False,
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """As `unroll`, batch by batch, of images from a pipeline of one's own.
+
+        Nothing is written to disk, and one batch at a time is in memory.
+
+        Parameters
+        ----------
+        images : DataFrame, path, array, or iterable of images or batches
+            As `image_batches.image_batches` takes them: a table of files, normalised images, a
+            PyTorch ``DataLoader``, a ``tf.data.Dataset``.
+        layers, presentation, all_times
+            As in `unroll`.
+        batch_size : int, default BATCH_SIZE
+            Images in a batch, where ``images`` does not give batches.
+        channels_first : bool, default False
+            Images are [3, 224, 224].
+
+        Yields
+        ------
+        dict
+            Layer → float32 [batch, step, …].
+
+        Raises
+        ------
+        ConvRNNError
+            As `unroll` and `image_batches.image_batches`.
+
+        Examples
+        --------
+        >>> network = load_network("timedecay_shallow", weights="random")
+        >>> loader = [(np.zeros((2, 3, 224, 224), np.float32), ["face", "house"])]
+        >>> for found in network.features(loader, "conv5", channels_first=True):
+        ...     print(found["conv5"].shape)
+        (2, 11, 4, 4, 512)
+        """
+        presentation = as_presentation(presentation, Presentation.default(self.name))
+        steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
+        for batch in image_batches(images, batch_size, channels_first=channels_first):
+            yield self.unroll(batch, list(steps), presentation, all_times)
 
     def averages(
         self,

@@ -19,10 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 import zarr
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -33,7 +36,8 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
 from convrnns_brainscore.images import VISUAL_DEGREES, load_images
 from convrnns_brainscore.integrity import is_sealed, seal, verify
-from convrnns_brainscore.networks.backbones import reported_steps
+from convrnns_brainscore.memory import available_memory
+from convrnns_brainscore.networks.backbones import neuroid_coordinates, reported_steps
 from convrnns_brainscore.networks.forward import Average, single
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
@@ -145,6 +149,92 @@ def extract(
     return write_features(
         request, stimuli, out, skip_broken=skip_broken, progress=progress, workers=workers
     )
+
+
+def features_in_memory(
+    network: ConvRNN,
+    images: Any,
+    layers: str | Iterable[str],
+    presentation: Presentation | None = None,
+    *,
+    all_times: bool = False,
+    batch_size: int = BATCH_SIZE,
+    channels_first: bool = False,
+) -> dict[str, xr.DataArray]:
+    """The features of a few images, labelled, without a store on disk.
+
+    Parameters
+    ----------
+    network : ConvRNN
+        The network.
+    images : DataFrame, path, array, or iterable of images or batches
+        As `ConvRNN.features` takes them.
+    layers, presentation, all_times, batch_size, channels_first
+        As in `ConvRNN.features`.
+
+    Returns
+    -------
+    dict
+        Layer → DataArray (presentation × neuroid × time_bin), with the coordinates that `extract`
+        writes, and what made it in its attributes.
+
+    Raises
+    ------
+    ConvRNNError
+        As `ConvRNN.features`; or the features do not fit into memory.
+
+    Examples
+    --------
+    >>> from convrnns_brainscore import load_network
+    >>> from convrnns_brainscore.objects92 import load_objects92
+    >>> network = load_network("timedecay_shallow", weights="random")
+    >>> found = features_in_memory(network, load_objects92().stimuli[:2], ["conv4", "conv5"])
+    >>> found["conv5"].sizes["neuroid"], found["conv5"]["time_bin_start"].values[:2]
+    (8192, array([50, 60]))
+    """
+    presentation = as_presentation(presentation, Presentation.default(network.name))
+    steps = reported_steps(network.model, layers, presentation.times, all_times)
+    coordinates: dict[str, Any] = {}
+    if isinstance(images, str | Path):
+        images = read_stimuli(images)[0]
+    if isinstance(images, pd.DataFrame):
+        images = check_stimuli(images)
+        for name in ("stimulus_id", "filename", "degrees"):
+            coordinates[name] = ("presentation", images[name].to_numpy())
+    sizes = {layer: int(np.prod(network.output_shape(layer))) for layer in steps}
+    count = len(images) if hasattr(images, "shape") else 1
+    need = 8 * count * sum(sizes[layer] * len(each) for layer, each in steps.items())
+    if need > available_memory():
+        raise ConvRNNError(
+            f"the features need about {decimal(need)} of memory, and {decimal(available_memory())} "
+            "are free: ask for fewer layers, or write them to a store with extract."
+        )
+    parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in steps}
+    found = network.features(
+        images, list(steps), presentation, all_times,
+        batch_size=batch_size, channels_first=channels_first,
+    )  # fmt: skip
+    for batch in found:
+        for layer, output in batch.items():
+            parts[layer].append(np.moveaxis(output.reshape(*output.shape[:2], -1), 1, 2))
+    made_by = describe(network, presentation)
+    arrays = {}
+    for layer, each in steps.items():
+        start, end = bins_of_steps(each.start, each.stop)
+        neuroids = neuroid_coordinates(network.output_shape(layer))
+        arrays[layer] = xr.DataArray(
+            np.concatenate(parts.pop(layer)),
+            {
+                **coordinates,
+                **{name: ("neuroid", values) for name, values in neuroids.items()},
+                "time_bin_start": ("time_bin", start),
+                "time_bin_end": ("time_bin", end),
+            },
+            ("presentation", "neuroid", "time_bin"),
+            name=layer,
+            attrs=made_by,
+        )
+    return arrays
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 ORDER = {
     "": [
         "_version", "errors", "choices", "files", "memory", "requirements", "netcdf", "integrity",
-        "console", "progress", "tables", "zoo", "images", "timing", "stimuli", "presentation",
-        "duration", "networks", "checkpoints", "download", "weights", "convrnn", "cluster",
+        "console", "progress", "tables", "zoo", "images", "timing", "stimuli", "image_batches",
+        "presentation", "duration", "networks", "checkpoints", "download", "weights", "convrnn",
+        "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
         "recordings", "nwb", "recording_files", "fits", "brainscore", "imagenet", "report",
-        "submission", "doctor", "demo", "cli",
+        "submission", "doctor", "goldens", "demo", "cli",
     ],
     "networks": [
         "tensorflow_operations", "torch_operations", "operations", "process_setting", "backend",

@@ -7,13 +7,41 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.cli.groups import checkpoints_in, start_quietly
+from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.cli.groups import checkpoints_in, split_names, start_quietly
 from convrnns_brainscore.cli.messages import say
-from convrnns_brainscore.cli.options import Checkpoints, Seed
+from convrnns_brainscore.cli.options import Backend, Checkpoints, Device, Seed
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.zoo import find_model, list_models
 
 
-def doctor() -> None:
+def doctor(
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Instead, compare networks on a backend and device with the original's outputs.",
+        ),
+    ] = False,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            "--models",
+            help="For --exact: models separated by commas, or 'all'. [default: two that use every "
+            "operation]",
+            show_default=False,
+        ),
+    ] = None,
+    backend: Backend = BackendName.tensorflow,
+    device: Device = None,
+) -> None:
     """Tell whether this installation is whole: versions, devices, caches, checkpoints."""
+    if exact:
+        _compare_with_the_original(models, backend, device)
+        return
+    if models is not None or device is not None:
+        raise ConvRNNError("--models and --device need --exact.")
+
     from convrnns_brainscore import doctor as look
     from convrnns_brainscore.console import PlainConsole
 
@@ -39,6 +67,32 @@ def doctor() -> None:
         say(f"convrnns: {wrong} things to fix.", err=True)
         raise typer.Exit(1)
     console.print("All is well.")
+
+
+def _compare_with_the_original(
+    models: str | None, backend: BackendName, device: str | None
+) -> None:
+    version = start_quietly(backend, device).version
+
+    from convrnns_brainscore import goldens
+
+    names = list(goldens.QUICK)
+    if models is not None:
+        names = (
+            list_models() if models == "all" else [find_model(n).name for n in split_names(models)]
+        )
+    say(f"{version}: worst deviation from the original (TensorFlow 1.13.1), in std of the layer")
+    beyond = []
+    for name in names:
+        found = goldens.deviations(name, backend, device)
+        worst = max(found, key=lambda layer: found[layer])
+        say(f"{name}: " + ", ".join(f"{layer} {found[layer]:.1e}" for layer in found))
+        if not found[worst] <= goldens.EXACT:  # NaN is not exact either
+            beyond.append(f"{worst} of {name}")
+    if beyond:
+        say(f"convrnns: beyond {goldens.EXACT:g}: {', '.join(beyond)}.", err=True)
+        raise typer.Exit(1)
+    say(f"All within {goldens.EXACT:g}.")
 
 
 def demo(

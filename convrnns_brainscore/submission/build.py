@@ -263,7 +263,7 @@ def submission_files(
     if chosen is BackendName.torch and without:
         raise ConvRNNError(
             f"no address of the weights of {', '.join(without)}: the published checkpoints are in "
-            f"TensorFlow's format. `convrnns convert {without[0]} --out weights` writes a "
+            f"TensorFlow's format. `convrnns convert {without[0]}` writes a "
             ".safetensors: put it where anybody can fetch it, and give `weights_url=…` and its "
             "`sha256=…`. Or give `backend=tensorflow`, which reads the published ones."
         )

@@ -1,0 +1,109 @@
+"""Batches of normalised images from whatever holds them: files, arrays, loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.images import check_normalised, check_shape, load_images
+from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
+
+IMAGES = ("image", "images", "pixel_values")
+"""Under what a loader that gives mappings has its images."""
+
+
+def image_batches(
+    source: Any, batch_size: int, *, channels_first: bool = False
+) -> Iterator[NDArray[np.float32]]:
+    """Batches of images, one after another.
+
+    Parameters
+    ----------
+    source : DataFrame, path, array, or iterable of images or batches
+        A table with ``filename``, or what `read_stimuli` takes as one path; normalised images
+        [image, 224, 224, 3]; a PyTorch ``Dataset`` or ``DataLoader`` or a ``tf.data.Dataset`` of
+        normalised images or batches. Of a tuple the first entry is the images, of a mapping that
+        under one of the names in `IMAGES`.
+    batch_size : int
+        Images in a batch, where ``source`` does not give batches.
+    channels_first : bool, default False
+        Images are [3, 224, 224], as PyTorch's usually are.
+
+    Yields
+    ------
+    float32 array [batch, 224, 224, 3]
+
+    Raises
+    ------
+    ConvRNNError
+        No images; another shape or type; not normalised.
+
+    Examples
+    --------
+    >>> images = np.zeros((5, 224, 224, 3), np.float32)
+    >>> [len(batch) for batch in image_batches(images, 2)]
+    [2, 2, 1]
+    """
+    if isinstance(source, str | PathLike):
+        source = read_stimuli(Path(source))[0]
+    if isinstance(source, pd.DataFrame):
+        yield from _of_files(check_stimuli(source), batch_size)
+        return
+    if hasattr(source, "shape"):
+        whole = _as_array(source)
+        check_shape(whole.shape, channels_first)
+        source = [whole[i : i + batch_size] for i in range(0, len(whole), batch_size)]
+    if not isinstance(source, Iterable) and not hasattr(source, "__getitem__"):
+        raise ConvRNNError(
+            f"{type(source).__name__}: expected a table of files, an array of images, or a loader "
+            "of either library."
+        )
+    given = (_as_array(_images_of(each)) for each in source)
+    first = next(given, None)
+    if first is None:
+        raise ConvRNNError("the loader gives no images.")
+    parts: Iterator[NDArray[Any]] = chain([first], given)
+    for part in _in_batches(parts, batch_size) if first.ndim == 3 else parts:
+        check_shape(part.shape, channels_first)
+        yield check_normalised(np.moveaxis(part, 1, -1) if channels_first else part)
+
+
+def _of_files(stimuli: pd.DataFrame, batch_size: int) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(stimuli), batch_size):
+        rows = stimuli.iloc[start : start + batch_size]
+        yield load_images(list(rows["filename"]), list(rows["degrees"]))
+
+
+def _images_of(given: Any) -> Any:
+    """The images of what a loader gives, beside labels and the like."""
+    if isinstance(given, Mapping):
+        name = next((name for name in IMAGES if name in given), None)
+        if name is None:
+            raise ConvRNNError(
+                f"the loader gives {', '.join(map(str, given))}: expected the images under one of "
+                f"{', '.join(IMAGES)}."
+            )
+        return given[name]
+    return given[0] if isinstance(given, tuple | list) and len(given) else given
+
+
+def _as_array(images: Any) -> NDArray[Any]:
+    if hasattr(images, "detach"):  # of PyTorch, perhaps on a GPU
+        images = images.detach().cpu()
+    return np.asarray(images)
+
+
+def _in_batches(images: Iterator[NDArray[Any]], batch_size: int) -> Iterator[NDArray[Any]]:
+    while batch := list(islice(images, batch_size)):
+        try:
+            yield np.stack(batch)
+        except ValueError:
+            raise ConvRNNError("the loader gives images of different shapes.") from None
