@@ -5,7 +5,6 @@ What is submitted to the leaderboard carries convrnns_brainscore (MIT licence) i
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ SETTINGS = json.loads(SUBMITTED.read_text(encoding="utf-8")) if SUBMITTED.exists
 
 if SETTINGS:
     sys.path.insert(0, str(PLUGIN / "code"))
-if SETTINGS.get("backend") == "torch":
-    os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 def get_model(identifier: str) -> Any:
@@ -46,6 +43,7 @@ def get_model(identifier: str) -> Any:
         checkpoint=checkpoint,
         region_layer_map=PLUGIN / "region_layer_map" / f"{identifier}.json",
         identifier=identifier,
+        backend=SETTINGS.get("backend", "tensorflow"),
         **SETTINGS.get("subject", {}),
     )
 
