@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
+
+if "tensorflow" not in sys.modules:
+    # As in `tensorflow_backend`: Brain-Score's ost metric imports TensorFlow later.
+    with suppress(ImportError):
+        import triton  # noqa: F401
 from numpy.typing import ArrayLike
 
 from convrnns_brainscore.networks.backend import (

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.brainscore.registry import PLUGIN, PREFIX, plugin_files
@@ -336,9 +337,17 @@ def _folder(suffix: str) -> str:
 
 
 def _requirements(names: Sequence[str]) -> str:
-    """Lines of ``requirements.txt``, with this package's own bounds."""
-    needed = requirements()
-    return "".join(f"{name}{needed[name].specifier}\n" for name in sorted(names))
+    """Lines of ``requirements.txt``, with this package's own bounds.
+
+    But for PyTorch's upper one, which is for processes that import TensorFlow first: another
+    PyTorch than the server's would be a download of gigabytes.
+    """
+    bounds = {name: requirements()[name].specifier for name in names}
+    if "torch" in bounds:
+        bounds["torch"] = SpecifierSet(
+            ",".join(str(each) for each in bounds["torch"] if each.operator == ">=")
+        )
+    return "".join(f"{name}{bounds[name]}\n" for name in sorted(bounds))
 
 
 def _metadata(models: Mapping[str, Any], folder: str) -> str:
