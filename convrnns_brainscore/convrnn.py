@@ -17,7 +17,7 @@ from convrnns_brainscore.checkpoints import write_safetensors
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.image_batches import image_batches
-from convrnns_brainscore.images import check_normalised, check_shape
+from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.networks.backend import (
     Backend,
@@ -27,9 +27,9 @@ from convrnns_brainscore.networks.backend import (
 )
 from convrnns_brainscore.networks.backends import open_backend
 from convrnns_brainscore.networks.build import variable_shapes
-from convrnns_brainscore.networks.forward import Average, Forward, decoded_steps, single
+from convrnns_brainscore.networks.forward import Average, Forward, as_images, decoded_steps, single
 from convrnns_brainscore.networks.lesions import Lesion, lesion_of
-from convrnns_brainscore.networks.operations import Tensor, channels_last, repeated, stack
+from convrnns_brainscore.networks.operations import Tensor, repeated, stack
 from convrnns_brainscore.networks.trainable import PREFIX
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.weights import Weights, load_weights, retrained
@@ -135,7 +135,7 @@ class ConvRNN:
     ) -> None:
         self.model = model
         self.lesion = lesion
-        self.backend = backend or open_backend()
+        self._backend = backend or open_backend()
         self._weights = weights
         self._module: Any = None
 
@@ -148,6 +148,13 @@ class ConvRNN:
     def __reduce__(self) -> tuple[Any, ...]:
         """As its weights, which the process that it is sent to builds it from."""
         return _rebuilt, (self.model, self.weights, self.lesion, self.backend)
+
+    @property
+    def backend(self) -> Backend:
+        """The library and the device that it is computed with, wherever its module has moved."""
+        if self._module is None or self._backend.name != BackendName.torch:
+            return self._backend
+        return open_backend(BackendName.torch, str(next(self._module.parameters()).device))
 
     @property
     def weights(self) -> Weights:
@@ -173,6 +180,7 @@ class ConvRNN:
         """
         if self._module is None:
             self._module = self._as_module(None)
+            self._graph.cache_clear()  # what was made of the weights as they were
         return self._module
 
     def trainable(self, layers: Iterable[str] | None = None) -> ConvRNN:
@@ -357,15 +365,7 @@ class ConvRNN:
         presentation = as_presentation(presentation, Presentation.default(self.name))
         layers = self.layers if layers is None else layers
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
-        images = images if hasattr(images, "dtype") else np.asarray(images)
-        check_shape(images.shape, channels_first)
-        if "float" not in str(images.dtype):
-            raise ConvRNNError(
-                f"images are of type {images.dtype}; expected normalised float32. "
-                "Give convrnns_brainscore.images.normalise(images) for 8-bit RGB."
-            )
-        images = self.backend.tensor(images)
-        images = channels_last(images) if channels_first else images
+        images = as_images(images, self.backend, channels_first=channels_first)
         outputs = self._run(images, {layer: single(steps[layer]) for layer in steps}, presentation)
         return {
             layer: stack([repeated(output, images) for output in outputs[layer]]) for layer in steps

@@ -86,6 +86,10 @@ def normalise(pixels: ArrayLike) -> NDArray[np.float32]:
     return np.asarray((unit - MEAN) / STD, np.float32)
 
 
+FIRST = (3, SIZE, SIZE)
+"""The shape of an image whose channels come first."""
+
+
 def check_normalised(images: Any) -> NDArray[np.float32]:
     """``images`` as float32 [batch, 224, 224, 3], or an error that says what is wrong with them.
 
@@ -123,12 +127,11 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
 
 def check_shape(shape: Sequence[int | None], channels_first: bool = False) -> None:
     """Raise unless ``shape`` is that of a batch of images."""
-    last, first = (SIZE, SIZE, 3), (3, SIZE, SIZE)
-    expected = first if channels_first else last
+    expected = FIRST if channels_first else (SIZE, SIZE, 3)
     if len(shape) == 4 and tuple(shape[1:]) == expected and shape[0] != 0:
         return
     hint = "convrnns_brainscore.images.load_images makes such arrays from files."
-    if tuple(shape[1:]) == first:
+    if tuple(shape[1:]) == FIRST:
         hint = "Give `channels_first=True`, or move the channels to the end."
     raise ConvRNNError(
         f"images have shape {list(shape)}; expected [batch, {', '.join(map(str, expected))}], "

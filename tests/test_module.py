@@ -14,6 +14,7 @@ from convrnns_brainscore.brainscore.activations import ActivationsExtractor
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
+from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.objects92 import load_objects92
 from convrnns_brainscore.provenance import describe, display_name
 
@@ -123,6 +124,27 @@ def test_on_tensorflow_the_module_trains_too(few: tuple[np.ndarray, np.ndarray])
     after = tuned.logits(images, SHORT)
     assert not np.allclose(before, after)
     np.testing.assert_allclose(after, tuned.module(images, SHORT), atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_a_changed_module_is_what_the_network_computes(backend: str, noise: np.ndarray) -> None:
+    network = load_network(MODEL, weights="random", backend=backend)
+    before = network.unroll(noise, "conv5", SHORT)["conv5"]
+    bias = "tnn_model/conv5/pre_0/bias"
+    if backend == "torch":
+        with torch.no_grad():
+            network.module.get_parameter(bias).add_(1)
+    else:
+        network.module.by_name[bias].assign_add(np.ones(512, np.float32))
+    after = network.unroll(noise, "conv5", SHORT)["conv5"]
+    assert not np.allclose(before, after)
+    assert network.label.startswith("fine-tuned from untrained, seed 0")
+    frozen = network.frozen()
+    np.testing.assert_allclose(frozen.unroll(noise, "conv5", SHORT)["conv5"], after, atol=1e-5)
+    with pytest.raises(ConvRNNError, match="expected normalised float32"):
+        network.module(np.zeros((1, 224, 224, 3), np.uint8))
+    logits = network.module(np.moveaxis(noise, -1, 1))
+    np.testing.assert_allclose(to_numpy(logits), network.logits(noise), atol=1e-4)
 
 
 def test_weights_that_training_broke_are_refused(on_torch: ConvRNN, tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.images import FIRST, check_shape
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.networks.backend import Backend
 from convrnns_brainscore.networks.build import build
 from convrnns_brainscore.networks.cells import Variable
 from convrnns_brainscore.networks.decoders import build_decoder
 from convrnns_brainscore.networks.lesions import Lesion
-from convrnns_brainscore.networks.operations import Tensor, repeated, stack
+from convrnns_brainscore.networks.operations import Tensor, channels_last, repeated, stack
 from convrnns_brainscore.networks.unroll import Network
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.zoo import Model
@@ -23,6 +27,25 @@ Average = tuple[tuple[int, float], ...]
 def single(steps: range) -> tuple[Average, ...]:
     """Each step by itself, as an average over one."""
     return tuple(((step, 1.0),) for step in steps)
+
+
+def as_images(images: Any, backend: Backend, *, channels_first: bool = False) -> Tensor:
+    """Images as a tensor [batch, 224, 224, 3] of the backend; gradients flow through.
+
+    Raises
+    ------
+    ConvRNNError
+        Another shape, or not floating point.
+    """
+    images = images if hasattr(images, "dtype") else np.asarray(images)
+    check_shape(images.shape, channels_first)
+    if "float" not in str(images.dtype):
+        raise ConvRNNError(
+            f"images are of type {images.dtype}; expected normalised float32. "
+            "Give convrnns_brainscore.images.normalise(images) for 8-bit RGB."
+        )
+    tensor = backend.tensor(images)
+    return channels_last(tensor) if channels_first else tensor
 
 
 class Forward:
@@ -111,8 +134,10 @@ class Forward:
             layer: stack([repeated(output, images) for output in found[layer]]) for layer in found
         }
 
-    def logits(self, images: Tensor, presentation: Presentation) -> Tensor:
-        """Logits [batch, 1000], decoded as the model's decoder does."""
+    def logits(self, images: Any, presentation: Presentation) -> Tensor:
+        """Logits [batch, 1000] of images in either order of axes, decoded as the model does."""
+        first = tuple(getattr(images, "shape", ()))[1:] == FIRST
+        images = as_images(images, self.backend, channels_first=first)
         steps = decoded_steps(self.model, presentation)
         readout = self.outputs(images, {backbones.READOUT: steps}, presentation)
         return self.decoder(readout[backbones.READOUT])

@@ -21,7 +21,8 @@ from convrnns_brainscore.zoo import Model
 class Module(tf.Module):  # type: ignore[misc]
     """The variables under their checkpoint's names, and the forward pass of their present values.
 
-    ``module(images)`` gives logits [batch, 1000] of normalised images [batch, 224, 224, 3].
+    ``module(images)`` gives logits [batch, 1000] of normalised images [batch, 224, 224, 3], or
+    [batch, 3, 224, 224].
     A variable that training cannot change is a constant (`trainable.trains`).
     """
 
@@ -49,7 +50,7 @@ class Module(tf.Module):  # type: ignore[misc]
         """The network of the variables' present values."""
         return Forward(self.model, self._variable, self.backend, self.lesion)
 
-    def __call__(self, images: tf.Tensor, presentation: Presentation | None = None) -> Tensor:
+    def __call__(self, images: Any, presentation: Presentation | None = None) -> Tensor:
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
         with exact:

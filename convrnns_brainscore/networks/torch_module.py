@@ -56,11 +56,9 @@ class Module(torch.nn.Module):
             observed=self._observed,
         )  # fmt: skip
 
-    def forward(self, images: torch.Tensor, presentation: Presentation | None = None) -> Tensor:
+    def forward(self, images: Any, presentation: Presentation | None = None) -> Tensor:
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
-        if images.ndim == 4 and images.shape[1] == 3 != images.shape[3]:
-            images = images.permute(0, 2, 3, 1)
         with exact:
             shown = presentation or Presentation.default(self.model.name)
             return self.built().logits(images, shown)
