@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.timing import MS_PER_STEP, SECONDS, TimeBin, round_ms
 
+DIMS = ("presentation", "neuroid", "time_bin")
+"""The dims of a recording."""
+
+NOTES = "notes"
+"""The attribute in which a reader of files says what it left out or chose."""
+
 LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset."""
 

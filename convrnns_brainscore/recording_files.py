@@ -15,10 +15,11 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from convrnns_brainscore.coordinates import DIMS
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
-from convrnns_brainscore.recordings import DIMS, Recording, as_recording
+from convrnns_brainscore.recordings import Recording, as_recording
 from convrnns_brainscore.timing import TimeBin
 
 NWB = ".nwb"

@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rich.filesize import decimal
 
 from convrnns_brainscore.coordinates import (
+    DIMS,
+    NOTES,
     as_ids,
     as_text,
     coordinate,
@@ -35,17 +37,12 @@ from convrnns_brainscore.coordinates import (
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
+from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
 """What stands for all subjects together."""
-
-DIMS = ("presentation", "neuroid", "time_bin")
-"""The dims of a recording."""
-
-NOTES = "notes"
-"""The attribute in which a reader of files says what it left out or chose."""
 
 BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
 """Ids of presentations in which no stimulus was shown."""
@@ -86,6 +83,28 @@ class Recording:
     time_bins: list[TimeBin]
     image_on_ms: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls, responses: ArrayLike, stimuli: Any, regions: Any, time_bins: Any, **labels: Any
+    ) -> Recording:
+        """A recording of plain arrays: all as in `recording_arrays.recording_from_arrays`.
+
+        Raises
+        ------
+        ConvRNNError
+            As there, and as `as_recording`.
+
+        Examples
+        --------
+        >>> counts = np.random.default_rng(0).poisson(3.0, (5, 4, 2))
+        >>> recording = Recording.from_arrays(
+        ...     counts, ["a", "b", "c", "d"], "V4", (70, 170), axes="neuroid, stimulus, repetition"
+        ... )
+        >>> recording.values.shape, recording.regions
+        ((8, 5, 1), ['V4'])
+        """
+        return as_recording(recording_from_arrays(responses, stimuli, regions, time_bins, **labels))
 
     @property
     def regions(self) -> list[str]:

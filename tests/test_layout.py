@@ -20,8 +20,8 @@ ORDER = {
         "presentation", "duration", "networks", "checkpoints", "download", "weights", "convrnn",
         "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
-        "recordings", "nwb", "recording_files", "fits", "brainscore", "imagenet", "report",
-        "submission", "doctor", "goldens", "demo", "cli",
+        "recording_arrays", "array_files", "recordings", "nwb", "recording_files", "fits",
+        "brainscore", "imagenet", "report", "submission", "doctor", "goldens", "demo", "cli",
     ],
     "networks": [
         "tensorflow_operations", "torch_operations", "operations", "process_setting", "backend",
@@ -45,7 +45,10 @@ ORDER = {
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",
         "fit_report", "geometry_report", "score_figures", "trials",
     ],
-    "cli": ["messages", "options", "groups", "first", "fits", "networks", "scores", "submission"],
+    "cli": [
+        "messages", "options", "groups", "recordings", "first", "fits", "networks", "scores",
+        "submission",
+    ],
 }  # fmt: skip
 """Folder → its modules; a module imports only what stands before it."""
 

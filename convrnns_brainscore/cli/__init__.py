@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.cli import first, fits, networks, scores, submission
+from convrnns_brainscore.cli import first, fits, networks, recordings, scores, submission
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -62,6 +62,7 @@ for command in (
     networks.imagenet, scores.describe, scores.register, first.doctor, first.demo,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(recordings.app)
 app.add_typer(submission.app)
 
 

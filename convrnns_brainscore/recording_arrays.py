@@ -1,0 +1,232 @@
+"""Recordings from plain arrays: responses, and what each of their axes stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from convrnns_brainscore.coordinates import DIMS, NOTES, as_ids, as_text
+from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.timing import TimeBin, round_ms
+
+AXES = ("stimulus", "repetition", "presentation", "neuroid", "time_bin")
+"""What an axis of responses can stand for."""
+
+ORDER = ("stimulus", "presentation", "repetition", "neuroid", "time_bin")
+
+
+def recording_from_arrays(
+    responses: ArrayLike,
+    stimuli: pd.DataFrame | Sequence[Any] | NDArray[Any],
+    regions: str | Sequence[str] | NDArray[Any],
+    time_bins: TimeBin | Sequence[TimeBin] | NDArray[Any],
+    *,
+    axes: str | Sequence[str] | None = None,
+    neuroid_ids: Sequence[Any] | NDArray[Any] | None = None,
+    subjects: str | Sequence[str] | None = None,
+    image_on_ms: float | Sequence[float] | NDArray[Any] | None = None,
+) -> xr.DataArray:
+    """Label an array of responses, so that everything here can read it.
+
+    Parameters
+    ----------
+    responses : array-like
+        Counts or rates; NaN where nothing was recorded.
+    stimuli : DataFrame or sequence
+        The id of each stimulus or presentation, in the order of its axis; of a DataFrame the column
+        ``stimulus_id``, and every other column becomes a coordinate.
+    regions : str or sequence of str
+        Where all neurons come from, or each.
+    time_bins : (start, end) or sequence of (start, end)
+        In ms from image onset.
+    axes : str or sequence of str, optional
+        What each axis of ``responses`` stands for, of `AXES`: ``"neuroid, stimulus, repetition"``.
+        None: by their lengths, if these leave one possibility.
+    neuroid_ids : sequence, optional
+        The id of each neuron; None: numbers from 0.
+    subjects : str or sequence of str, optional
+        The subject of all neurons, or of each.
+    image_on_ms : float or sequence of float, optional
+        How long all images were on, or that of each stimulus or presentation, in ms.
+
+    Returns
+    -------
+    DataArray
+        presentation × neuroid × time_bin, as `recordings` has it; its notes say how the axes were
+        read, and how many presentations without any response were left out.
+
+    Raises
+    ------
+    ConvRNNError
+        Axes that are not clear or do not fit; labels of another length; nothing was recorded.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(3.0, (5, 4, 2))
+    >>> recording = recording_from_arrays(
+    ...     counts, ["a", "b", "c", "d"], ["V4"] * 2 + ["IT"] * 3, (70, 170)
+    ... )
+    >>> recording.dims, recording.shape
+    (('presentation', 'neuroid', 'time_bin'), (8, 5, 1))
+    >>> recording.attrs["notes"]
+    ['responses [5, 4, 2] are neuroid × stimulus × repetition']
+    """
+    values = np.asarray(responses)
+    if values.dtype.kind not in "fiub":
+        raise ConvRNNError(f"responses are of type {values.dtype}; expected numbers.")
+    table = _table(stimuli)
+    bins = _bins(time_bins)
+    known: dict[str, int | None] = {
+        "stimulus": len(table),
+        "presentation": len(table),
+        "repetition": None,
+        "neuroid": _count(regions, neuroid_ids),
+        "time_bin": len(bins),
+    }
+    names = _axes(values.shape, axes, known)
+    present = [name for name in ORDER if name in names]
+    values = values.transpose([names.index(name) for name in present]).astype(np.float32)
+    if "time_bin" not in names:
+        values = values[..., None]
+    table, values = _as_presentations(table, values, present, image_on_ms)
+    recorded = np.isfinite(values).any(axis=(1, 2))
+    if not recorded.any():
+        raise ConvRNNError("the responses are all NaN: nothing was recorded.")
+    shape = ", ".join(map(str, np.shape(responses)))
+    notes = [f"responses [{shape}] are {' × '.join(names)}"]
+    if not recorded.all():
+        notes.append(f"{(~recorded).sum()} presentations without a response are left out")
+    count = values.shape[1]
+    neurons = {
+        "neuroid_id": np.arange(count) if neuroid_ids is None else as_ids(neuroid_ids),
+        "region": _for_each(regions, count, "regions"),
+        **({} if subjects is None else {"subject": _for_each(subjects, count, "subjects")}),
+    }
+    start, end = np.array(bins).T
+    return xr.DataArray(
+        values[recorded],
+        {
+            **{name: ("presentation", table[name].to_numpy()[recorded]) for name in table},
+            **{name: ("neuroid", each) for name, each in neurons.items()},
+            "time_bin_start": ("time_bin", start),
+            "time_bin_end": ("time_bin", end),
+        },
+        DIMS,
+        attrs={NOTES: notes},
+    )
+
+
+def _table(stimuli: Any) -> pd.DataFrame:
+    if not isinstance(stimuli, pd.DataFrame):
+        return pd.DataFrame({"stimulus_id": as_ids(np.asarray(stimuli).ravel())})
+    if "stimulus_id" not in stimuli:
+        raise ConvRNNError(
+            f"the stimuli have no column stimulus_id; they have {', '.join(map(str, stimuli))}."
+        )
+    ids = as_ids(stimuli["stimulus_id"].to_numpy())
+    return stimuli.reset_index(drop=True).assign(stimulus_id=ids)
+
+
+def _bins(time_bins: Any) -> list[TimeBin]:
+    try:
+        pairs = round_ms(time_bins).reshape(-1, 2)
+    except (TypeError, ValueError):
+        pairs = np.empty((0, 2))
+    if not len(pairs):
+        raise ConvRNNError(f"`time_bins={time_bins!r}`: expected (start, end) in ms, or several.")
+    return [(start, end) for start, end in pairs.tolist()]
+
+
+def _count(regions: Any, neuroid_ids: Any) -> int | None:
+    if neuroid_ids is not None:
+        return len(neuroid_ids)
+    return None if isinstance(regions, str) else len(regions)
+
+
+def _for_each(given: Any, count: int, what: str) -> NDArray[Any]:
+    if isinstance(given, str):
+        return np.full(count, given)
+    if len(given) != count:
+        raise ConvRNNError(f"{len(given)} {what} of {count} neurons: expected as many, or one.")
+    return as_text(given)
+
+
+def _axes(
+    shape: tuple[int, ...], axes: str | Sequence[str] | None, known: dict[str, int | None]
+) -> list[str]:
+    """What each axis stands for: as it is said, or as the lengths leave no choice."""
+    if axes is not None:
+        words = axes.replace(",", " ").split() if isinstance(axes, str) else list(axes)
+        for word in words:
+            if word not in AXES:
+                raise unknown("axis", word, AXES)
+        fits = len(words) == len(shape) and _is_whole(words, known)
+        if not fits:
+            raise ConvRNNError(
+                f"`axes={', '.join(words)}` of responses {list(shape)}: expected a name for each "
+                "axis, with neuroid, and stimulus (with or without repetition) or presentation, "
+                "and time_bin if there are several."
+            )
+        for word, length in zip(words, shape, strict=True):
+            if known[word] not in (None, length):
+                raise ConvRNNError(
+                    f"axis {word} has length {length}, and there are {known[word]} of it."
+                )
+        return words
+    possible = list(_possible(shape, known))
+    if len(possible) == 1:
+        return possible[0]
+    told = ", ".join(f"{size} of {name}" for name, size in known.items() if size is not None)
+    problem = "fit several readings" if possible else "fit none"
+    raise ConvRNNError(
+        f"responses {list(shape)}: the lengths {problem} ({told}). Give `axes=…`, such as "
+        "'neuroid, stimulus, repetition'."
+    )
+
+
+def _is_whole(words: Sequence[str], known: dict[str, int | None]) -> bool:
+    shown = {"stimulus", "presentation"} & set(words)
+    return (
+        len(set(words)) == len(words)
+        and "neuroid" in words
+        and len(shown) == 1
+        and ("repetition" not in words or "stimulus" in words)
+        and ("time_bin" in words or known["time_bin"] == 1)
+    )
+
+
+def _possible(shape: tuple[int, ...], known: dict[str, int | None]) -> Iterator[list[str]]:
+    for words in permutations(AXES, len(shape)):
+        if "stimulus" in words and "repetition" not in words:
+            continue  # the same as presentation
+        matches = all(
+            known[word] in (None, length) for word, length in zip(words, shape, strict=True)
+        )
+        if matches and _is_whole(words, known):
+            yield list(words)
+
+
+def _as_presentations(
+    table: pd.DataFrame, values: NDArray[np.float32], present: Sequence[str], image_on_ms: Any
+) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    """A row of labels and of values for each presentation."""
+    if image_on_ms is not None:
+        try:
+            table = table.assign(image_on_ms=np.broadcast_to(image_on_ms, len(table)))
+        except ValueError:
+            raise ConvRNNError(
+                f"{np.size(image_on_ms)} durations of {len(table)} stimuli: expected as many, or "
+                "one."
+            ) from None
+    if "repetition" not in present:
+        return table, values
+    repetitions = values.shape[1]
+    repeated = table.loc[table.index.repeat(repetitions)].reset_index(drop=True)
+    repeated["repetition"] = np.tile(np.arange(repetitions), len(table))
+    return repeated, values.reshape(-1, *values.shape[2:])

@@ -1,0 +1,166 @@
+"""A lab's arrays become a recording: what each axis is, is said or follows from the lengths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.io import savemat
+from typer.testing import CliRunner
+
+from convrnns_brainscore import ConvRNNError, read_recording
+from convrnns_brainscore.array_files import read_arrays
+from convrnns_brainscore.cli import app
+from convrnns_brainscore.recording_arrays import recording_from_arrays
+from convrnns_brainscore.recordings import Recording
+
+IDS = ["face", "house", "tree", "car"]
+COUNTS = np.random.default_rng(0).poisson(3.0, (5, 4, 3, 2)).astype(float)
+"""Neuroid × stimulus × repetition × time bin."""
+BINS = [(70, 120), (120, 170)]
+
+
+@given(st.permutations(["neuroid", "stimulus", "repetition", "time_bin"]))
+@settings(max_examples=24, deadline=None)
+def test_axes_may_stand_in_any_order(order: list[str]) -> None:
+    names = ["neuroid", "stimulus", "repetition", "time_bin"]
+    turned = COUNTS.transpose([names.index(name) for name in order])
+    said = recording_from_arrays(turned, IDS, "V4", BINS, axes=order)
+    guessed = recording_from_arrays(turned, IDS, ["V4"] * 5, BINS)
+    for data in (said, guessed):
+        assert data.sizes == {"presentation": 12, "neuroid": 5, "time_bin": 2}
+        one = data.isel(presentation=(data.stimulus_id == "tree") & (data.repetition == 1))
+        np.testing.assert_array_equal(one.squeeze("presentation"), COUNTS[:, 2, 1])
+
+
+def test_what_was_not_shown_is_left_out_and_said() -> None:
+    counts = COUNTS[..., 0].copy()
+    counts[:, 1, 2] = np.nan
+    recording = Recording.from_arrays(
+        counts,
+        pd.DataFrame({"stimulus_id": IDS, "object_name": ["animate", "not", "not", "not"]}),
+        ["V4", "V4", "IT", "IT", "IT"],
+        (70, 170),
+        subjects="monkey",
+        image_on_ms=100,
+    )
+    assert recording.values.shape == (11, 5, 1)
+    assert recording.notes == (
+        "responses [5, 4, 3] are neuroid × stimulus × repetition",
+        "1 presentations without a response are left out",
+    )
+    assert recording.regions == ["V4", "IT"]
+    assert recording.stimuli["object_name"].tolist() == ["not", "animate", "not", "not"]
+    assert (recording.image_on_ms == 100).all()
+
+
+BROKEN = [
+    ((COUNTS, IDS, "V4", BINS), {}, "fit several readings.*Give `axes=…`"),
+    ((COUNTS[..., 0], IDS * 2, ["V4"] * 4, (70, 170)), {}, "fit none"),
+    ((COUNTS, IDS, "V4", BINS), {"axes": "unit,stimulus"}, "unknown axis 'unit'"),
+    ((COUNTS, IDS, "V4", BINS), {"axes": "neuroid,stimulus"}, "expected a name for each axis"),
+    (
+        (COUNTS, IDS, "V4", BINS),
+        {"axes": "stimulus,neuroid,repetition,time_bin"},
+        "axis stimulus has length 5, and there are 4",
+    ),
+    ((COUNTS[..., 0], IDS, ["V4"] * 5, (70,)), {}, r"expected \(start, end\) in ms"),
+    ((COUNTS * np.nan, IDS, ["V4"] * 5, BINS), {}, "nothing was recorded"),
+    ((COUNTS.astype(str), IDS, ["V4"] * 5, BINS), {}, "expected numbers"),
+    ((COUNTS, pd.DataFrame({"name": IDS}), ["V4"] * 5, BINS), {}, "no column stimulus_id"),
+    ((COUNTS, IDS, ["V4"] * 5, BINS), {"subjects": ["a", "b"]}, "2 subjects of 5 neurons"),
+    ((COUNTS, IDS, ["V4"] * 5, BINS), {"image_on_ms": [1, 2]}, "2 durations of 4 stimuli"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "options", "said"), BROKEN)
+def test_what_is_not_clear_is_asked_for(arguments, options, said: str) -> None:
+    with pytest.raises(ConvRNNError, match=said) as error:
+        recording_from_arrays(*arguments, **options)
+    assert "\n" not in str(error.value)
+
+
+def write(kind: str, folder: Path) -> Path:
+    """The counts and ids as a lab's program writes them."""
+    path = folder / f"lab.{'mat' if 'mat' in kind else kind}"
+    regions = np.array(["V4", "V4", "IT", "IT", "IT"])
+    if kind == "npz":
+        np.savez(path, counts=COUNTS, ids=np.array(IDS), areas=regions)
+    elif kind == "mat 5":
+        cells = {name: np.array(v, object) for name, v in (("ids", IDS), ("areas", regions))}
+        savemat(path, {"counts": COUNTS, **cells})
+    else:
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file.create_dataset("counts", data=COUNTS.T).attrs["MATLAB_class"] = np.bytes_("double")
+            for name, texts in (("ids", IDS), ("areas", regions)):
+                cells = file.create_dataset(name, (1, len(texts)), h5py.ref_dtype)
+                cells.attrs["MATLAB_class"] = np.bytes_("cell")
+                for index, text in enumerate(texts):
+                    codes = np.array([[ord(sign)] for sign in text], np.uint16)
+                    cells[0, index] = file.create_dataset(f"#refs#/{name}{index}", data=codes).ref
+        with path.open("r+b") as file:
+            file.write(b"MATLAB 7.3 MAT-file".ljust(512))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["npz", "mat 5", "mat 7.3"])
+def test_the_command_makes_a_recording_of_a_labs_file(kind: str, tmp_path: Path) -> None:
+    path, out = write(kind, tmp_path), tmp_path / "lab.nc"
+    command = [
+        "recording", "make", str(path), "--out", str(out), "--stimulus-ids", "ids",
+        "--regions", "areas", "--time-bins", "70:170:50", "--image-ms", "100",
+    ]  # fmt: skip
+    told = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "responses [5, 4, 3, 2] are neuroid × stimulus × repetition × time_bin" in told.output
+    assert "12 presentations of 4 stimuli, 2 neurons of V4, 3 neurons of IT" in told.output
+    recording = read_recording(out)
+    assert recording.time_bins == [(70, 120), (120, 170)]
+    face = recording.values[
+        recording.stimulus == recording.stimuli["stimulus_id"].tolist().index("face")
+    ]
+    np.testing.assert_array_equal(
+        np.sort(face, axis=0), np.sort(COUNTS[:, 0].swapaxes(0, 1), axis=0)
+    )
+
+
+def test_python_objects_and_strange_files_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    (tmp_path / "torn.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(128) + b"\0\1")
+    (tmp_path / "table.txt").write_text("1 2 3")
+    for name, said in (
+        ("objects.npy", "cannot be read: Object arrays cannot be loaded"),
+        ("torn.mat", "cannot be read"),
+        ("table.txt", "expected a file of arrays"),
+        ("absent.npz", "there is no recording"),
+    ):
+        with pytest.raises(ConvRNNError, match=said):
+            read_arrays(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--time-bins", "170:70"], "expected start:end"),
+        (["--time-bins", "0:100:30"], "bins of 30 ms do not fill 0–100 ms"),
+        (["--stimulus-ids", "names"], "unknown array or file 'names'"),
+        (["--regions", "V4"], "fit several readings"),
+        (["--responses", "rates"], "unknown array of"),
+        (["--out", "x.csv"], r"ends in \.nc"),
+    ],
+)
+def test_a_wrong_option_is_one_line(options: list[str], said: str, tmp_path: Path) -> None:
+    path = write("npz", tmp_path)
+    given = {
+        "--out": str(tmp_path / "x.nc"), "--stimulus-ids": "ids", "--regions": "areas",
+        "--time-bins": "70:170:50",
+    }  # fmt: skip
+    given |= dict([options])
+    flat = [word for option in given.items() for word in option]
+    with pytest.raises(ConvRNNError, match=said):
+        CliRunner().invoke(app, ["recording", "make", str(path), *flat], catch_exceptions=False)
+    assert not (tmp_path / "x.nc").exists()
