@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convrnns_brainscore.fits.fit import fit_recording
     from convrnns_brainscore.networks.lesions import Lesion
     from convrnns_brainscore.presentation import Presentation
+    from convrnns_brainscore.recording_arrays import recording_from_arrays
     from convrnns_brainscore.recording_files import read_recording
     from convrnns_brainscore.zoo import list_models
 
@@ -34,6 +35,7 @@ __all__ = [
     "load_brain_model",
     "load_network",
     "read_recording",
+    "recording_from_arrays",
     "score",
     "simulate_recording",
 ]
@@ -50,6 +52,7 @@ _HOMES = {
     "load_brain_model": "brainscore.brain_model",
     "load_network": "convrnn",
     "read_recording": "recording_files",
+    "recording_from_arrays": "recording_arrays",
     "score": "brainscore.scoring",
     "simulate_recording": "brainscore.simulate",
 }

@@ -130,7 +130,8 @@ def make(
     )
     first, last = checked.time_bins[0][0], checked.time_bins[-1][1]
     shown = f"{len(checked.stimulus)} presentations of {len(checked.stimuli)} stimuli"
-    bins = f"{len(checked.time_bins)} time bins ({first:g}–{last:g} ms)"
+    count = len(checked.time_bins)
+    bins = f"{count} time bin{'s' if count > 1 else ''} ({first:g}–{last:g} ms)"
     say(f"{out}: {shown}, {counts}, {bins}")
 
 
