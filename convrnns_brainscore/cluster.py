@@ -112,15 +112,15 @@ class Cluster:
                     yield futures[future], result
             except KilledWorker as error:
                 raise ConvRNNError(
-                    "workers died one after another at the same block: have they enough memory "
-                    f"(the memory limit of dask worker)? ({error.task})"
+                    "several workers died on the same block. They may have too little memory (see "
+                    f"the memory limit of dask worker). ({error.task})"
                 ) from error
             except (OSError, TimeoutError) as error:
                 if isinstance(error, OSError) and error.errno is not None:  # of a block's own
                     raise
                 raise ConvRNNError(
                     f"the Dask scheduler or all of its workers are gone ({type(error).__name__}). "
-                    "What was done is kept: start them, and give the same command again."
+                    "Finished work is kept: restart them, and give the same command again."
                 ) from error
             finally:
                 if self._client.status == "running":
@@ -128,8 +128,8 @@ class Cluster:
             waiting = lost
             self._sent.clear()  # what was sent may have died with the only worker that had it
         raise ConvRNNError(
-            f"workers died in each of {ATTEMPTS} attempts. What was done is kept: the same command "
-            "goes on there."
+            f"workers died in each of {ATTEMPTS} attempts. Finished work is kept: rerun the same "
+            "command to resume."
         )
 
     def _everywhere(self, value: Any) -> Any:
@@ -186,7 +186,7 @@ def _checked(client: Any, address: str, backend: Backend | None) -> dict[str, An
     found = client.run(_version, on_error="return")
     for worker, told in found.items():
         if told != __version__:
-            what = f"has version {told}" if isinstance(told, str) else f"cannot tell its ({told!r})"
+            what = f"has version {told}" if isinstance(told, str) else f"has no version ({told!r})"
             raise ConvRNNError(
                 f"worker {worker} {what} of convrnns_brainscore; this is "
                 f"{__version__}. Install the same on all machines."
@@ -198,7 +198,8 @@ def _checked(client: Any, address: str, backend: Backend | None) -> dict[str, An
             if value != first[name]:
                 raise ConvRNNError(
                     f"worker {worker} has {name} {value}, {first_worker} has {first[name]}: "
-                    "results would differ. Start them alike (threads: TF_NUM_INTRAOP_THREADS)."
+                    "results would differ. Start all workers with the same settings (threads: "
+                    "TF_NUM_INTRAOP_THREADS)."
                 )
     return dict(first)
 
@@ -226,5 +227,7 @@ def _call(
     """On a worker, which may have joined late."""
     here = _about(backend)
     if here != about:
-        raise ConvRNNError(f"a worker with {here} joined workers with {about}: start them alike.")
+        raise ConvRNNError(
+            f"a worker with {here} joined workers with {about}: start all with the same settings."
+        )
     return function(*arguments)

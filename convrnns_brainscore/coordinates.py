@@ -85,8 +85,8 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
         )
     if np.abs(end).max() > LONGEST_MS:
         raise ConvRNNError(
-            f"time bins up to {np.abs(end).max():g} ms are no response to an image: are they in "
-            "microseconds, or times of the session? They are in ms from image onset."
+            f"time bins up to {np.abs(end).max():g} ms are not responses to an image: are they in "
+            "microseconds, or session times? Give ms from image onset."
         )
     if (np.diff(start) < 0).any():
         raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")

@@ -109,7 +109,7 @@ def backends() -> Iterator[Line]:
     """What imports, and on which devices; and whether the order of imports matters."""
     asked = os.environ.get("KERAS_BACKEND")
     if asked:
-        yield Line("KERAS_BACKEND", f"{asked}: not read; commands have an option for the library")
+        yield Line("KERAS_BACKEND", f"{asked}: ignored; commands have an option for the library")
     waiting = list(_PROBES)
     while waiting:  # once, unless an import ends the process
         code = "".join(_STEP.format(name=name, code=_PROBES[name]) for name in waiting)
@@ -176,7 +176,7 @@ def caches() -> list[Line]:
 
 def _size(folder: Path) -> str:
     if not folder.exists():
-        return "not there yet"
+        return "does not exist yet"
     total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return f"{total / 1e9:.2f} GB"
 

@@ -109,8 +109,8 @@ def download(
         foreign = [file for file in _files(prefix) if file.exists() and not known]
         if foreign:
             raise ConvRNNError(
-                f"{foreign[0]} is there, and no download of ours brought it: it is left as it "
-                "is. Move it away, or name another folder."
+                f"{foreign[0]} exists but was not downloaded by this tool, so it is not "
+                "overwritten. Move it, or choose another folder."
             )
         registry = {
             file.name: known[file]["sha256"] if file in known else None for file in _files(prefix)
@@ -221,8 +221,8 @@ def _keep(
         read_checkpoint(arriving / prefix.name, shapes)
     except ConvRNNError as error:
         raise ConvRNNError(
-            f"what came from {base_address}/{model} was damaged on its way, or is no checkpoint of "
-            f"{model}. Nothing was kept; try again. ({error})"
+            f"the download from {base_address}/{model} is damaged, or not a checkpoint of {model}. "
+            f"Nothing was kept; try again. ({error})"
         ) from error
     record = {
         file.name: {"size": file.stat().st_size, "sha256": sha256_of(file)} for file in arrived

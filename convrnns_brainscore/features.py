@@ -376,7 +376,7 @@ def _fill(
             kept = min(len(done) * batch_size, len(stimuli))
             console.print(
                 f"Stopped after {kept} of {len(stimuli)} images, which are kept in {store.parent}: "
-                "the same command goes on there.",
+                "rerun the same command to resume.",
                 soft_wrap=True,
             )
         raise
@@ -387,8 +387,8 @@ def _extract_batch(store: Path, request: Request, stimuli: pd.DataFrame, index: 
     own."""
     if not store.exists():
         raise ConvRNNError(
-            f"a worker on {platform.node()} does not see {store}: scheduler, workers and the "
-            "command need a file system in common."
+            f"a worker on {platform.node()} cannot find {store}: scheduler, workers and the "
+            "command need a shared file system."
         )
     start = index * request.batch_size
     rows = stimuli.iloc[start : start + request.batch_size]

@@ -45,7 +45,7 @@ def only_process(lock: Path, out: Path) -> Iterator[None]:
             lock.parent.rmdir()
         raise ConvRNNError(
             f"cannot write {out}: its file system has no file locks. Write to a local disk, and "
-            "copy what was finished."
+            "copy the finished files."
         ) from error
     try:
         yield
@@ -197,7 +197,7 @@ def check_readable(path: Path) -> None:
     if not path.is_dir() and not path.is_file():
         raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
     if not os.access(path, os.R_OK):
-        raise ConvRNNError(f"{path} may not be read by you: its owner can change that with chmod.")
+        raise ConvRNNError(f"you have no permission to read {path}: ask its owner for access.")
 
 
 def sha256_of(file: Path) -> str:

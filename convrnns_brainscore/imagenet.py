@@ -131,7 +131,7 @@ def read_labelled(
     labels = table["label"].str.strip()
     if labels.isin(classes).all():
         if first_label is not None:
-            raise ConvRNNError(f"`first_label=…` is of numbers; {source} has WordNet ids: omit it.")
+            raise ConvRNNError(f"`first_label=…` needs numbers; {source} has WordNet ids: omit it.")
         table["label"] = labels.map(classes)
     elif labels.str.fullmatch(r"\d+").all():
         table["label"] = _counted(labels.map(int), first_label, source)
@@ -139,7 +139,7 @@ def read_labelled(
         kinds = labels.isin(classes), labels.str.fullmatch(r"\d+")
         row = int(np.flatnonzero(~(kinds[0] if kinds[0].any() else kinds[1]))[0])
         raise ConvRNNError(
-            f"{source}: {labels.iloc[row]!r} (row {row + 1}) is no class of ImageNet's 1,000; "
+            f"{source}: {labels.iloc[row]!r} (row {row + 1}) is not one of ImageNet's classes; "
             "expected WordNet ids (n01440764), or numbers, in every row."
         )
     for name in table["filename"]:
@@ -233,7 +233,7 @@ def measure(
                 progress.advance(task, len(batch))
         except (KeyboardInterrupt, SystemExit):
             progress.console.print(
-                f"Stopped; what is done is kept in {table}: the same command goes on there.",
+                f"Stopped; finished work is kept in {table}: rerun the same command to resume.",
                 soft_wrap=True,
             )
             raise
@@ -276,7 +276,7 @@ def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> _Written:
             done = _Written(*(int(held[name]) for name in ("rows", "size", "crc32")))
             began_with = held["made_by"]
         except (ValueError, LookupError, TypeError):
-            raise ConvRNNError(f"{settings} is damaged: remove it, to begin again.") from None
+            raise ConvRNNError(f"{settings} is damaged: remove it to start again.") from None
         check_made_alike(began_with, made_by, table)
         with table.open("rb+") as opened:
             content = opened.read(done.size)

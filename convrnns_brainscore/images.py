@@ -276,7 +276,7 @@ def _check_samples(image: Image.Image) -> None:
     # Pillow reads 16-bit PNG and PNM files as 32-bit "I"; of other formats, "I" is 32 bit.
     sixteen_bit = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
     if image.mode == "LAB":
-        raise ConvRNNError("holds L*a*b* colours, which are not read. Save it as RGB.")
+        raise ConvRNNError("holds L*a*b* colours, which are not supported. Save it as RGB.")
     if image.mode == "F" or (image.mode.startswith("I") and not sixteen_bit):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise ConvRNNError(
@@ -298,8 +298,8 @@ def _check_reduced(image: Image.Image) -> None:
     brightest = max(int(np.asarray(image.getchannel(band)).max()) for band in colours)
     if 0 < brightest <= DARK >> 8:
         raise ConvRNNError(
-            f"its 16-bit samples reach {brightest * 257} of 65535: they may be of fewer bits, such "
-            "as a camera's 12, or of a dark picture. Save it as 8 bit."
+            f"its 16-bit samples reach {brightest * 257} of 65535: they may have fewer bits, such "
+            "as a camera's 12, or the picture may be dark. Save it as 8 bit."
         )
 
 
@@ -334,11 +334,11 @@ def _sixteen_bit(image: Image.Image) -> NDArray[np.float32]:
     # Samples that 8-bit ones were scaled to are multiples of 257: those of a dark picture.
     if not stated and 0 < brightest <= DARK and (levels % 257).any():
         raise ConvRNNError(
-            f"its 16-bit samples reach {brightest} of 65535: they may be of fewer bits, such as a "
-            "camera's 12, or of a dark picture. Save it as 8 bit."
+            f"its 16-bit samples reach {brightest} of 65535: they may have fewer bits, such as a "
+            "camera's 12, or the picture may be dark. Save it as 8 bit."
         )
     if brightest > highest:
-        raise ConvRNNError(f"its samples reach {brightest}, and it states {highest} at most.")
+        raise ConvRNNError(f"its samples reach {brightest}, above its stated maximum of {highest}.")
     gray = levels.astype(np.float32) / np.float32(highest / 255)
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         gray = np.float32(255) - gray

@@ -134,7 +134,7 @@ def read_nwb(
             file = io.read()
         except Exception as error:
             what = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-            raise ConvRNNError(f"{path} is no NWB file ({what}).") from error
+            raise ConvRNNError(f"{path} is not an NWB file ({what}).") from error
         with io:  # all is read before it closes
             return _recording(
                 file, path, (intervals, stimulus_column, onset_column),
@@ -159,10 +159,10 @@ def _recording(
     onset, on_ms, notes = _onsets(table, path, onset_column)
     named = ~np.isin(shown.astype(str), BLANK)
     if not named.any():
-        raise ConvRNNError(f"table {table.name} of {path} says of no presentation what was shown.")
+        raise ConvRNNError(f"table {table.name} of {path} names no stimulus in any row.")
     timed = np.isfinite(onset)
     if not timed.any():
-        raise ConvRNNError(f"table {table.name} of {path} says of no presentation when it began.")
+        raise ConvRNNError(f"table {table.name} of {path} has no onset in any row.")
     kept = named & timed
     if not named.all():
         notes.append(f"{(~named).sum()} presentations of no stimulus are left out")
@@ -216,8 +216,8 @@ def _onsets(
     named = [name for name in STIMULUS_TIMES if name in table.colnames and _are_times(table[name])]
     if wanted is None and len(named) > 1:
         raise ConvRNNError(
-            f"table {table.name} of {path} has several columns of when a stimulus came on: "
-            f"{', '.join(named)}. Name one by `onset_column=…`, or start_time, the row's own."
+            f"table {table.name} of {path} has several columns of stimulus onsets: "
+            f"{', '.join(named)}. Choose one with `onset_column=…`; start_time is the row's start."
         )
     if wanted is not None and wanted not in table.colnames:
         raise ConvRNNError(
@@ -230,7 +230,7 @@ def _onsets(
     try:
         onset = np.asarray(table[column][:], float)
     except (TypeError, ValueError):
-        raise ConvRNNError(f"column {column} of {path} holds no times.") from None
+        raise ConvRNNError(f"column {column} of {path} does not hold times.") from None
     known = np.isfinite(onset)
     ends = np.full(len(start), np.inf) if stop is None else np.nan_to_num(stop, nan=np.inf)
     within = (onset >= start - 1e-6) & (onset <= ends + 1e-6)
@@ -238,7 +238,7 @@ def _onsets(
         if ((onset >= 0) & (start + onset <= ends + 1e-6))[known].all():
             raise ConvRNNError(
                 f"column {column} of {path} holds times within the row (such as "
-                f"{onset[known][0]:g} s): they are of the session. Add start_time in the file, or "
+                f"{onset[known][0]:g} s); session times are needed. Add start_time in the file, or "
                 "give `onset_column='start_time'`."
             )
         raise ConvRNNError(
@@ -275,8 +275,8 @@ def _presentations(
         if len(suited) != 1:
             what = f"{len(suited)} tables that" if suited else "no table that clearly"
             raise ConvRNNError(
-                f"{path} has {what} could be the presentations; name one by `intervals=…`, "
-                f"and its column of stimuli by `stimulus_column=…`: {_listed(tables)}."
+                f"{path} has {what} could be the presentations; choose one with `intervals=…`, "
+                f"and its column of stimuli with `stimulus_column=…`: {_listed(tables)}."
             )
         wanted = suited[0]
     table = tables[wanted]
@@ -313,8 +313,8 @@ def _stimulus_column(table: Any, path: Path) -> str:
         best = max(kinds, key=lambda name: kinds[name])
         told = ", ".join(f"{name} ({count} different)" for name, count in kinds.items())
         raise ConvRNNError(
-            f"table {table.name} of {path} has several columns that could be what was shown: "
-            f"{told}. `stimulus_column={best!r}` tells most presentations apart; its columns: "
+            f"table {table.name} of {path} has several columns that could name the stimuli: "
+            f"{told}. `stimulus_column={best!r}` distinguishes most presentations; all columns: "
             f"{', '.join(table.colnames)}."
         )
     return next(iter(held))
@@ -379,14 +379,14 @@ def _regions(
     ambiguous = 0
     for name, where in zip(units.id[:], places, strict=True):
         if not where:
-            raise ConvRNNError(f"unit {name} of {path} is on no electrode: its region is unknown.")
+            raise ConvRNNError(f"unit {name} of {path} has no electrode: its region is unknown.")
         areas = [_region(each, locations) for each in where]
         strange = next((w for w, area in zip(where, areas, strict=True) if area is None), None)
         if strange is not None and asked is None:
             raise ConvRNNError(
                 f"{path}: location {strange!r} of an electrode is none of {', '.join(REGIONS)}; "
-                f"say which it is: `locations={{{strange!r}: 'IT'}}`, or name the `regions=…` that "
-                "are to be read."
+                f"give its region, `locations={{{strange!r}: 'IT'}}`, or choose the `regions=…` to "
+                "read."
             )
         several = dict.fromkeys(areas)
         if asked is not None and not asked & {str(area).lower() for area in several}:
@@ -396,8 +396,8 @@ def _regions(
         if len(several) > 1 and region_of is None:
             told = " and ".join(dict.fromkeys(a or w for a, w in zip(areas, where, strict=True)))
             raise ConvRNNError(
-                f"unit {name} of {path} is on electrodes of {told}; say what becomes of it: "
-                f"`region_of={FIRST!r}`, or `region_of={LEAVE_OUT!r}`."
+                f"unit {name} of {path} is on electrodes of {told}; choose "
+                f"`region_of={FIRST!r}` or `region_of={LEAVE_OUT!r}`."
             )
         ambiguous += len(several) > 1
         found.append(None if len(several) > 1 and region_of == LEAVE_OUT else areas[0])
@@ -420,8 +420,8 @@ def _locations(units: Any, path: Path, region_of_all: str | None) -> list[list[s
         if region_of_all is not None:
             return [[region_of_all]] * len(units.id)
         raise ConvRNNError(
-            f"the units of {path} have no electrodes and no electrode group, whose location would "
-            "be their region: give `region_of_all=…` if all come from one."
+            f"the units of {path} have no electrodes or electrode group, so their regions are "
+            "unknown: give `region_of_all=…` if all are in one region."
         )
     column = units["electrodes"]
     ragged = hasattr(column, "target")  # several electrodes a unit

@@ -78,8 +78,8 @@ class Presentation:
             _check_whole("image_off", self.image_off)
             if not 1 <= self.image_off <= self.times:
                 raise ConvRNNError(
-                    f"`image_off={self.image_off}`: the image is on for 1 step at least and for "
-                    f"all {self.times} steps at most."
+                    f"`image_off={self.image_off}`: the image must be on for at least 1 and "
+                    f"at most {self.times} steps."
                 )
         off_frame, off_label = _understand(self.off)
         object.__setattr__(self, "off_frame", off_frame)
@@ -184,14 +184,14 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
             f"{kind:g} ms in {count}" for kind, count in zip(kinds, counts, strict=True)
         )
         raise ConvRNNError(
-            f"images were on for several durations ({told} presentations). Take those of one, such "
-            f"as `image_ms={kinds[counts.argmax()]:g}`, and the others by themselves."
+            f"images were on for several durations ({told} presentations). Select one, such as "
+            f"`image_ms={kinds[counts.argmax()]:g}`, and treat the others separately."
         )
     duration = float(_in_steps(np.array(usual)))
     if asked is not None and abs(asked - usual) > MS_PER_STEP / 2:
         raise ConvRNNError(
             f"`image_ms={asked:g}`, but the recording's image_on_ms is {usual:g} (median): omit "
-            "the one, or correct the other."
+            "`image_ms=…`, or correct the recording."
         )
     if (known == duration).all():
         return duration, ""

@@ -116,7 +116,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ConvRNNError(f"cannot read {path}: {error}") from error
     if PACKAGE not in attributes:
-        raise ConvRNNError(f"{path} does not say what made it; this package did not write it.")
+        raise ConvRNNError(f"{path} does not say what made it: it was not written by this package.")
     return attributes
 
 

@@ -153,7 +153,9 @@ def _for_each(given: Any, count: int, what: str) -> NDArray[Any]:
     if isinstance(given, str):
         return np.full(count, given)
     if len(given) != count:
-        raise ConvRNNError(f"{len(given)} {what} of {count} neurons: expected as many, or one.")
+        raise ConvRNNError(
+            f"{len(given)} {what} for {count} neurons: expected one value, or one per neuron."
+        )
     return as_text(given)
 
 

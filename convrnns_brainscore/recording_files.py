@@ -104,8 +104,8 @@ def read_recording(
         recording = as_recording(data, region_of_all or region, regions=regions, window=window)
     elif intervals or stimulus_column or onset_column or region_of:
         raise ConvRNNError(
-            "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` are of NWB "
-            f"files (.nwb); {path} is not one."
+            "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` apply only to "
+            f"NWB files (.nwb); {path} is not one."
         )
     else:
         with opened(path) as held:
@@ -120,7 +120,7 @@ def read_recording(
         region_of_all.lower()
     ]:
         raise ConvRNNError(
-            f"`region_of_all={region_of_all!r}`, but {path} says that its neurons come from "
+            f"`region_of_all={region_of_all!r}`, but {path} states that its neurons are in "
             f"{', '.join(recording.regions)}."
         )
     _log.info(
@@ -298,7 +298,7 @@ def _unreadable(path: Path, error: Exception) -> ConvRNNError:
         return ConvRNNError(f"{path} cannot be read: {os.strerror(code)}.")
     if "HDF error" in said:
         return ConvRNNError(
-            f"{path} cannot be read ({said}): it is damaged or not complete, or locked. Copy it "
+            f"{path} cannot be read ({said}): it is damaged, incomplete or locked. Copy it "
             "again, or set HDF5_USE_FILE_LOCKING=FALSE where its file system has no locks."
         )
     return ConvRNNError(
@@ -331,8 +331,8 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
             named = f" It has groups ({', '.join(groups[:10])}): name one as {file}::group."
         variables = ", ".join(f"{name} {data.dims}" for name, data in held.data_vars.items())
         raise ConvRNNError(
-            f"{path} is no recording: of its variables {what} has the dims presentation × neuroid "
-            f"× time_bin; it has {variables or 'none'}.{named}"
+            f"{path} is not a recording: of its variables, {what} has the dims presentation × "
+            f"neuroid × time_bin; it has {variables or 'none'}.{named}"
         )
     data = held[found[0]]
     # Coordinates are often stored as variables beside the data.

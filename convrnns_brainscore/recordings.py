@@ -241,7 +241,7 @@ class Recording:
             overlap = np.clip(np.minimum(ends, end) - np.maximum(starts, start), 0, None)
             if not np.isclose(overlap.sum(), end - start, rtol=1e-6):
                 raise ConvRNNError(
-                    f"the recording does not cover {start:g}–{end:g} ms once: its bins are "
+                    f"the recording does not cover {start:g}–{end:g} ms exactly once: its bins are "
                     f"{_in_short(self.time_bins)}."
                 )
             inside = np.flatnonzero(overlap)
@@ -280,7 +280,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         plain = [each.assign_coords(session=str(day)) for day, each in enumerate(plain, 1)]
     bins_of_each = [time_bins_of(each) for each in plain]
     if any(each != bins_of_each[0] for each in bins_of_each):
-        raise ConvRNNError("recordings made apart need the same time bins to become one.")
+        raise ConvRNNError("recordings can be combined only if they have the same time bins.")
     starts, ends_of_bins = np.array(bins_of_each[0], float).T
     bins = plain[0].sizes["time_bin"]
     sizes = np.array([each.shape[:2] for each in plain])
@@ -366,7 +366,7 @@ def as_recording(
     notes = [str(note) for note in np.atleast_1d(data.attrs.get(NOTES, []))]
     blank = np.isin(as_ids(coordinate(data, *_SHOWN)), BLANK)
     if blank.all():
-        raise ConvRNNError("the recording says of no presentation what was shown.")
+        raise ConvRNNError("the recording names no stimulus for any presentation.")
     if blank.any():
         notes.append(f"{blank.sum()} presentations of no stimulus are left out")
         data = data.isel(presentation=~blank)
@@ -386,7 +386,7 @@ def as_recording(
     _check_memory(data)
     values = np.ascontiguousarray(data.values, np.float32)
     if np.isinf(values).any():
-        raise ConvRNNError("the recording holds infinite responses; what is missing is NaN.")
+        raise ConvRNNError("the recording holds infinite responses; missing responses must be NaN.")
     if not np.isfinite(values).any():
         raise ConvRNNError("the recording holds no observed response: all is NaN.")
     return Recording(
@@ -507,7 +507,7 @@ def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:
         subjects = np.full(len(ids), "")
     neurons["subject"] = subjects
     if ALL in subjects:
-        raise ConvRNNError(f"a subject is called {ALL!r}, which stands for all of them together.")
+        raise ConvRNNError(f"a subject is called {ALL!r}, a name reserved for all subjects.")
     apart = neurons.copy()
     if "session" in data.coords and data["session"].dims in (("neuroid",), ()):
         apart["session"] = as_ids(np.broadcast_to(data["session"].values, len(ids)))
@@ -521,8 +521,8 @@ def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:
     twice = neurons["neuroid_id"][neurons["neuroid_id"].duplicated()]
     if len(twice):
         raise ConvRNNError(
-            f"neuroid_id {twice.iloc[0]} comes twice: neurons need ids of their own, within their "
-            "subject, session and region at least."
+            f"neuroid_id {twice.iloc[0]} comes twice: each neuron needs a unique id, at least "
+            "within its subject, session and region."
         )
     return neurons
 

@@ -77,7 +77,7 @@ def read_stimuli(
             raise ConvRNNError(f"{source!r} is not the path of an image, folder or table.")
         path = Path(source)
         if path.suffix.lower() in SPREADSHEETS:
-            raise ConvRNNError(f"{path} is a spreadsheet's own format: save it as CSV, UTF-8.")
+            raise ConvRNNError(f"{path} is in a spreadsheet format: save it as CSV, UTF-8.")
         if is_table(path):
             tables.append(_read_table(path))
             continue
@@ -304,7 +304,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         if len(unclear):
             raise ConvRNNError(
                 f"table {path}: degrees {table['degrees'][unclear[0]]!r} in row {unclear[0] + 1} "
-                "may have a decimal comma or one of thousands: write a decimal point."
+                "may have a decimal comma or a thousands separator: write a decimal point."
             )
         sizes = pd.to_numeric(table["degrees"].str.replace(",", "."), errors="coerce")
         if sizes.isna().any():

@@ -154,7 +154,7 @@ def files_beside(table: Path, names: Iterable[str]) -> list[Path]:
             there = path.exists()
         except OSError as error:
             raise ConvRNNError(
-                f"table {table} names {name[:60]}…, which no file can be called: {error.strerror}."
+                f"table {table} names {name[:60]}…, which cannot be a file name: {error.strerror}."
             ) from error
         folder = path.parent
         if not there and folder not in forms:

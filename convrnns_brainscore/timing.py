@@ -170,7 +170,7 @@ def _unrecordable(start: float, end: float) -> ConvRNNError:
         return ConvRNNError(f"time bin ({start:g}, {end:g}) ms: expected finite edges.")
     return ConvRNNError(
         f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at image onset "
-        "(0 ms) at the earliest: the network has no state before the image."
+        "(0 ms) or later: the network has no state before the image."
     )
 
 

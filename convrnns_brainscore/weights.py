@@ -201,7 +201,7 @@ def _as_array(name: str, value: ArrayLike) -> NDArray[np.float32]:
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "fiu":
-        raise ConvRNNError(f"weights: variable {name} is no array of real numbers.")
+        raise ConvRNNError(f"weights: variable {name} is not an array of real numbers.")
     return array.astype(np.float32)
 
 

@@ -124,7 +124,7 @@ def test_weights_must_be_the_models(network: ConvRNN) -> None:
     with pytest.raises(ConvRNNError, match=rf"variable {kernel} contains NaN"):
         load_network("timedecay_shallow", weights={**values, kernel: values[kernel] * np.nan})
     for nothing in (None, "text", [1, [2]], 1j):
-        with pytest.raises(ConvRNNError, match=rf"variable {kernel} is no array of real numbers"):
+        with pytest.raises(ConvRNNError, match=rf"variable {kernel} is not an array of real"):
             load_network("timedecay_shallow", weights={**values, kernel: nothing})
     with pytest.raises(ConvRNNError, match="variable extra is unknown to this model"):
         load_network("timedecay_shallow", weights={**values, "extra": np.zeros(1)})

@@ -81,7 +81,7 @@ def test_it_works_where_something_does_not_import(tmp_path: Path) -> None:
     assert told.returncode == 1, told.stderr
     assert "TensorFlow: –\n    fix: does not import: ImportError: no libcudart" in told.stdout
     assert "Brain-Score: –\n    fix: does not import: ImportError: no libhdf5" in told.stdout
-    assert "All is well" not in told.stdout
+    assert "No problems found" not in told.stdout
     assert "none yet: `convrnns download MODEL` fetches one" in told.stdout
 
 

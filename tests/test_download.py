@@ -134,7 +134,7 @@ def test_trouble_that_stays_is_named_and_leaves_no_half_file(
 @pytest.mark.parametrize("trouble", ["corrupt", "page", "announced short", "longer"])
 def test_what_arrives_damaged_is_not_kept(server: Server, tmp_path: Path, trouble: str) -> None:
     server.trouble = [trouble]
-    with pytest.raises(ConvRNNError, match=r"damaged on its way.* Nothing was kept"):
+    with pytest.raises(ConvRNNError, match=r"is damaged, or not a checkpoint.* Nothing was kept"):
         fetch(MODEL, tmp_path, server.address)
     assert not list(tmp_path.iterdir())
 
@@ -180,7 +180,7 @@ def test_what_the_user_put_there_stays(server: Server, tmp_path: Path) -> None:
     (tmp_path / MODEL).mkdir()
     for name in ("model.ckpt.index", "tmp_notes.txt"):
         (tmp_path / MODEL / name).write_text("mine")
-    with pytest.raises(ConvRNNError, match=r"model\.ckpt\.index is there, and no download of ours"):
+    with pytest.raises(ConvRNNError, match=r"model\.ckpt\.index exists but was not downloaded by"):
         fetch(MODEL, tmp_path, server.address)
     assert names(tmp_path) == {"model.ckpt.index", "tmp_notes.txt"}
 
@@ -195,7 +195,7 @@ def test_of_two_processes_one_downloads(server: Server, tmp_path: Path) -> None:
     ]
     said = sorted(process.communicate(timeout=120)[0].split(": ")[1] for process in both)
     assert [process.returncode for process in both] == [0, 0]
-    assert said == ["downloaded, and whole\n", "there already, and whole\n"]
+    assert said == ["downloaded, verified\n", "already there, verified\n"]
     assert server.requests.count(f"{MODEL}/{DATA}") == 1
 
 

@@ -584,7 +584,7 @@ def test_a_process_killed_at_any_moment_goes_on(
         said = process.communicate(timeout=60)[1]
         assert process.returncode == code
         if how == signal.SIGTERM:
-            assert "the same command goes on there" in said
+            assert "rerun the same command to resume" in said
     run(*arguments, out)
     assert content(out) == content(tmp_path / "whole.zarr")
     assert not work.exists()

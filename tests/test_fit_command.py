@@ -327,7 +327,7 @@ def test_bins_before_onset_alone_are_undefined(folder, monkeypatch, capsys) -> N
         (["--regions", "V1"], "unknown region of the recording 'V1'"),
         (["--layers", "conv6"], "five convolutional layers"),
         (["--components", "80"], "too few for 80 components"),
-        (["--method", "ridge"], "--components is of PLS"),
+        (["--method", "ridge"], "--components applies only to PLS"),
         (["--penalty", "3"], "for ridge alone"),
         (["--image-ms", "95"], "multiple of that"),
         (["--scratch-limit", "0.0001"], "--scratch-limit"),
@@ -336,7 +336,7 @@ def test_bins_before_onset_alone_are_undefined(folder, monkeypatch, capsys) -> N
         (["--stratify", "species"], "--stratify species"),
         (["--splits", "1"], "--splits 1"),
         (["--window", "500", "600"], "does not cover"),
-        (["--latencies", "100", "-50"], "the first is the lower"),
+        (["--latencies", "100", "-50"], "give the lower one first"),
         (["--time", "shared", "--cross-temporal"], "shared over time"),
     ],
 )

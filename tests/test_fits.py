@@ -95,7 +95,7 @@ def test_a_group_stands_on_one_side(stimuli: int, groups: int, stratified: bool)
 @pytest.mark.parametrize(
     ("each", "said"),
     [
-        (1, "needs 2 stimuli at least"),
+        (1, "needs at least 2 stimuli"),
         (2, "leave 2 for testing"),
         (3, "object0 (3)"),
         (3, "71 stimuli are needed"),

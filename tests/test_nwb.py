@@ -179,7 +179,7 @@ def test_times_in_ms_are_refused(written, onsets, on, spikes) -> None:
 
 def test_bad_files(written, tmp_path: Path) -> None:
     (tmp_path / "text.nwb").write_text("no HDF5")
-    with pytest.raises(ConvRNNError, match=r"text\.nwb is no NWB file"):
+    with pytest.raises(ConvRNNError, match=r"text\.nwb is not an NWB file"):
         read_nwb(tmp_path / "text.nwb")
     with pytest.raises(ConvRNNError, match="there is no recording"):
         read_nwb(tmp_path / "none.nwb")

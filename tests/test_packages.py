@@ -111,7 +111,7 @@ def test_without_repetitions_the_ceiling_is_undefined(stimuli, tmp_path: Path) -
 def test_what_does_not_go_together_is_refused(stimuli, tmp_path: Path) -> None:
     recording = as_recording(lab(stimuli))
     write_package(recording, stimuli, tmp_path / "lab")
-    with pytest.raises(ConvRNNError, match=r"lab is there already"):
+    with pytest.raises(ConvRNNError, match=r"lab exists already"):
         write_package(recording, stimuli, tmp_path / "lab")
     with pytest.raises(ConvRNNError, match=r"pls wants one time bin.* `window=\(70, 170\)`"):
         package_benchmark(tmp_path / "lab" / "IT.nc", "pls")

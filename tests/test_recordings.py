@@ -324,7 +324,7 @@ def test_recordings_made_apart_become_one() -> None:
     np.testing.assert_allclose(
         prepared.responses(prepared.neurons("IT"), [0, 1]), alone.responses(slice(None), [0, 1])
     )
-    with pytest.raises(ConvRNNError, match="same time bins"):
+    with pytest.raises(ConvRNNError, match="the same time bins"):
         recorded_apart([v4, it.isel(time_bin=[0])])
 
 

@@ -87,7 +87,7 @@ def test_what_is_not_ours_is_left_alone(brain_score: Path) -> None:
     folder.mkdir()
     (folder / "__init__.py").write_text("mine = True\n")
     for attempt in (register, unregister):
-        with pytest.raises(ConvRNNError, match="is not ours"):
+        with pytest.raises(ConvRNNError, match="was not created by this tool"):
             attempt()
     assert (folder / "__init__.py").read_text() == "mine = True\n"
     shutil.rmtree(folder)

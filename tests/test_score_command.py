@@ -130,7 +130,7 @@ def test_a_bug_does_not_look_like_a_mistake_of_the_user(
     assert ended.value.code == 1
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "convrnns: timedecay_shallow on IT.nc: ZeroDivisionError: somewhere deep"
-    assert "not yours to fix" in told[1]
+    assert "internal errors" in told[1]
     log = (tmp_path / "scores" / "failures.log").read_text()
     assert "in broken" in log
 

@@ -449,7 +449,7 @@ def test_data_that_cannot_be_fetched_are_named(monkeypatch) -> None:
 
 def test_metrics_and_recordings_must_fit(recordings) -> None:
     one = recordings(STATIC)
-    with pytest.raises(ConvRNNError, match="spantime_pls wants several time bins"):
+    with pytest.raises(ConvRNNError, match="spantime_pls needs several time bins"):
         neural_benchmark("simulated", one, "spantime_pls")
     with pytest.raises(ConvRNNError, match=r"unknown metric 'plss'.*Did you mean 'pls'"):
         neural_benchmark("simulated", one, "plss")

@@ -221,7 +221,7 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
         ([MODEL, "--out", "s.tar"], "ends in .zip"),
         (["rgc", "--out", "s.zip"], "unknown model 'rgc'"),
         ([MODEL, "--out", "s.zip", "--suffix", "-x"], "suffix '-x'"),
-        ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "give one of them too"),
+        ([MODEL, "--out", "s.zip", "--sha256", DIGEST], "--sha256 needs"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"], "is missing"),
         ([MODEL, "--out", "s.zip", "--weights-url", "w.pt", "--sha256", DIGEST], "expected https"),
         ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--sha256", DIGEST],
@@ -229,8 +229,8 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
         ([MODEL, "--out", "s.zip", "--weights-key", "../w", "--weights-version", "1", "--sha256",
           DIGEST], "expected the path"),
         ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--weights-url", "https://a.b/w"],
-         "give one of them"),
-        ([MODEL, "--out", "s.zip", "--weights-version", "1"], "give that too"),
+         "give either"),
+        ([MODEL, "--out", "s.zip", "--weights-version", "1"], "needs --weights-key"),
         ([MODEL, "--out", "s.zip", "--latency", "IT=900"], "from −260 to 260"),
         ([MODEL, "--out", "s.zip", "--behavioural-readout", "conv77"], "unknown layer"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://me:pw@a.b/w", "--sha256", DIGEST],
@@ -322,10 +322,10 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a program": (replaced("tool.so", b"x"), "programs and archives"),
     "no plugin": (moved(lambda p: p.replace("models/", "model/")), "no models/<plugin>/"),
     "the plugin at the top": (moved(lambda p: p.removeprefix("models/")), "no models/<plugin>/"),
-    "a folder around all": (moved(lambda p: f"submission/{p}"), "pack what is in it"),
-    "code outside the plugin": (lambda f: {**f, "setup.py": b""}, "nothing is merged by itself"),
+    "a folder around all": (moved(lambda p: f"submission/{p}"), "zip its contents"),
+    "code outside the plugin": (lambda f: {**f, "setup.py": b""}, "prevents an automatic merge"),
     "a helper of Brain-Score's": (
-        lambda f: {**f, "models/__init__.py": b""}, "nothing is merged by itself"
+        lambda f: {**f, "models/__init__.py": b""}, "prevents an automatic merge"
     ),
     "no __init__.py": (without("__init__.py"), "__init__.py is missing"),
     "no test": (without("test.py"), "test.py is missing"),
@@ -371,7 +371,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "code that is no Python": (replaced("model.py", "def get_model(:\n"), "is not Python"),
     "code that does not compile": (replaced("model.py", "return 1\n"), "is not Python 3.11"),
     "code that is nested without end": (replaced("model.py", "(" * 5000), "is not Python 3.11"),
-    "a file that is no text": (replaced("notes.txt", b"\xff\xfe\x00"), "is no text"),
+    "a file that is no text": (replaced("notes.txt", b"\xff\xfe\x00"), "is not UTF-8 text"),
     "an empty ModelCommitment": (
         replaced("model.py", "def get_model(i):\n    return ModelCommitment(identifier=i)\n"),
         "cannot be scored",
@@ -405,13 +405,15 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced(MAP, '{"V1": 1, "V2": "conv2", "V4": "conv3", "IT": "conv5"}'), "is 1; expected"
     ),
     "a map that is nested without end": (replaced(MAP, "[" * 100000), "is no JSON"),
-    "a map of no model": (replaced("region_layer_map/x.json", "{}"), "of no model"),
+    "a map of no model": (replaced("region_layer_map/x.json", "{}"), "no registered model"),
     "no requirements": (without("requirements.txt"), "requirements.txt (or setup.py) is missing"),
     "numpy without a bound": (replaced("requirements.txt", "numpy\n"), "needs numpy < 2"),
     "TensorFlow without a bound on numpy": (
-        replaced("requirements.txt", "tensorflow\n"), "lift numpy to 2"
+        replaced("requirements.txt", "tensorflow\n"), "upgrade numpy to 2"
     ),
-    "a requirement that is none": (replaced("requirements.txt", "pooch >>= 1\n"), "no requirement"),
+    "a requirement that is none": (
+        replaced("requirements.txt", "pooch >>= 1\n"), "not a valid requirement"
+    ),
     "a requirement of one machine": (
         replaced("requirements.txt", "-e ../convrnns\n"), "on one machine only"
     ),
@@ -425,10 +427,10 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("setup.py", "setup(install_requires=['numpy>=2.1'])\n"), "Brain-Score needs numpy"
     ),
     "requirements of another encoding": (
-        replaced("requirements.txt", "keras\n".encode("utf-16")), "is no UTF-8"
+        replaced("requirements.txt", "keras\n".encode("utf-16")), "is not UTF-8 text"
     ),
     "another file of requirements": (
-        replaced("requirements.txt", "-r other.txt\n"), "name packages of PyPI here"
+        replaced("requirements.txt", "-r other.txt\n"), "list only packages from PyPI"
     ),
     "a module of its own that is missing": (without("model.py"), "model.py is missing"),
     "this package from an index": (
@@ -479,7 +481,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("metadata.yml", "models:\n  m:\n    colour: blue\n"), "extra keys"
     ),
     "metadata of another model": (
-        replaced("metadata.yml", "models:\n  alexnet:\n    runnable: true\n"), "no model of this"
+        replaced("metadata.yml", "models:\n  alexnet:\n    runnable: true\n"), "not a model of this"
     ),
     "an environment of a strange kind": (
         replaced("environment.yml", "dependencies: 3\n"), "expected 'dependencies:' and a list"
@@ -502,7 +504,7 @@ def test_a_broken_zip_is_refused_with_its_reason(tmp_path: Path, name: str) -> N
 def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"no zip", (zipped(built(), tmp_path / "whole.zip")).read_bytes()[:-300]):
         (tmp_path / "s.zip").write_bytes(content)
-        assert any("is no zip file" in each for each in said(looked_at(tmp_path / "s.zip"), "fail"))
+        assert any("not a zip file" in each for each in said(looked_at(tmp_path / "s.zip"), "fail"))
 
 
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_spreadsheets_and_names_that_no_file_has_are_named(tmp_path: Path) -> No
     with pytest.raises(ConvRNNError, match="save it as CSV, UTF-8"):
         read_stimuli(tmp_path / "table.xlsx")
     (tmp_path / "table.csv").write_text("stimulus_id,filename\na," + "n" * 500 + ".png\n")
-    with pytest.raises(ConvRNNError, match="which no file can be called"):
+    with pytest.raises(ConvRNNError, match="which cannot be a file name"):
         read_stimuli(tmp_path / "table.csv")
     with pytest.raises(ConvRNNError, match="cannot be read: File name too long"):
         read_recording("x" * 300 + ".nc")

@@ -240,8 +240,8 @@ def loading_data(name: str) -> Iterator[None]:
             if data.startswith("Li2026"):
                 raise ConvRNNError(
                     f"benchmark {name} needs Brain-Score's data set {data}, which is not public "
-                    "(403 without credentials). Whoever has the temporal data names their folder "
-                    "in BRAINSCORE_LI2026_DIR."
+                    "(403 without credentials). If you have the temporal data, set "
+                    "BRAINSCORE_LI2026_DIR to their folder."
                 ) from error
             raise ConvRNNError(
                 f"benchmark {name} needs Brain-Score's data set {data}, which cannot be fetched "

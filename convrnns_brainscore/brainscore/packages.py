@@ -76,7 +76,7 @@ def write_package(
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConvRNNError(f"{folder} is there already: name a new folder, or remove it.")
+        raise ConvRNNError(f"{folder} exists already: give a new folder, or remove it.")
     sizes = stimuli["degrees"].unique()
     if len(sizes) != 1:
         raise ConvRNNError(
@@ -127,8 +127,8 @@ def read_package(path: Path) -> NeuroidAssembly:
     table = path.parent / TABLE
     if not path.is_file() or not table.is_file():
         raise ConvRNNError(
-            f"{path} is no packaged recording with its {TABLE} beside it. `convrnns package` makes "
-            "one."
+            f"{path} is not a packaged recording with its {TABLE} beside it. `convrnns package` "
+            "makes one."
         )
     assembly = read_assembly(path)
     as_written = {"dtype": {"stimulus_id": str, "filename": str}, "keep_default_na": False}
@@ -233,7 +233,7 @@ def neural_benchmark(
     if temporal != (bins > 1):
         wanted = "several time bins" if temporal else "one time bin"
         raise ConvRNNError(
-            f"metric {metric} wants {wanted}; the recording has {bins}. Give another `metric=…`, "
+            f"metric {metric} needs {wanted}; the recording has {bins}. Give another `metric=…`, "
             "or package it again with `window=(70, 170)`."
         )
     if not temporal and "time_bin" in recording.dims:
@@ -292,8 +292,8 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
         raise ConvRNNError(f"no neuron of {region} was recorded for every stimulus in every bin.")
     if not seen.all():
         notes.append(
-            f"{(~seen).sum()} of {len(seen)} neurons of {region} miss stimuli, and are left out: "
-            "Brain-Score's metrics take no missing values"
+            f"{(~seen).sum()} of {len(seen)} neurons of {region} lack responses and are left out: "
+            "Brain-Score's metrics do not accept missing values"
         )
     after = [index for index, (start, _) in enumerate(recording.time_bins) if start >= 0]
     if not after:

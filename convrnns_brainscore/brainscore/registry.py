@@ -157,7 +157,7 @@ def _folder() -> Path:
     folder = brain_score_folder() / "models" / PLUGIN
     first = folder / "__init__.py"
     if folder.exists() and not (first.is_file() and _SIGN in first.read_text(encoding="utf-8")):
-        raise ConvRNNError(f"{folder} is not ours; move it away first.")
+        raise ConvRNNError(f"{folder} exists but was not created by this tool; move it first.")
     return folder
 
 

@@ -201,7 +201,7 @@ def run(plan: Plan, *, progress: bool = False) -> Result:
         internals.counted_loops(_Loops(plan.subject.identifier)) if progress else nullcontext()
     )
     if progress:
-        about = f"{name}: on this machine this takes about {score_duration(plan)}."
+        about = f"{name}: estimated time on this machine: about {score_duration(plan)}."
         PlainConsole(stderr=True).print(about, soft_wrap=True)
     with internals.without_unsafe_stores(), counted:
         _keep_ceiling(name, benchmark)

@@ -31,18 +31,18 @@ GRACE = 30
 """Seconds in which a process that is told to end tidies up."""
 
 WAYS_OUT = {
-    errno.ENOSPC: "no space is left on the disk. Free some, and run the same command again.",
-    errno.EDQUOT: "your quota on this disk is used up. Free some, or name another disk.",
-    errno.EFBIG: "this shell allows no file of that size (ulimit -f). Raise the limit, and run the "
-    "same command again.",
-    errno.EROFS: "the disk can only be read. Name a folder on another one.",
-    errno.EACCES: "you may not write or read there. Name another folder, or ask its owner.",
-    errno.EPERM: "you may not write or read there. Name another folder, or ask its owner.",
-    errno.EEXIST: "there is a file of that name. Name another folder.",
-    errno.ENOTDIR: "a part of this path is a file, and not a folder. Name another.",
-    errno.ELOOP: "the link leads to itself. Name the file that is meant.",
-    errno.ENAMETOOLONG: "the name is too long for this disk. Name another.",
-    errno.EIO: "the disk reports an error of its own. Check it, and name a folder on another one.",
+    errno.ENOSPC: "no space is left on the disk. Free some space, and run the same command again.",
+    errno.EDQUOT: "your quota on this disk is used up. Free some space, or choose another disk.",
+    errno.EFBIG: "the file is larger than this shell allows (ulimit -f). Raise the limit, and "
+    "run the same command again.",
+    errno.EROFS: "the disk is read-only. Choose a folder on another disk.",
+    errno.EACCES: "permission denied. Choose another folder, or ask its owner for access.",
+    errno.EPERM: "permission denied. Choose another folder, or ask its owner for access.",
+    errno.EEXIST: "a file with this name already exists. Choose another folder.",
+    errno.ENOTDIR: "part of this path is a file, not a folder. Choose another path.",
+    errno.ELOOP: "the link points to itself. Give the path of the file itself.",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one.",
+    errno.EIO: "the disk reports an input/output error. Check it, or choose another disk.",
 }
 """Error of the operating system → what it means, and the way out."""
 
@@ -72,11 +72,11 @@ def switches(
         bool,
         typer.Option(
             VERBOSE,
-            help="Report downloads, caches, omissions and the like. May follow the command.",
+            help="Report downloads, cache use, omissions and similar events.",
         ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option(DEBUG, help="The same, and the traceback of every error.")
+        bool, typer.Option(DEBUG, help="As --verbose, with the traceback of every error.")
     ] = False,
 ) -> None:
     """Switches of all commands; they may stand anywhere on the command line."""
@@ -154,7 +154,7 @@ def _end_when_stuck() -> None:
         while number not in (signal.SIGINT, signal.SIGTERM):
             number = os.read(read, 1)[0]
         time.sleep(GRACE)
-        say("convrnns: ended while a library did not answer: is a file damaged?", err=True)
+        say("convrnns: stopped because a library did not respond. A file may be damaged.", err=True)
         os._exit(128 + number)
 
     Thread(target=wait, daemon=True).start()
@@ -168,7 +168,7 @@ def _have_home() -> None:
         home = Path(gettempdir()) / f"convrnns-home-{os.getuid()}"
         os.environ["HOME"] = str(home)
         home.mkdir(mode=0o700, exist_ok=True)
-        say(f"There is no home folder: caches are kept in {home}. Set HOME to another.", err=True)
+        say(f"There is no home folder: caches are kept in {home}. Set HOME to change it.", err=True)
 
 
 def _said(error: OSError) -> str:
@@ -192,4 +192,4 @@ def _misfits(error: Exception) -> str:
     found = misfits()
     if not found:
         raise error
-    return f"{type(error).__name__}, and the likely reason: {found[0]}"
+    return f"{type(error).__name__}; the likely cause: {found[0]}"

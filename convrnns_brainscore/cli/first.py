@@ -20,7 +20,7 @@ def doctor(
         bool,
         typer.Option(
             "--exact",
-            help="Instead, compare networks on a backend and device with the original's outputs.",
+            help="Compare outputs on a backend and device with those of the original code instead.",
         ),
     ] = False,
     models: Annotated[
@@ -35,7 +35,7 @@ def doctor(
     backend: Backend = BackendName.tensorflow,
     device: Device = None,
 ) -> None:
-    """Tell whether this installation is whole: versions, devices, caches, checkpoints."""
+    """Check this installation: versions, devices, caches, checkpoints."""
     if exact:
         _compare_with_the_original(models, backend, device)
         return
@@ -64,9 +64,9 @@ def doctor(
             wrong += 1
             console.print(f"  {type(error).__name__}: {error}", style="bold red", soft_wrap=True)
     if wrong:
-        say(f"convrnns: {wrong} things to fix.", err=True)
+        say(f"convrnns: problems found: {wrong}.", err=True)
         raise typer.Exit(1)
-    console.print("All is well.")
+    console.print("No problems found.")
 
 
 def _compare_with_the_original(
@@ -81,7 +81,7 @@ def _compare_with_the_original(
         names = (
             list_models() if models == "all" else [find_model(n).name for n in split_names(models)]
         )
-    say(f"{version}: worst deviation from the original (TensorFlow 1.13.1), in std of the layer")
+    say(f"{version}: largest deviation from TensorFlow 1.13.1, in units of the layer's std")
     beyond = []
     for name in names:
         found = goldens.deviations(name, backend, device)
@@ -90,7 +90,7 @@ def _compare_with_the_original(
         if not found[worst] <= goldens.EXACT:  # NaN is not exact either
             beyond.append(f"{worst} of {name}")
     if beyond:
-        say(f"convrnns: beyond {goldens.EXACT:g}: {', '.join(beyond)}.", err=True)
+        say(f"convrnns: deviations above {goldens.EXACT:g}: {', '.join(beyond)}.", err=True)
         raise typer.Exit(1)
     say(f"All within {goldens.EXACT:g}.")
 

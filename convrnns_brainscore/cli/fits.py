@@ -29,8 +29,8 @@ def fit(
     recording: Annotated[
         str,
         typer.Argument(
-            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin; a group in it as "
-            "FILE::GROUP), NWB, or a data set of Brain-Score."
+            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin; FILE::GROUP for "
+            "a group), NWB, or the name of a Brain-Score data set."
         ),
     ],
     stimuli: StimulusOptions,
@@ -59,17 +59,17 @@ def fit(
         float | None,
         typer.Option(
             "--penalty",
-            help="Penalty of ridge for all neurons. [default: chosen per neuron by leave-one-out]",
+            help="Ridge penalty for all neurons. [default: chosen per neuron by leave-one-out]",
             show_default=False,
         ),
     ] = None,
     time: Annotated[
         TimeName,
-        typer.Option("--time", help="Each time bin has its own weights, or all share them."),
+        typer.Option("--time", help="Separate weights for each time bin, or shared by all bins."),
     ] = TimeName.per_bin,
     image_ms: ImageMs = None,
     off: Off = None,
-    splits: Annotated[int, typer.Option("--splits", help="Splits into training and test.")] = 10,
+    splits: Annotated[int, typer.Option("--splits", help="Number of train/test splits.")] = 10,
     stratify: Annotated[
         str | None,
         typer.Option(
@@ -92,23 +92,23 @@ def fit(
         tuple[int, int],
         typer.Option(
             "--latencies",
-            help="First and last latency to choose from, in ms: the "
-            "time by which responses follow the network.",
+            help="Lowest and highest latency to choose from, in ms. The latency is the delay of "
+            "the responses relative to the network.",
         ),
     ] = (-50, 100),
     cross_temporal: Annotated[
-        bool, typer.Option("--cross-temporal", help="Every step against every bin as well.")
+        bool, typer.Option("--cross-temporal", help="Also fit every step to every bin.")
     ] = False,
     scratch_limit: Annotated[
         float | None,
         typer.Option(
             "--scratch-limit",
-            help="GB of features on disk at a time. [default: four fifths of what is free]",
+            help="Maximum GB of features on disk. [default: four fifths of the free space]",
             show_default=False,
         ),
     ] = None,
     keep_features: Annotated[
-        bool, typer.Option("--keep-features", help="Leave the features in the folder.")
+        bool, typer.Option("--keep-features", help="Keep the features in the output folder.")
     ] = False,
     out: Annotated[
         Path,
@@ -128,9 +128,9 @@ def fit(
     names = models_or_all(model)
     how = Method(method.value, COMPONENTS if components is None else components, penalty)
     if components is not None and how.name != MethodName.pls:
-        raise ConvRNNError("--components is of PLS: give --method pls, or omit it.")
+        raise ConvRNNError("--components applies only to PLS: give --method pls, or omit it.")
     if latencies[0] > latencies[1]:
-        raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: the first is the lower.")
+        raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: give the lower one first.")
     measured, files = parts.read(recording), stimuli.read()
     prepared = prepare(
         measured,
@@ -174,7 +174,7 @@ def fit(
             cross_temporal=cross_temporal,
             shared=time is TimeName.shared,
         )
-        say(f"On this machine this takes about {expected}.", err=True)
+        say(f"Estimated time on this machine: about {expected}.", err=True)
     with workers(scheduler, weights.start()) as who:
         results = fit_recording(
             networks,
@@ -204,7 +204,7 @@ def geometry(
     reference: Annotated[
         str,
         typer.Argument(
-            help="A recording as for fit, or netCDF with dissimilarities, time_bin × pair."
+            help="A recording as for fit, or a netCDF file of dissimilarities, time_bin × pair."
         ),
     ],
     stimuli: StimulusOptions,
@@ -216,7 +216,9 @@ def geometry(
     ] = Path("geometry"),
     layers: Annotated[
         str | None,
-        typer.Option("--layers", help="Separated by commas. [default: all]", show_default=False),
+        typer.Option(
+            "--layers", help="Layers, separated by commas. [default: all]", show_default=False
+        ),
     ] = None,
     image_ms: ImageMs = None,
     off: Off = None,
@@ -260,7 +262,7 @@ def package(
     recording: Annotated[
         str,
         typer.Argument(
-            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), NWB."
+            help="A recording: netCDF or Zarr (presentation × neuroid × time_bin), or NWB."
         ),
     ],
     stimuli: StimulusOptions,
@@ -271,7 +273,7 @@ def package(
     ],
     image_ms: ImageMs = None,
 ) -> None:
-    """Make a recording a local benchmark in Brain-Score's own format."""
+    """Turn a recording into a local benchmark in Brain-Score's own format."""
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.fits.prepare import match_stimuli
 
@@ -291,23 +293,23 @@ def package(
 
 def plot(
     results: Annotated[
-        Path, typer.Argument(help="What `convrnns fit` wrote: its folder, or results.nc.")
+        Path, typer.Argument(help="Results of `convrnns fit`: its folder, or results.nc.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The figure: ….pdf, ….svg or ….png.")],
     figure: Annotated[
         FigureName,
         typer.Option(
             "--figure",
-            help="over-time: each model's best layer; layers: all of them; neurons: against their "
-            "reliability; differences: every two models; learning: against the number of training "
-            "stimuli.",
+            help="over-time: best layer of each model; layers: all layers; neurons: r against "
+            "reliability; differences: each pair of models; learning: r against the number of "
+            "training stimuli.",
         ),
     ] = FigureName.over_time,
     region: Annotated[
         str | None, typer.Option("--region", help="One region. [default: all]", show_default=False)
     ] = None,
 ) -> None:
-    """Draw a figure of fits for a paper."""
+    """Draw a figure of fit results for a paper."""
     from convrnns_brainscore.fits.results_file import RESULTS, read_results
     from convrnns_brainscore.integrity import is_sealed, verify
     from convrnns_brainscore.report.fit_figures import write_figure

@@ -234,9 +234,7 @@ class RecordingOptions:
         for each in self.locations or ():
             name, sign, region = each.partition("=")
             if not (name and sign):
-                raise ConvRNNError(
-                    f"--location {each}: expected the recording's name = region: 'TE=IT'."
-                )
+                raise ConvRNNError(f"--location {each}: expected AREA=REGION, such as 'TE=IT'.")
             ours = {known.lower(): known for known in REGIONS}
             if region.strip().lower() not in ours:
                 raise unknown("region in --location", region, REGIONS)
@@ -263,7 +261,7 @@ class RecordingOptions:
                 locations=self._named,
                 window=self.window,
             )
-        slow = f"{source} is still being read. If that is too long for its size, it may be damaged."
+        slow = f"Still reading {source}. If this takes too long for its size, it may be damaged."
         with said_if_slow(slow):
             return read_recording(
                 source,
@@ -292,8 +290,7 @@ class RecordingOptions:
             return reference_of(self.read(source).selected(self.asked, self.window), image_ms)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(
-                "--regions and --window are of recordings; given dissimilarities are taken as they "
-                "are."
+                "--regions and --window apply only to recordings, and not to dissimilarities."
             )
         return given
 

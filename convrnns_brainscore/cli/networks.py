@@ -44,12 +44,10 @@ def download(
     checkpoints: Checkpoints = None,
     base_address: Annotated[
         str | None,
-        typer.Option(
-            "--from", help="Address of a mirror, instead of the authors'.", show_default=False
-        ),
+        typer.Option("--from", help="Address of a mirror to download from.", show_default=False),
     ] = None,
 ) -> None:
-    """Download published checkpoints, and check every variable in them."""
+    """Download published checkpoints, and verify every variable in them."""
     names = model_names(models, all_models)
     folder = checkpoints_in(checkpoints)
     start_quietly()
@@ -59,7 +57,7 @@ def download(
 
     for name in names:
         new = fetch(name, folder, base_address or BASE_ADDRESS, progress=True)
-        say(f"{folder / name}: {'downloaded' if new else 'there already'}, and whole")
+        say(f"{folder / name}: {'downloaded' if new else 'already there'}, verified")
 
 
 def convert(
@@ -71,12 +69,12 @@ def convert(
         typer.Option(
             "--out",
             file_okay=False,
-            help="Folder for <model>/model.safetensors. [default: that of the checkpoints]",
+            help="Folder for <model>/model.safetensors. [default: the checkpoints' folder]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Convert checkpoints to .safetensors: half the size, and read without TensorFlow."""
+    """Convert checkpoints to .safetensors: half the size, readable without TensorFlow."""
     from convrnns_brainscore.checkpoints import checkpoint_path, how_to_get, write_safetensors
 
     names = model_names(models, all_models)
@@ -113,7 +111,7 @@ def extract(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="What to write: ….zarr or ….nc. Run the same command to resume."
+            "--out", help="Output file: ….zarr or ….nc. Rerun the same command to resume."
         ),
     ],
     layers: Annotated[str, typer.Option("--layers", help="Layers, separated by commas.")],
@@ -122,19 +120,23 @@ def extract(
     lesion: LesionOptions,
     presentation: Annotated[
         PresentationName,
-        typer.Option("--presentation", help="default: as in training; neural: 100 of 260 ms."),
+        typer.Option(
+            "--presentation",
+            help="default: as in training; neural: image on for 100 of 260 ms; constant: always "
+            "on.",
+        ),
     ] = PresentationName.default,
     all_times: Annotated[
-        bool, typer.Option("--all-times", help="Every step from 0, not from the layer's first.")
+        bool, typer.Option("--all-times", help="Write all steps, also before the image's arrival.")
     ] = False,
     stimulus_degrees: StimulusDegrees = None,
     skip_broken: Annotated[
         bool,
-        typer.Option("--skip-broken", help="Leave out, and list, files that are no images."),
+        typer.Option("--skip-broken", help="Skip and list files that are not images."),
     ] = False,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", help="Images at a time. [default: 8]", show_default=False),
+        typer.Option("--batch-size", help="Images per batch. [default: 8]", show_default=False),
     ] = None,
     scheduler: Scheduler = None,
 ) -> None:
@@ -160,7 +162,7 @@ def extract(
     from convrnns_brainscore.convrnn import BATCH_SIZE
 
     if left_out:
-        say(f"Left out, no images by their names: {', '.join(left_out)}", err=True)
+        say(f"Left out, not image files by their names: {', '.join(left_out)}", err=True)
     with workers(scheduler, weights.start()) as who:
         skipped = features.extract(
             network,
@@ -185,7 +187,7 @@ def imagenet(
     images: Annotated[
         Path,
         typer.Argument(
-            help="Validation images: a folder with a folder for each class, named by its WordNet "
+            help="Validation images: a folder with one subfolder per class, named by its WordNet "
             "id, or a .csv with columns filename and label."
         ),
     ],
@@ -196,7 +198,8 @@ def imagenet(
         int | None,
         typer.Option(
             "--first-label",
-            help="Labels that are numbers count from 0 or 1. [default: 0, if there is a 0]",
+            help="Number of the first class, 0 or 1, if labels are numbers. [default: 0, if there "
+            "is a 0]",
             min=0,
             max=1,
             show_default=False,
@@ -211,7 +214,7 @@ def imagenet(
         ),
     ] = Path("imagenet"),
 ) -> None:
-    """Measure top-1 and top-5 accuracy, beside the published figures."""
+    """Measure top-1 and top-5 ImageNet accuracy, next to the published values."""
     names = model_names(models, all_models)
     networks = LesionOptions().beside_whole(names, weights)
     weights.start()
@@ -228,7 +231,7 @@ def imagenet(
     for each in found:
         if each.suspect and weights.weights is None:
             say(
-                f"{each.model} is right in {100 * each.top1:.2f} %, which is chance: the "
-                "labels are likely in another order than that of the sorted WordNet ids.",
+                f"{each.model} is correct in {100 * each.top1:.2f} %, which is chance: the "
+                "labels are probably not in the order of the sorted WordNet ids.",
                 err=True,
             )

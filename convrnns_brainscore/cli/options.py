@@ -28,20 +28,18 @@ All = Annotated[bool, typer.Option("--all", help="All 20 models.")]
 
 Weights = Annotated[
     str | None,
-    typer.Option(
-        "--weights", help="'random': an untrained network instead of a checkpoint's weights."
-    ),
+    typer.Option("--weights", help="'random' uses an untrained network instead of a checkpoint."),
 ]
 
 Backend = Annotated[
-    BackendName, typer.Option("--backend", help="The library that networks are computed with.")
+    BackendName, typer.Option("--backend", help="Library that computes the networks.")
 ]
 
 Device = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="cpu, cuda, cuda:1 or, with torch, mps. [default: a GPU where there is one]",
+        help="cpu, cuda, cuda:1 or, with torch, mps. [default: a GPU if there is one]",
         show_default=False,
     ),
 ]
@@ -50,13 +48,13 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of random weights.", min
 
 Times = Annotated[
     int | None,
-    typer.Option("--times", help="Number of 10 ms steps, in place of the presentation's."),
+    typer.Option("--times", help="Number of 10 ms steps, instead of the presentation's."),
 ]
 
 ImageOff = Annotated[
     int | None,
     typer.Option(
-        "--image-off", help="Step from which the image is off, in place of the presentation's."
+        "--image-off", help="Step from which the image is off, instead of the presentation's."
     ),
 ]
 
@@ -64,7 +62,7 @@ Off = Annotated[
     str | None,
     typer.Option(
         "--off",
-        help="What is shown when the image is off: a number in the normalised space (0.5, as in "
+        help="Stimulus shown when the image is off: a number in normalised pixel space (0.5, as in "
         "training), R,G,B in 0–255, or an image file.",
     ),
 ]
@@ -73,8 +71,8 @@ StimulusDegrees = Annotated[
     float | None,
     typer.Option(
         "--stimulus-degrees",
-        help="Width of the stimuli in degrees: they are placed at that size on the model's "
-        "8-degree field, on gray. [default: they fill it]",
+        help="Width of the stimuli in degrees. They are placed at this size in the model's gray "
+        "8-degree field. [default: they fill the field]",
         show_default=False,
     ),
 ]
@@ -83,7 +81,7 @@ LesionKind = Annotated[
     str | None,
     typer.Option(
         "--lesion",
-        help="'feedback': no long-range feedback; 'recurrence': cell states zero.",
+        help="'feedback' removes long-range feedback; 'recurrence' sets cell states to zero.",
         show_default=False,
     ),
 ]
@@ -92,7 +90,7 @@ LesionLayers = Annotated[
     str | None,
     typer.Option(
         "--lesion-layers",
-        help="Layers of the lesion, separated by commas. [default: all that have any]",
+        help="Layers to lesion, separated by commas. [default: all to which the lesion applies]",
         show_default=False,
     ),
 ]
@@ -101,7 +99,7 @@ LesionFrom = Annotated[
     int | None,
     typer.Option(
         "--lesion-from",
-        help="Step from which the lesion holds. [default: 0]",
+        help="First step of the lesion. [default: 0]",
         show_default=False,
     ),
 ]
@@ -119,7 +117,7 @@ ImageMs = Annotated[
     float | None,
     typer.Option(
         "--image-ms",
-        help="How long images were on, in ms. [default: as the recording says, or 100]",
+        help="Duration of the images, in ms. [default: as stated in the recording, or 100]",
         show_default=False,
     ),
 ]
@@ -137,7 +135,7 @@ Window = Annotated[
     tuple[float, float] | None,
     typer.Option(
         "--window",
-        help="Average to one bin, start and end in ms. [default: the recording's bins]",
+        help="Average to one bin; give its start and end in ms. [default: the recording's bins]",
         show_default=False,
     ),
 ]
@@ -146,7 +144,8 @@ Scheduler = Annotated[
     str | None,
     typer.Option(
         "--scheduler",
-        help="A Dask scheduler, tcp://host:8786, whose workers do the work. [default: here]",
+        help="Address of a Dask scheduler whose workers run the computation, such as "
+        "tcp://host:8786. [default: run locally]",
         show_default=False,
     ),
 ]
@@ -155,7 +154,7 @@ Intervals = Annotated[
     str | None,
     typer.Option(
         "--intervals",
-        help="NWB: the table of presentations. [default: the one that has stimuli]",
+        help="NWB: name of the presentations table. [default: the table with stimuli]",
         show_default=False,
     ),
 ]
@@ -164,7 +163,8 @@ StimulusColumn = Annotated[
     str | None,
     typer.Option(
         "--stimulus-column",
-        help="NWB: its column of what was shown. [default: stimulus_id, image, …]",
+        help="NWB: column of the presentations table with the stimuli. [default: stimulus_id, "
+        "image, …]",
         show_default=False,
     ),
 ]
@@ -173,8 +173,8 @@ OnsetColumn = Annotated[
     str | None,
     typer.Option(
         "--onset-column",
-        help="NWB: its column of when a stimulus came on. [default: stim_on_time, …, or the row's "
-        "start]",
+        help="NWB: column of the presentations table with the stimulus onset. [default: "
+        "stim_on_time, …, or the row's start]",
         show_default=False,
     ),
 ]
@@ -183,7 +183,7 @@ RegionOfAll = Annotated[
     str | None,
     typer.Option(
         "--region-of-all",
-        help="The region that all neurons come from, where the recording does not say it.",
+        help="Region of all neurons, if the recording does not state it.",
         show_default=False,
     ),
 ]
@@ -192,7 +192,8 @@ RegionOf = Annotated[
     str | None,
     typer.Option(
         "--region-of",
-        help="NWB: units on electrodes of several regions: 'first' electrode's, or 'leave-out'.",
+        help="NWB: treatment of units on electrodes in several regions: 'first' uses the region of "
+        "the first electrode, 'leave-out' omits them.",
         show_default=False,
     ),
 ]
@@ -201,7 +202,7 @@ Locations = Annotated[
     list[str] | None,
     typer.Option(
         "--location",
-        help="What the recording calls an area, and its region: 'TE=IT'. As often as needed.",
+        help="Region for an area name in the recording: 'TE=IT'. Can be repeated.",
         show_default=False,
     ),
 ]
@@ -210,9 +211,9 @@ DurationsShown = Annotated[
     str | None,
     typer.Option(
         "--image-ms",
-        help="How long stimuli are on in recordings, in ms: one number, or of stimulus sets, "
-        "SET=MS,…; the set of a package is its folder. [default: as the subjects of each stimulus "
-        "set saw them]",
+        help="Duration of the stimuli in recordings, in ms: one number, or SET=MS,… for single "
+        "stimulus sets; a package's set has the name of its folder. [default: the duration for "
+        "the subjects of each stimulus set]",
         show_default=False,
     ),
 ]
@@ -221,8 +222,8 @@ Latencies = Annotated[
     str | None,
     typer.Option(
         "--latency",
-        help="How much later a region's neurons answer than its layers, in ms (-260 to 260): "
-        "V1=50,IT=10, or 'fitted', those of the region map. [default: V1 and V2 50, others 0]",
+        help="Delay of a region's neurons relative to its layers, in ms (-260 to 260): "
+        "V1=50,IT=10; 'fitted' takes it from the region map. [default: V1 and V2 50, others 0]",
         show_default=False,
     ),
 ]
@@ -231,8 +232,8 @@ BehaviouralReadout = Annotated[
     str,
     typer.Option(
         "--behavioural-readout",
-        help="What tasks other than ImageNet labels read: logits, or a layer, averaged over space "
-        "and 70–170 ms, or other times: conv10:50-250.",
+        help="Readout for tasks other than ImageNet labels: logits, or a layer averaged over space "
+        "and 70–170 ms. For other times give, for example, conv10:50-250.",
     ),
 ]
 
@@ -240,8 +241,8 @@ RegionLayerMap = Annotated[
     str | None,
     typer.Option(
         "--region-layer-map",
-        help="'paper' (several layers a region) or a JSON file, region → layer or layers. "
-        "[default: one layer a region]",
+        help="'paper' (several layers per region), or a JSON file, region → layer or layers. "
+        "[default: one layer per region]",
         show_default=False,
     ),
 ]
@@ -250,7 +251,7 @@ MaxNeuroids = Annotated[
     int | None,
     typer.Option(
         "--max-neuroids",
-        help="Project each bin's features to so many, at random. [default: all of them]",
+        help="Project each bin's features randomly to this number. [default: no projection]",
         min=1,
         show_default=False,
     ),

@@ -13,7 +13,7 @@ from convrnns_brainscore.errors import ConvRNNError
 
 app = typer.Typer(
     name="recording",
-    help="Make a recording of a lab's arrays.",
+    help="Make a recording from your own arrays.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.callback()
 def recording() -> None:
-    """Make a recording of a lab's arrays."""
+    """Make a recording from your own arrays."""
 
 
 @app.command()
@@ -43,7 +43,7 @@ def make(
     regions: Annotated[
         str,
         typer.Option(
-            "--regions", help="The region of all neurons, such as V4, or an array of each neuron's."
+            "--regions", help="Region of all neurons, such as V4, or an array, one per neuron."
         ),
     ],
     time_bins: Annotated[
@@ -59,7 +59,7 @@ def make(
         str | None,
         typer.Option(
             "--responses",
-            help="The responses' name among the arrays of the file. [default: the only one]",
+            help="Name of the array of responses in the file. [default: the only array]",
             show_default=False,
         ),
     ] = None,
@@ -67,9 +67,9 @@ def make(
         str | None,
         typer.Option(
             "--axes",
-            help="What each axis stands for, of stimulus, repetition, presentation, neuroid and "
-            "time_bin: 'neuroid,stimulus,repetition'. [default: by their lengths, if these leave "
-            "no choice]",
+            help="Names of the axes, out of stimulus, repetition, presentation, neuroid and "
+            "time_bin: 'neuroid,stimulus,repetition'. [default: found from the axis lengths, if "
+            "these are unambiguous]",
             show_default=False,
         ),
     ] = None,
@@ -83,11 +83,11 @@ def make(
     ] = None,
     subjects: Annotated[
         str | None,
-        typer.Option("--subjects", help="The subject of all neurons, or an array of each's."),
+        typer.Option("--subjects", help="Subject of all neurons, or an array: one per neuron."),
     ] = None,
     image_ms: Annotated[
         float | None,
-        typer.Option("--image-ms", help="How long the images were on, in ms.", min=0),
+        typer.Option("--image-ms", help="Duration of the images, in ms.", min=0),
     ] = None,
 ) -> None:
     """Label an array of responses, and write it as a recording for fit, geometry and package."""

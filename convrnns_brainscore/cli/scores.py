@@ -44,7 +44,7 @@ def score(
     benchmark: Annotated[
         list[str],
         typer.Argument(
-            help="Benchmarks; `convrnns benchmarks` lists them. Or ….nc of `convrnns package`."
+            help="Benchmarks (`convrnns benchmarks` lists them), or ….nc from `convrnns package`."
         ),
     ],
     differing: TimeOptions,
@@ -55,7 +55,7 @@ def score(
         MetricName | None,
         typer.Option(
             "--metric",
-            help="Of packaged recordings. [default: pls for one time bin, spantime_pls for "
+            help="Metric for packaged recordings. [default: pls for one time bin, spantime_pls for "
             "several]",
             show_default=False,
         ),
@@ -70,7 +70,7 @@ def score(
         PresentationName | None,
         typer.Option(
             "--presentation",
-            help="[default: the image on for as long as the benchmark's; for behaviour as "
+            help="Timing of the image. [default: the benchmark's image duration; for behaviour, as "
             "in training]",
             show_default=False,
         ),
@@ -79,8 +79,8 @@ def score(
         SolverName,
         typer.Option(
             "--solver",
-            help="brainscore: its metric as it is; exact: with its splits and correlation, and our "
-            "fits, in less time and memory.",
+            help="brainscore: Brain-Score's own metric; exact: its splits and correlation with "
+            "this package's fits, in less time and memory.",
         ),
     ] = SolverName.brainscore,
 ) -> None:
@@ -97,18 +97,20 @@ def score(
     for name in benchmark:
         if name not in packaged:
             if Path(name).is_dir():
-                raise ConvRNNError(f"{name} is a folder: name one of its <region>.nc.")
+                raise ConvRNNError(f"{name} is a folder: give one of its <region>.nc files.")
             find_benchmark(name)
         elif not Path(name).is_file():
             raise ConvRNNError(f"there is no packaged recording {name}.")
     if metric is not None and not packaged:
-        raise ConvRNNError("--metric is of packaged recordings; Brain-Score's have their own.")
+        raise ConvRNNError(
+            "--metric applies only to packaged recordings; Brain-Score's benchmarks have their own."
+        )
     shown = None
     if presentation is not None or differing.given:
         if presentation is None and differing.image_off is None:
             raise ConvRNNError(
-                "--times and --off change when a benchmark's images go: say when, with --image-off "
-                "or --presentation."
+                "--times and --off need --image-off or --presentation, which set when the images "
+                "go off."
             )
         shown = differing.presentation(names[0], presentation or PresentationName.neural)
         if presentation is PresentationName.default and len(names) > 1:
@@ -117,7 +119,7 @@ def score(
             )
     settings = subject.settings(benchmark)
     if shown is not None and settings["image_ms"] is not None:
-        raise ConvRNNError("--image-ms or a presentation of your own: give one of them.")
+        raise ConvRNNError("give either --image-ms or your own presentation, not both.")
     for name in names:
         region_layers(find_model(name), subject.region_layer_map)
         check_readout(find_model(name), subject.behavioural_readout)
@@ -152,8 +154,8 @@ def score(
     slow = [record for record in records if record["made_by"]["metric"].endswith(("pls", "ridge"))]
     if slow and solver is SolverName.brainscore:
         say(
-            "Brain-Score's own solver fitted these; --solver exact scores the same splits in less "
-            "time and memory.",
+            "These scores used Brain-Score's own solver; --solver exact scores the same splits in "
+            "less time and memory.",
             err=True,
         )
     if records:
@@ -164,7 +166,7 @@ def score(
         if not bugs:
             raise ConvRNNError(told)
         say(
-            f"convrnns: {told} {len(bugs)} of them by errors that are not yours to fix; "
+            f"convrnns: {told} {len(bugs)} of them failed because of internal errors; "
             f"{out / FAILURES} has the tracebacks.",
             err=True,
         )
@@ -178,33 +180,33 @@ def benchmarks(
     pattern: Annotated[
         str | None,
         typer.Argument(
-            help="Which: how their names begin, or with '*' for anything: 'Kar2019', '*V4*'.",
+            help="Beginning of the benchmarks' names, or a pattern with '*': 'Kar2019', '*V4*'.",
             show_default=False,
         ),
     ] = None,
     temporal: Annotated[
-        bool, typer.Option("--temporal", help="Only those with several time bins.")
+        bool, typer.Option("--temporal", help="List only benchmarks with several time bins.")
     ] = False,
     model: Annotated[
-        str, typer.Option("--model", help="Whose memory and time are estimated.")
+        str, typer.Option("--model", help="Model for the estimates of memory and time.")
     ] = "rgc_intermediate",
     tried: Annotated[
         str | None,
         typer.Option(
             "--try",
-            help="Run each benchmark on this model with a few made stimuli in place of its data. "
-            "The table says whether it scores, or why not.",
+            help="Run each benchmark on this model, with a few synthetic stimuli instead of its "
+            "data. The table shows which benchmarks score, and why others do not.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="With --try: write the table there, ….csv or ….md.", show_default=False
+            "--out", help="With --try: output file of the table, ….csv or ….md.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """List Brain-Score's benchmarks: region, bins, image duration, metric, and what they cost."""
+    """List Brain-Score's benchmarks: region, bins, image duration, metric, memory and time."""
     from convrnns_brainscore.brainscore.benchmarks import matching_benchmarks
     from convrnns_brainscore.duration import matrix_product_rate
     from convrnns_brainscore.report.tables import benchmark_list, wide_console
@@ -216,7 +218,7 @@ def benchmarks(
         _try(find_model(tried).name, weights, subject, listed, out)
         return
     if out is not None:
-        raise ConvRNNError("--out is of --try: name a model with it.")
+        raise ConvRNNError("--out needs --try MODEL.")
     wide_console().print(benchmark_list(listed, model, matrix_product_rate()))
 
 
@@ -299,7 +301,7 @@ def describe(
         ),
     ] = False,
 ) -> None:
-    """Show all that made a stored number: model, weights, presentation, versions."""
+    """Show how a stored result was computed: model, weights, presentation, versions."""
     from convrnns_brainscore.integrity import verify
     from convrnns_brainscore.provenance import read_provenance
 
@@ -310,13 +312,13 @@ def describe(
     for name, value in read_provenance(file).items():
         say(f"{name}: {value}")
     if whole:
-        say(f"verified: {verify(file)} parts are as they were written")
+        say(f"verified: {verify(file)} parts match their digests")
 
 
 def register(
-    remove: Annotated[bool, typer.Option("--remove", help="Take them away again.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Unregister them.")] = False,
 ) -> None:
-    """Have Brain-Score on this machine find the 20 models, as convrnn_<model>."""
+    """Register the 20 models with Brain-Score on this machine, as convrnn_<model>."""
     from convrnns_brainscore.brainscore import registry
 
     if remove:

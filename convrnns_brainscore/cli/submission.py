@@ -44,8 +44,8 @@ def build(
         BackendName,
         typer.Option(
             "--backend",
-            help="The library that the server computes with. torch needs weights at an address of "
-            "yours; tensorflow can fetch the published checkpoints.",
+            help="Library that runs the models on the server. torch needs weights at your own "
+            "public address; tensorflow can download the published checkpoints.",
         ),
     ] = BackendName.torch,
     region_layer_map: Annotated[
@@ -53,7 +53,7 @@ def build(
         typer.Option(
             "--region-layer-map",
             help="JSON file of `convrnns fit` for models of one depth, or 'paper'. [default: one "
-            "layer a region]",
+            "layer per region]",
             show_default=False,
         ),
     ] = None,
@@ -61,15 +61,16 @@ def build(
         str,
         typer.Option(
             "--suffix",
-            help="'_mylab': of the identifiers and the plugin. Brain-Score takes each name once.",
+            help="Suffix of the identifiers and the plugin, such as '_mylab'. Brain-Score accepts "
+            "each name only once.",
         ),
     ] = "",
     weights_url: Annotated[
         str | None,
         typer.Option(
             "--weights-url",
-            help="https://…/….safetensors of `convrnns convert`; {model} in it stands for the "
-            "model's name. [default: the published checkpoints]",
+            help="Address of the .safetensors from `convrnns convert`, https://…; {model} in it "
+            "stands for the model's name. [default: the published checkpoints]",
             show_default=False,
         ),
     ] = None,
@@ -77,8 +78,8 @@ def build(
         str | None,
         typer.Option(
             "--weights-key",
-            help="Path on Brain-Score's storage, as its large-file upload names it, of a "
-            ".safetensors of `convrnns convert`; {model} as above.",
+            help="Path of the .safetensors on Brain-Score's storage, as given by its large-file "
+            "upload; {model} as above.",
             show_default=False,
         ),
     ] = None,
@@ -86,7 +87,7 @@ def build(
         list[str] | None,
         typer.Option(
             "--weights-version",
-            help="Version of what is at --weights-key; for several models MODEL=VERSION.",
+            help="Version of the file at --weights-key; for several models MODEL=VERSION.",
             show_default=False,
         ),
     ] = None,
@@ -94,8 +95,8 @@ def build(
         list[str] | None,
         typer.Option(
             "--sha256",
-            help="Of what is at --weights-url or --weights-key; for several models MODEL=DIGEST, "
-            "once for each.",
+            help="SHA-256 of the file at --weights-url or --weights-key; for several models, "
+            "MODEL=DIGEST, once for each.",
             show_default=False,
         ),
     ] = None,
@@ -104,7 +105,7 @@ def build(
     behavioural_readout: BehaviouralReadout = "logits",
     metadata: Annotated[
         bool,
-        typer.Option("--metadata", help="Add metadata.yml, which is reviewed before the merge."),
+        typer.Option("--metadata", help="Add metadata.yml; the merge then waits for a review."),
     ] = False,
 ) -> None:
     """Build a submission; the same input gives the same bytes."""
@@ -129,11 +130,11 @@ def build(
     differing = region_layer_map, latency, max_neuroids
     if not suffix and (any(differing) or behavioural_readout != "logits"):
         say(
-            "These models are not the default ones, and have their names: --suffix _mylab tells "
-            "them apart.",
+            "These models have other than the default settings, but the default names. Distinguish "
+            "them with a suffix, such as --suffix _mylab.",
             err=True,
         )
-    say(f"`convrnns submission check {out}` says what the server would say.")
+    say(f"Check it as the server would: `convrnns submission check {out}`.")
 
 
 @app.command()
@@ -143,7 +144,7 @@ def check(
         str | None,
         typer.Option(
             "--weights",
-            help="'random': untrained weights stand in for those that would be fetched.",
+            help="'random' uses untrained weights instead of downloading the weights.",
             show_default=False,
         ),
     ] = None,
@@ -157,12 +158,10 @@ def check(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--json", help="Write the findings there, for other programs.", show_default=False
-        ),
+        typer.Option("--json", help="File for the findings, machine-readable.", show_default=False),
     ] = None,
 ) -> None:
-    """Check a submission in a fresh environment; exit code 1 where something has to be fixed."""
+    """Check a submission in a fresh environment; exit code 1 if something must be fixed."""
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
     if report is not None:
@@ -204,18 +203,16 @@ def _weights(
     from convrnns_brainscore.submission.build import StoredWeights, WeightsAddress
 
     if url is not None and key is not None:
-        raise ConvRNNError("--weights-url or --weights-key: give one of them.")
+        raise ConvRNNError("give either --weights-url or --weights-key, not both.")
     if versions and key is None:
-        raise ConvRNNError("--weights-version is of what is at --weights-key: give that too.")
+        raise ConvRNNError("--weights-version needs --weights-key.")
     if url is None and key is None:
         if digests:
-            raise ConvRNNError(
-                "--sha256 is of what is at --weights-url or --weights-key: give one of them too."
-            )
+            raise ConvRNNError("--sha256 needs --weights-url or --weights-key.")
         return {}
     option, where = ("--weights-key", key) if url is None else ("--weights-url", url)
     if len(names) > 1 and "{model}" not in str(where):
-        raise ConvRNNError(f"{option} {where}: one file for several models; put {{model}} in it.")
+        raise ConvRNNError(f"{option} {where}: each model has its own file; put {{model}} in it.")
     given = _of_each(names, "--sha256", digests, "DIGEST (sha256sum prints it)")
     found = {name: given[name].strip().lower() for name in names}
     places = {name: re.sub(r"\{model\}", name, str(where)) for name in names}
@@ -233,11 +230,11 @@ def _of_each(names: list[str], option: str, values: list[str], called: str) -> d
         pairs = [(name, value) for name, _, value in (each.partition("=") for each in values)]
     given = dict(pairs)
     if len(pairs) > len(given):
-        raise ConvRNNError(f"{option} of one model is given twice.")
+        raise ConvRNNError(f"{option} is given twice for one model.")
     missing = [name for name in names if name not in given]
     if missing:
-        raise ConvRNNError(f"{option} of {missing[0]} is missing: give {missing[0]}={called}.")
+        raise ConvRNNError(f"{option} is missing for {missing[0]}: give {missing[0]}={called}.")
     strangers = sorted(set(given) - set(names))
     if strangers:
-        raise ConvRNNError(f"{option} of {strangers[0]}, which is not submitted.")
+        raise ConvRNNError(f"{option} is given for {strangers[0]}, which is not submitted.")
     return given

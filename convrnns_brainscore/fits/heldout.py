@@ -72,7 +72,9 @@ class Method:
         if self.name == "pls" and self.components < 1:
             raise ConvRNNError(f"`components={self.components}`: expected 1 or more.")
         if self.penalty is not None and not (self.name == "ridge" and 0 < self.penalty < np.inf):
-            raise ConvRNNError(f"`penalty={self.penalty}`: a positive number, and for ridge alone.")
+            raise ConvRNNError(
+                f"`penalty={self.penalty}`: expected a positive number, and for ridge alone."
+            )
 
     @property
     def needed(self) -> int:

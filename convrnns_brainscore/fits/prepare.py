@@ -207,7 +207,7 @@ def prepare(
     elif repeated < len(table):
         notes.append(
             f"{repeated} of {len(table)} stimuli were shown more than once: reliability and "
-            "ceiling are theirs"
+            "ceiling are computed from these"
         )
     return Prepared(
         recording,
@@ -267,7 +267,7 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
             f"{_numbering(missing, spare)}"
         )
     if len(spare):
-        notes.append(f"{len(spare)} images were not among the stimuli, and are not used")
+        notes.append(f"{len(spare)} images are not stimuli of the recording, and are not used")
     matched = known.loc[wanted].reset_index()
     matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
@@ -298,15 +298,15 @@ def _sizes(
         )
     if known.any() and not known.all():
         size = "as their table says" if stated else f"taken to fill {VISUAL_DEGREES} degrees"
-        notes.append(f"the recording does not know the size of {(~known).sum()} stimuli: {size}")
+        notes.append(f"the recording does not give the size of {(~known).sum()} stimuli: {size}")
     return np.where(known, theirs, given)
 
 
 def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
     if name not in table:
         raise ConvRNNError(
-            f"`{parameter}={name!r}`: the recording's presentations have no such coordinate that "
-            f"is the same each time a stimulus is shown; they have {', '.join(table.columns)}."
+            f"`{parameter}={name!r}`: the recording's presentations have no coordinate of this "
+            f"name that is constant for each stimulus; they have {', '.join(table.columns)}."
         )
     return [str(value) for value in table[name]]
 

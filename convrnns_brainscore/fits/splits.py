@@ -82,8 +82,8 @@ def make_splits(
     if test < FEWEST:
         least = int((FEWEST - 1) / TEST_SHARE) + 1
         raise ConvRNNError(
-            f"{stimuli} stimuli leave {test} for testing, over which nothing can be correlated: "
-            f"{least} are needed at least."
+            f"{stimuli} stimuli leave {test} for testing, too few for a correlation: at least "
+            f"{least} stimuli are needed."
         )
     rows = np.zeros(stimuli)
     if strata is not None:
@@ -112,8 +112,8 @@ def make_splits(
     least_tested = min(len(split.test) for split in splits)
     if least_tested < FEWEST:
         raise ConvRNNError(
-            f"a split has {least_tested} test stimuli, over which nothing can be correlated. Make "
-            "the groups smaller, or the splits fewer."
+            f"a split has {least_tested} test stimuli, too few for a correlation. Make "
+            "the groups smaller, or use fewer splits."
         )
     return splits, how
 
@@ -124,7 +124,7 @@ def _check_strata(strata: pd.Series, stimuli: int, test: int) -> None:
     few = counts[counts < 2]
     if len(few):
         raise ConvRNNError(
-            f"cannot stratify: {_named(few)} needs 2 stimuli at least, one for training and one "
+            f"cannot stratify: {_named(few)} needs at least 2 stimuli, one for training and one "
             f"for testing. {way_out}"
         )
     if test < len(counts):
@@ -149,7 +149,7 @@ def rarely_tested(splits: Sequence[Split], strata: Sequence[str]) -> dict[str, i
 def _check_groups(groups: pd.Series, least: int) -> None:
     if groups.nunique() < least:
         raise ConvRNNError(
-            f"{groups.nunique()} groups cannot be split: {least} are needed at least."
+            f"{groups.nunique()} groups cannot be split: at least {least} are needed."
         )
 
 

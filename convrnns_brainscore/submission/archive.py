@@ -40,7 +40,7 @@ def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # of zipfile's many
-        findings.fail("zip", f"{path} is no zip file ({error}): build it anew.")
+        findings.fail("zip", f"{path} is not a zip file ({error}): build it again.")
         return {}
     with archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -60,7 +60,7 @@ def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
         ]
         if untidy:
             names = ", ".join(entry.filename for entry in untidy[:3])
-            findings.note("zip", f"{len(untidy)} files that nobody needs, such as {names}.")
+            findings.note("zip", f"{len(untidy)} unnecessary files, such as {names}.")
         files = {}
         for entry in entries:
             if entry in untidy:
@@ -111,7 +111,7 @@ def _unsafe(entry: zipfile.ZipInfo) -> str:
     name = entry.orig_filename
     parts = PurePosixPath(name).parts
     if not parts:
-        return f"{name!r} is no name of a file."
+        return f"{name!r} is not a valid file name."
     if name.startswith(("/", "~")) or "\\" in name or (parts and parts[0].endswith(":")):
         return f"{name!r} is an absolute path, or one of Windows: pack relative ones, with '/'."
     if ".." in parts:

@@ -89,8 +89,8 @@ class WeightsAddress:
             )
         if re.search(SIGNED, self.url):
             raise ConvRNNError(
-                f"weights at {self.url!r}: a signed address is a secret, and ends some day. Put "
-                "them where anybody can fetch them."
+                f"weights at {self.url!r}: a signed address is secret, and expires. Put them at a "
+                "public address."
             )
         _check_digest(self.sha256, self.url)
 
@@ -233,7 +233,7 @@ def submission_files(
         raise ConvRNNError(f"suffix {suffix!r} makes the name of {others[0]}, another model.")
     digests = [each.sha256 for each in weights.values()]
     if len(set(digests)) < len(digests):
-        raise ConvRNNError("two models have weights of one SHA-256: each has its own file.")
+        raise ConvRNNError("two models have weights with one SHA-256: each needs its own file.")
     strangers = sorted(set(weights) - set(names))
     if strangers:
         raise ConvRNNError(f"weights of {', '.join(strangers)}, which is not submitted.")
@@ -263,9 +263,9 @@ def submission_files(
     without = [name for name in names if name not in weights]
     if chosen is BackendName.torch and without:
         raise ConvRNNError(
-            f"no address of the weights of {', '.join(without)}: the published checkpoints are in "
+            f"no address for the weights of {', '.join(without)}: the published checkpoints are in "
             f"TensorFlow's format. `convrnns convert {without[0]}` writes a "
-            ".safetensors: put it where anybody can fetch it, and give `weights_url=…` and its "
+            ".safetensors: put it at a public address, and give `weights_url=…` and its "
             "`sha256=…`. Or give `backend=tensorflow`, which reads the published ones."
         )
     plugin = {

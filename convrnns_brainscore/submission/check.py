@@ -79,7 +79,7 @@ def check(
         There is no such file, or no environment can be made.
     """
     if path.is_dir():
-        raise ConvRNNError(f"{path} is a folder: pack it, or name the zip.")
+        raise ConvRNNError(f"{path} is a folder: give the zip file.")
     if not path.is_file():
         raise ConvRNNError(f"there is no file {path}.")
     findings = Findings()

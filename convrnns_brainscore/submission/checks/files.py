@@ -48,11 +48,11 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
         if name.endswith(WEIGHTS) or re.search(r"\.data-\d+-of-\d+$", name):
             check.fail(f"{where}: weights are fetched when it is loaded, not packed.")
         elif name.endswith(PROGRAMS) or re.search(r"\.so(\.\d+)+$", name):
-            check.fail(f"{where}: programs and archives are not read by a reviewer.")
+            check.fail(f"{where}: reviewers cannot inspect programs and archives.")
         elif name.endswith(PICTURES):
             check.note(f"{where}: a picture; is it needed?")
         elif not _is_text(content):
-            check.fail(f"{where} is no text (UTF-8), which a reviewer could read.")
+            check.fail(f"{where} is not UTF-8 text, so a reviewer cannot read it.")
         else:
             for text in _strings(plugin, path):
                 if len(text) > LONGEST_PATH:

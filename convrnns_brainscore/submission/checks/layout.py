@@ -31,7 +31,7 @@ def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]
             check.note(f"{path} lies outside models/<plugin>/: the server drops it.")
         elif len(parts) > 3 and parts[1] in KINDS:
             check.fail(
-                f"all is in a folder {parts[0]}/: pack what is in it, {parts[1]}/… at the top.",
+                f"everything is in a folder {parts[0]}/: zip its contents, {parts[1]}/… on top.",
             )
             break
         else:
@@ -39,7 +39,7 @@ def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]
     if outside:
         more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
         check.fail(
-            f"{outside[0]}{more} outside models/<plugin>/: nothing is merged by itself then.",
+            f"{outside[0]}{more} outside models/<plugin>/: this prevents an automatic merge.",
         )
     plugins = []
     for folder, inside in folders.items():
@@ -51,7 +51,7 @@ def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]
         check_registration(plugin, findings)
         plugins.append(plugin)
     if not plugins:
-        check.fail("no models/<plugin>/ is in it, which is all that the server looks at.")
+        check.fail("the zip has no models/<plugin>/ folder, the only one the server reads.")
     elif len([each for each in findings.found if each.status == "fail"]) == problems:
         check.passed(", ".join(f"models/{plugin.name}" for plugin in plugins))
     return plugins
@@ -84,7 +84,7 @@ def check_registration(plugin: Plugin, findings: Findings) -> None:
     for identifier in dict.fromkeys(found):
         if tree is not None and identifier not in _assigned(tree):
             check.fail(
-                f"{where}: the line of {identifier} is no statement of the module's own: assign "
+                f"{where}: the line of {identifier} is not a top-level statement: assign "
                 "model_registry['<name>'] at its top level."
             )
     if not found:

@@ -35,5 +35,5 @@ def _metadata_problems(text: str, identifiers: Sequence[str]) -> list[str]:
     described = data.get("models") if isinstance(data, dict) else None
     if isinstance(described, dict) and set(described) - set(identifiers):
         strange = sorted(map(str, set(described) - set(identifiers)))
-        problems = [*problems, f"{strange[0]} is no model of this plugin"]
+        problems = [*problems, f"{strange[0]} is not a model of this plugin"]
     return [str(problem).splitlines()[0] for problem in problems]

@@ -24,14 +24,14 @@ def run(plugin: Plugin, brain_score: Path, check: Check) -> str:
     for identifier in plugin.identifiers:
         if identifier in taken:
             check.fail(f"{identifier} is a model of Brain-Score's ({taken[identifier].name}): "
-                "name yours otherwise (`suffix=…`).",
+                "choose another name for yours (`suffix=…`).",
             )  # fmt: skip
         if not re.fullmatch(r"[\w.:=-]+", identifier, re.ASCII):
             check.fail(f"{identifier!r}: a name without blanks, slashes or quotes.")
     theirs = brain_score / plugin.name / "__init__.py"
     text = theirs.read_text(encoding="utf-8") if theirs.is_file() else ""
     if text and not set(REGISTRATION.findall(text)) & set(plugin.identifiers):
-        check.fail(f"Brain-Score has a plugin {plugin.name} already: name the folder otherwise.")
+        check.fail(f"Brain-Score already has a plugin {plugin.name}: rename the folder.")
     elif text and "convrnns_brainscore" not in text:  # which `convrnns register` put there
         check.note(
             f"Brain-Score has a plugin {plugin.name} with these models already: this one would "

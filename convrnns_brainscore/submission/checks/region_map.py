@@ -40,7 +40,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             continue
         name = plugin.model_of(identifier)
         if name is None:
-            check.unchecked(f"{identifier} is no ConvRNN: its layers are not known.")
+            check.unchecked(f"{identifier} is not a ConvRNN: its layers are not known.")
             continue
         try:
             region_layers(find_model(name), given)
@@ -49,7 +49,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             check.fail(f"{folder}/{identifier}.json: {error}")
     for path in plugin.files:
         if path.startswith("region_layer_map/") and Path(path).stem not in plugin.identifiers:
-            check.fail(f"models/{plugin.name}/{path} is of no model that is registered.")
+            check.fail(f"models/{plugin.name}/{path} belongs to no registered model.")
     if check.findings.found:
         return ""
     return f"{', '.join(RECORDED)}, of layers that exist; maps: {len(plugin.identifiers)}"

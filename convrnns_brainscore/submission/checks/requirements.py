@@ -26,17 +26,17 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
     where = f"models/{plugin.name}/requirements.txt"
     text = plugin.text("requirements.txt")
     if text is None and "setup.py" not in plugin.files:
-        check.fail(f"{where} (or setup.py) is missing: the server installs by it.")
+        check.fail(f"{where} (or setup.py) is missing: the server needs it to install the plugin.")
         return ""
     if "\0" in (text or "") or "\ufffd" in (text or ""):
-        check.fail(f"{where} is no UTF-8: save it as such.")
+        check.fail(f"{where} is not UTF-8 text: save it as UTF-8.")
         return ""
     given = _parsed(where, _lines(text or ""), check)
     given |= _parsed(f"models/{plugin.name}/setup.py", _of_setup(plugin), check)
     if {"tensorflow", "tensorflow-cpu"} & set(given) and "numpy" not in given:
         check.fail(
-            f"{where}: TensorFlow's own requirements lift numpy to 2, and Brain-Score needs "
-            "numpy < 2: name numpy<2 beside it.",
+            f"{where}: TensorFlow's own requirements upgrade numpy to 2, and Brain-Score needs "
+            "numpy < 2: add numpy<2.",
         )
     environment = plugin.text("environment.yml")
     if environment is not None:
@@ -54,19 +54,19 @@ def _parsed(where: str, lines: Sequence[str], check: Check) -> dict[str, Require
         if re.match(r"(-{1,2}e(ditable)?\b|file:|\.{0,2}/|[A-Za-z]:\\)", line) or "file:" in line:
             check.fail(f"{where}: {line} is on one machine only.")
         elif line.startswith("-"):
-            check.fail(f"{where}: {line}: name packages of PyPI here, and nothing else.")
+            check.fail(f"{where}: {line}: list only packages from PyPI here.")
         elif "brain-score/" in line.lower():
             check.fail(
                 f"{where}: {line} would replace the server's own Brain-Score: omit it.",
             )
         elif re.match(r"(git\+)?https?://", line) or "@" in line:
-            check.note(f"{where}: {line}: see that the server can fetch it.")
+            check.note(f"{where}: {line}: make sure that the server can download it.")
         else:
             try:
                 requirement = Requirement(re.sub(r"\s-{2}hash=\S+", "", line))
             except InvalidRequirement as error:
                 what = str(error).splitlines()[0]
-                check.fail(f"{where}: {line} is no requirement: {what}.")
+                check.fail(f"{where}: {line} is not a valid requirement: {what}.")
                 continue
             given[canonicalize_name(requirement.name)] = requirement
     for name, requirement in given.items():
@@ -127,7 +127,7 @@ def _environment(where: str, text: str, check: Check) -> None:
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        check.fail(f"{where} is no YAML: {str(error).splitlines()[0]}.")
+        check.fail(f"{where} is not valid YAML: {str(error).splitlines()[0]}.")
         return
     if not isinstance(given, dict):
         check.fail(f"{where}: expected 'dependencies:'.")

@@ -46,6 +46,6 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
                 line = text.count("\n", 0, found.start()) + 1
                 check.fail(
                     f"models/{plugin.name}/{path}:{line} has {what}: submissions are public. "
-                    "Remove it, and have it revoked.",
+                    "Remove it, and revoke it.",
                 )
     return "none found"

@@ -49,7 +49,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
     if need > LARGE:
         check.note(
             f"IT has {largest} neuroids: for MajajHong2015public.IT-temporal-pls Brain-Score's own "
-            f"check reckons with {need / 2**30:.0f} GiB, and ends in a MemoryError where there "
-            "are fewer. Build with `max_neuroids=1000` to be scored there."
+            f"check estimates {need / 2**30:.0f} GiB, and raises a MemoryError if less is free. "
+            "Build with `max_neuroids=1000` to be scored there."
         )
     return "get_layers for the layer mapping; memory that the server has"
