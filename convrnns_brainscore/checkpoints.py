@@ -178,7 +178,11 @@ def _converted(path: str | PathLike[str]) -> Path | None:
         return None
     path = Path(path)
     if path.is_dir() and not list(path.glob("*.index")):
-        path = next(iter(sorted(path.glob("*.safetensors"))), path)
+        found = sorted(path.glob("*.safetensors"))
+        if len(found) > 1:
+            names = ", ".join(each.name for each in found[:5])
+            raise ConvRNNError(f"checkpoint folder {path} has several files ({names}): name one.")
+        path = found[0] if found else path
     return path if path.suffix == ".safetensors" else None
 
 
@@ -269,7 +273,9 @@ def _read_safetensors(
     except Exception as error:
         raise ConvRNNError(f"{path} is damaged: {error}. Convert the checkpoint again.") from error
     if not {"model", "sha256"} <= about.keys():
-        raise ConvRNNError(f"{path} was not written by `convrnns convert`: it has no SHA-256.")
+        raise ConvRNNError(
+            f"{path} was not written by `convrnns convert` or ConvRNN.save: it has no SHA-256."
+        )
     if model not in (None, about["model"]):
         raise ConvRNNError(f"{path} holds the weights of {about['model']}, not of {model}.")
     check_variables({name: value.shape for name, value in values.items()}, shapes, str(path))

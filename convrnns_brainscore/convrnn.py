@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from os import PathLike
@@ -35,8 +35,6 @@ from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.weights import Weights, load_weights, retrained
 from convrnns_brainscore.zoo import Model, find_model
 
-_log = logging.getLogger(__name__)
-
 BATCH_SIZE = 8
 """Images that go through a network at a time, where nobody says otherwise."""
 
@@ -52,7 +50,7 @@ def load_network(
     seed: int = 0,
     lesion: Lesion | str | None = None,
     backend: str = BackendName.tensorflow,
-    device: str | None = None,
+    device: Any = None,
 ) -> ConvRNN:
     """A published ConvRNN.
 
@@ -74,9 +72,9 @@ def load_network(
         in all layers that have it; a `Lesion` names layers and a step to begin at.
     backend : {'tensorflow', 'torch'}, default 'tensorflow'
         The library to compute with. Networks on either can be used side by side.
-    device : str, optional
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``. None: a GPU of CUDA or ROCm
-        where there is one, else the CPU.
+    device : str, int or torch.device, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``; a number is that of a GPU.
+        None: a GPU of CUDA or ROCm where there is one, else the CPU.
 
     Raises
     ------
@@ -98,10 +96,11 @@ def load_network(
     check_process()
     asked = os.environ.get("KERAS_BACKEND", opened.name)
     if asked != opened.name:
-        _log.warning(
-            "KERAS_BACKEND=%s is not read: the network runs on %s. Give `backend=…` to choose.",
-            asked, opened.name,
-        )  # fmt: skip
+        warnings.warn(
+            f"KERAS_BACKEND={asked} is not read: the network runs on {opened.name}. Give "
+            "`backend=…` to choose.",
+            stacklevel=2,
+        )
     loaded = load_weights(
         model,
         variable_shapes(model),
@@ -147,6 +146,7 @@ class ConvRNN:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As its weights, which the process that it is sent to builds it from."""
+        self._check_unhooked("a copy of the network")
         return _rebuilt, (self.model, self.weights, self.lesion, self.backend)
 
     @property
@@ -204,6 +204,8 @@ class ConvRNN:
         ['tnn_model/imnetds/pre_1/weights', 'tnn_model/imnetds/pre_1/bias']
         """
         if layers is not None:
+            if not isinstance(layers, Iterable):
+                raise ConvRNNError(f"`layers={layers!r}`: expected names of layers.")
             layers = [layers] if isinstance(layers, str) else list(layers)
             for layer in layers:
                 if layer not in self.layers:
@@ -218,7 +220,20 @@ class ConvRNN:
         """The network with its present weights, which stay as they are."""
         if self._module is None:
             return self
+        self._check_unhooked("a Brain-Score subject")
         return ConvRNN(self.model, self.weights, self.lesion, self.backend)
+
+    def _hooks(self) -> str:
+        """What labels say of hooks, which change outputs."""
+        hooked = self._module.hooked() if self._module is not None else []
+        return f", hooks on {', '.join(hooked)}" if hooked else ""
+
+    def _check_unhooked(self, what: str) -> None:
+        if self._hooks():
+            raise ConvRNNError(
+                f"{what} would lose the forward{self._hooks().lstrip(',')}: remove them, or give a "
+                "`lesion=…`."
+            )
 
     def _as_module(self, layers: Iterable[str] | None) -> Any:
         if self.backend.name == "torch":
@@ -237,18 +252,26 @@ class ConvRNN:
         ConvRNNError
             Another suffix; NaN or infinite values; the file cannot be written.
         """
-        path = Path(path)
-        if path.suffix != ".safetensors":
+        if not isinstance(path, str | PathLike) or Path(path).suffix != ".safetensors":
             raise ConvRNNError(f"{path}: expected a file name that ends in .safetensors.")
+        path = Path(path)
+        if not path.absolute().parent.is_dir():
+            raise ConvRNNError(f"{path}: there is no folder {path.absolute().parent}.")
+        self._check_unhooked("a saved network")
         write_safetensors(path, self.name, self.weights.values, self.weights.history())
 
     def __repr__(self) -> str:
-        return f"<ConvRNN {self.name} ({self.label})>"
+        try:
+            return f"<ConvRNN {self.name} ({self.label})>"
+        except ConvRNNError:  # a debugger shows it, whatever training made of it
+            return f"<ConvRNN {self.name} (with NaN or infinite weights)>"
 
     @property
     def label(self) -> str:
         """Its weights and its lesion in short, for titles and tables: ``untrained, seed 0``."""
-        return self.weights.label + (f", without {self.lesion}" if self.lesion else "")
+        return (
+            self.weights.label + self._hooks() + (f", without {self.lesion}" if self.lesion else "")
+        )
 
     @property
     def name(self) -> str:
@@ -465,6 +488,7 @@ class ConvRNN:
         self, images: Tensor, asked: Mapping[str, Sequence[Average]], presentation: Presentation
     ) -> dict[str, list[Tensor]]:
         """The averages of each layer, [batch, …], or [1, …] where all images give the same."""
+        self._check_finite()
         key = tuple((layer, tuple(averages)) for layer, averages in asked.items())
         graph = self._graph(key, presentation.image_off)
         return graph(images, self.backend.tensor(presentation.off_frame))
@@ -482,6 +506,11 @@ class ConvRNN:
     def _built(self) -> Forward:
         return self._forward if self._module is None else self._module.built()
 
+    def _check_finite(self) -> None:
+        # Max pooling would turn NaN into large finite numbers that look like activations.
+        if self._module is not None:
+            self._module.check_finite()
+
     def stream(
         self,
         images: NDArray[np.float32],
@@ -495,6 +524,7 @@ class ConvRNN:
         layer, step, output
             The backend's tensor [batch, …], or [1, …] where every image gives the same.
         """
+        self._check_finite()
         shown, off = self.backend.tensor(images), self.backend.tensor(presentation.off_frame)
 
         def stimulus(step: int) -> Tensor:
@@ -529,7 +559,9 @@ class ConvRNN:
     def describe(self) -> dict[str, Any]:
         """The model, its weights and its lesion, for provenance."""
         lesion = "none" if self.lesion is None else str(self.lesion)
-        return {"model": self.name, **self.weights.describe(), "lesion": lesion}
+        described = self.weights.describe()
+        described["weights"] += self._hooks()
+        return {"model": self.name, **described, "lesion": lesion}
 
 
 def as_torch(network: ConvRNN) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import check_normalised, check_shape, load_images
+from convrnns_brainscore.networks.backend import in_main_memory
 from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
 
 IMAGES = ("image", "images", "pixel_values")
@@ -52,8 +53,14 @@ def image_batches(
     >>> [len(batch) for batch in image_batches(images, 2)]
     [2, 2, 1]
     """
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
+    if isinstance(source, pd.Series | np.ndarray) and source.dtype.kind in "OU":
+        source = source.tolist()
     if isinstance(source, str | PathLike):
         source = read_stimuli(Path(source))[0]
+    elif isinstance(source, list) and source and isinstance(source[0], str | PathLike):
+        source = read_stimuli(source)[0]
     if isinstance(source, pd.DataFrame):
         yield from _of_files(check_stimuli(source), batch_size)
         return
@@ -92,13 +99,18 @@ def _images_of(given: Any) -> Any:
                 f"{', '.join(IMAGES)}."
             )
         return given[name]
-    return given[0] if isinstance(given, tuple | list) and len(given) else given
+    if not isinstance(given, tuple | list) or not len(given):
+        return given
+    if isinstance(given[0], tuple | list):  # pairs of image and label
+        given = [pair[0] for pair in given]
+    axes = [np.ndim(_as_array(each)) for each in given]
+    if axes[0] == 3 and set(axes) == {3}:  # images
+        return next(_in_batches(map(_as_array, given), len(given)))
+    return given[0]  # images, or an image, and labels
 
 
 def _as_array(images: Any) -> NDArray[Any]:
-    if hasattr(images, "detach"):  # of PyTorch, perhaps on a GPU
-        images = images.detach().cpu()
-    return np.asarray(images)
+    return np.asarray(in_main_memory(images))
 
 
 def _in_batches(images: Iterator[NDArray[Any]], batch_size: int) -> Iterator[NDArray[Any]]:

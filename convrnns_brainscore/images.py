@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -116,6 +117,12 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
     rows = images.reshape(-1, SIZE * 3)
     low, high = (of(axis=0).reshape(-1, 3) for of in (rows.min, rows.max))
     low, high = low.min(axis=0), high.max(axis=0)
+    if low.min() >= 0 and high.max() <= 1 and high.max() - low.min() > 0.5:
+        warnings.warn(
+            "the images' values lie within 0–1: are they not normalised yet? Give "
+            "convrnns_brainscore.images.normalise(255 * images).",
+            stacklevel=3,
+        )
     if (low < _LOWEST - _ROUNDING).any() or (high > _HIGHEST + _ROUNDING).any():
         raise ConvRNNError(
             f"pixels reach from {low.min():.4g} to {high.max():.4g}, outside what normalised "

@@ -162,6 +162,14 @@ def test_a_flipped_bit_in_converted_weights_is_found(
         load(tmp_path / "model.safetensors")
 
 
+def test_of_several_saved_networks_one_is_named(tmp_path: Path, network: ConvRNN) -> None:
+    for name in ("epoch1", "epoch2"):
+        network.save(tmp_path / f"{name}.safetensors")
+    with pytest.raises(ConvRNNError, match=r"several files \(epoch1\.safetensors, epoch2"):
+        load(tmp_path)
+    assert load(tmp_path / "epoch1.safetensors").label == "untrained, seed 0"
+
+
 def test_safetensors_of_other_models_and_hands_are_refused(
     converted: Path, tmp_path: Path, network: ConvRNN
 ) -> None:

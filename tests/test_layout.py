@@ -16,8 +16,8 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 ORDER = {
     "": [
         "_version", "errors", "choices", "files", "memory", "requirements", "netcdf", "integrity",
-        "console", "progress", "tables", "zoo", "images", "timing", "stimuli", "image_batches",
-        "presentation", "duration", "networks", "checkpoints", "download", "weights", "convrnn",
+        "console", "progress", "tables", "zoo", "images", "timing", "stimuli", "presentation",
+        "duration", "networks", "image_batches", "checkpoints", "download", "weights", "convrnn",
         "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
         "recording_arrays", "array_files", "recordings", "nwb", "recording_files", "fits",

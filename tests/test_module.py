@@ -105,7 +105,7 @@ def test_on_tensorflow_the_module_trains_too(few: tuple[np.ndarray, np.ndarray])
     images, labels = few
     tuned = load_network(MODEL, weights="random").trainable(["imnetds"])
     assert {each.name.split(":")[0] for each in tuned.module.trainable_variables} == {
-        "tnn_model.imnetds.pre_1.weights", "tnn_model.imnetds.pre_1.bias"
+        "tnn_model/imnetds/pre_1/weights", "tnn_model/imnetds/pre_1/bias"
     }  # fmt: skip
     before = tuned.logits(images, SHORT)
     losses = []
@@ -145,6 +145,81 @@ def test_a_changed_module_is_what_the_network_computes(backend: str, noise: np.n
         network.module(np.zeros((1, 224, 224, 3), np.uint8))
     logits = network.module(np.moveaxis(noise, -1, 1))
     np.testing.assert_allclose(to_numpy(logits), network.logits(noise), atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_a_network_whose_training_diverged_computes_nothing(
+    backend: str, noise: np.ndarray
+) -> None:
+    network = load_network(MODEL, weights="random", backend=backend)
+    bias = "tnn_model/conv2/pre_0/bias"
+    if backend == "torch":
+        with torch.no_grad():
+            network.module.get_parameter(bias)[0] = torch.nan
+    else:
+        network.module.by_name[bias].assign(np.full(128, np.nan, np.float32))
+    for compute in (network.logits, network, lambda x: list(network.features(x, "conv5"))):
+        with pytest.raises(ConvRNNError, match=r"pre_0/bias contains NaN .*training diverged"):
+            compute(noise)
+    assert "NaN" in repr(network)
+
+
+def test_hooks_may_change_outputs_in_place_and_are_told(
+    on_torch: ConvRNN, noise: np.ndarray, photographs: list[Path], tmp_path: Path
+) -> None:
+    halves = []
+    for hook in (lambda _, __, output: output.mul_(0.5), lambda _, __, output: output * 0.5):
+        copy = on_torch.trainable()
+        copy.module.conv1.register_forward_hook(hook)
+        halves.append(copy.unroll(noise, ["conv1", "conv5"], SHORT, all_times=True))
+    for layer in halves[0]:
+        np.testing.assert_array_equal(halves[0][layer], halves[1][layer])
+    assert copy.label == "untrained, seed 0, hooks on conv1"
+    assert describe(copy, SHORT)["weights"] == copy.label
+    for lost in (lambda: TemporalBrainModel(copy), lambda: copy.save(tmp_path / "x.safetensors")):
+        with pytest.raises(ConvRNNError, match="would lose the forward hooks on conv1"):
+            lost()
+
+
+def test_the_process_settings_do_not_change_the_numbers(
+    on_torch: ConvRNN, noise: np.ndarray
+) -> None:
+    expected = on_torch.unroll(noise, "conv5", SHORT)["conv5"]
+    logits = on_torch.trainable().module(noise, SHORT).detach()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        np.testing.assert_array_equal(on_torch.unroll(noise, "conv5", SHORT)["conv5"], expected)
+        found = on_torch.trainable().module(noise, SHORT)
+        np.testing.assert_array_equal(found.detach(), logits)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(on_torch.unroll(noise, "conv5", SHORT)["conv5"], expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.inference_mode():
+        module = on_torch.trainable().module
+    module(noise, SHORT).sum().backward()
+
+
+def test_the_usual_tools_take_the_module(on_torch: ConvRNN, noise: np.ndarray) -> None:
+    module = on_torch.trainable().module
+    vector = torch.nn.utils.parameters_to_vector(module.parameters())
+    assert len(vector) == sum(each.numel() for each in module.parameters())
+    plain = {name: each.detach() for name, each in module.named_parameters()}
+    shown = torch.tensor(noise)
+    found = torch.func.functional_call(module, plain, (shown, SHORT))
+    np.testing.assert_array_equal(found, module(shown, SHORT).detach())
+    with pytest.raises(ConvRNNError, match=r"float64; the networks compute in float32"):
+        module.double()(shown, SHORT)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_images_that_are_not_normalised_are_said(backend: str, noise: np.ndarray) -> None:
+    network = load_network(MODEL, weights="random", backend=backend)
+    for wrong in (noise * np.nan, 128 + noise):
+        with pytest.raises(ConvRNNError, match="NaN or infinite pixels, or are not normalised"):
+            network(wrong, "conv5", SHORT)
+    with pytest.warns(UserWarning, match="lie within 0–1: are they not normalised yet"):
+        network.unroll(abs(noise) / abs(noise).max(), "conv5", SHORT)
 
 
 def test_weights_that_training_broke_are_refused(on_torch: ConvRNN, tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def test_loaders_arrays_and_tables_give_the_features_of_the_images(
         (DataLoader(dataset, batch_size=3), {"channels_first": True}),
         (tf.data.Dataset.from_tensor_slices((images, np.arange(5))).batch(4), {}),
         ([{"pixel_values": image} for image in images], {}),
+        ([list(images[:3]), list(images[3:])], {}),  # a collate_fn that leaves lists
+        ([[(image, 0) for image in images]], {}),
+        ([torch.tensor(images).to(torch.float64)], {}),
+        ([str(file) for file in files], {}),
     ):
         np.testing.assert_allclose(conv5(network, given, **options), expected, atol=1e-5)
 

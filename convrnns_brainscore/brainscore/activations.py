@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             batch_size=batch_size,
         )
 
-    @property
+    @cached_property
     def _model(self) -> Any:
         """The network as a PyTorch module, whose parameters Brain-Score counts for its metadata."""
         return as_torch(self.network)
@@ -543,8 +544,12 @@ def _trials(
 
 
 def identifier_of(network: ConvRNN) -> str:
-    """``convrnn_<model>``, with ``-untrained-seed<n>`` and the lesion where there is one."""
-    label = "" if network.weights.seed is None else f"-untrained-seed{network.weights.seed}"
+    """``convrnn_<model>``, with ``-untrained-seed<n>`` or ``-fine-tuned-<SHA-256>``, and the lesion
+    where there is one."""
+    weights = network.weights
+    label = "" if weights.seed is None else f"-untrained-seed{weights.seed}"
+    if weights.fine_tuned_from:
+        label = f"-fine-tuned-{weights.sha256[:8]}"
     if network.lesion:
         label += f"-without-{network.lesion}".replace(", ", "-").replace(" ", "-")
     return f"convrnn_{network.name}{label}"

@@ -10,7 +10,7 @@ import typer
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.cli.groups import checkpoints_in, split_names, start_quietly
 from convrnns_brainscore.cli.messages import say
-from convrnns_brainscore.cli.options import Backend, Checkpoints, Device, Seed
+from convrnns_brainscore.cli.options import Checkpoints, Device, Seed
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -32,15 +32,18 @@ def doctor(
             show_default=False,
         ),
     ] = None,
-    backend: Backend = BackendName.tensorflow,
+    backend: Annotated[
+        BackendName | None,
+        typer.Option("--backend", help="For --exact: tensorflow (default) or torch."),
+    ] = None,
     device: Device = None,
 ) -> None:
     """Check this installation: versions, devices, caches, checkpoints."""
     if exact:
-        _compare_with_the_original(models, backend, device)
+        _compare_with_the_original(models, backend or BackendName.tensorflow, device)
         return
-    if models is not None or device is not None:
-        raise ConvRNNError("--models and --device need --exact.")
+    if models is not None or device is not None or backend is not None:
+        raise ConvRNNError("--models, --backend and --device need --exact.")
 
     from convrnns_brainscore import doctor as look
     from convrnns_brainscore.console import PlainConsole
@@ -78,9 +81,10 @@ def _compare_with_the_original(
 
     names = list(goldens.QUICK)
     if models is not None:
-        names = (
-            list_models() if models == "all" else [find_model(n).name for n in split_names(models)]
-        )
+        asked = list_models() if models == "all" else split_names(models)
+        if not asked:
+            raise ConvRNNError("--models is empty: name models, or omit it.")
+        names = [find_model(name).name for name in asked]
     say(f"{version}: largest deviation from TensorFlow 1.13.1, in units of the layer's std")
     beyond = []
     for name in names:

@@ -345,6 +345,8 @@ def checkpoint_of(folder: Path, model: str, backend: str = BackendName.tensorflo
     """The model's checkpoint below ``folder``."""
     from convrnns_brainscore.checkpoints import find_checkpoint, how_to_get
 
+    if folder.suffix == ".safetensors" and folder.is_file():
+        return folder
     checkpoint = find_checkpoint(folder, model, prefer_converted=backend == BackendName.torch)
     if checkpoint is None:
         raise ConvRNNError(

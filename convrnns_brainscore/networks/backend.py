@@ -105,8 +105,13 @@ def no_such_device(device: object, there: list[str]) -> ConvRNNError:
 
 
 def in_main_memory(tensor: Tensor) -> Any:
-    """A tensor of PyTorch without its device and gradient; anything else as it is."""
-    return tensor.detach().cpu() if library(tensor) == "torch" else tensor
+    """A tensor of PyTorch without its device and gradient, bfloat16 as float32; anything else as
+    it is."""
+    if library(tensor) == "torch":
+        tensor = tensor.detach().cpu()
+    if "bfloat16" in str(getattr(tensor, "dtype", "")):
+        tensor = tensor.float() if library(tensor) == "torch" else np.asarray(tensor, np.float32)
+    return tensor
 
 
 def to_numpy(tensor: Tensor) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 from convrnns_brainscore.choices import BackendName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
@@ -12,17 +13,16 @@ from convrnns_brainscore.networks.backend import Backend, check_process, started
 INSTALL = {"tensorflow": "pip install tensorflow", "torch": "pip install 'torch>=2.9' safetensors"}
 
 
-@lru_cache
-def open_backend(name: str = BackendName.tensorflow, device: str | None = None) -> Backend:
+def open_backend(name: str = BackendName.tensorflow, device: Any = None) -> Backend:
     """The backend of a name on a device.
 
     Parameters
     ----------
     name : str, default "tensorflow"
         ``"tensorflow"`` or ``"torch"``.
-    device : str, optional
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``. None: a GPU of CUDA or ROCm
-        where there is one, else the CPU.
+    device : str, int or torch.device, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``; a number is that of a GPU.
+        None: a GPU of CUDA or ROCm where there is one, else the CPU.
 
     Raises
     ------
@@ -34,8 +34,15 @@ def open_backend(name: str = BackendName.tensorflow, device: str | None = None) 
     >>> open_backend("torch", "cpu").device
     'cpu'
     """
-    name = str(parse_choice("backend", name, BackendName))
+    name = str(parse_choice("backend", str(name), BackendName))
     check_process()
+    if isinstance(device, int) and not isinstance(device, bool):
+        device = f"cuda:{device}"
+    return _opened(name, None if device is None else str(device).lower())
+
+
+@lru_cache
+def _opened(name: str, device: str | None) -> Backend:
     if find_spec(name) is None:
         raise ConvRNNError(
             f"`backend={name}`: it is not installed here. Install it ({INSTALL[name]}), or choose "

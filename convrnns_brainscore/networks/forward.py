@@ -15,13 +15,17 @@ from convrnns_brainscore.networks.build import build
 from convrnns_brainscore.networks.cells import Variable
 from convrnns_brainscore.networks.decoders import build_decoder
 from convrnns_brainscore.networks.lesions import Lesion
-from convrnns_brainscore.networks.operations import Tensor, channels_last, repeated, stack
+from convrnns_brainscore.networks.operations import Tensor, channels_last, peak, repeated, stack
 from convrnns_brainscore.networks.unroll import Network
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.zoo import Model
 
 Average = tuple[tuple[int, float], ...]
 """Steps and their weights."""
+
+
+FAR_OUT = 30
+"""Pixels beyond this are not normalised ones, even after some steps of gradient ascent."""
 
 
 def single(steps: range) -> tuple[Average, ...]:
@@ -45,6 +49,12 @@ def as_images(images: Any, backend: Backend, *, channels_first: bool = False) ->
             "Give convrnns_brainscore.images.normalise(images) for 8-bit RGB."
         )
     tensor = backend.tensor(images)
+    largest = peak(tensor)
+    if largest is not None and largest > FAR_OUT:
+        raise ConvRNNError(
+            "the images contain NaN or infinite pixels, or are not normalised. Give "
+            "convrnns_brainscore.images.normalise(images) for pixels in 0–255."
+        )
     return channels_last(tensor) if channels_first else tensor
 
 

@@ -155,6 +155,11 @@ def first_true(condition: Tensor, otherwise: Tensor) -> Tensor:
     return of(condition).first_true(condition, otherwise)
 
 
+def peak(x: Tensor) -> float | None:
+    """The largest |x|, infinite where x is NaN; None while x has no values yet."""
+    return of(x).peak(x)
+
+
 def channels_last(x: Tensor) -> Tensor:
     """x [batch, channel, height, width] as [batch, height, width, channel]."""
     return of(x).channels_last(x)

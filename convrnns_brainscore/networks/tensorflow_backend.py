@@ -81,7 +81,8 @@ class TensorFlow(Backend):
             return tf.cast(tf.convert_to_tensor(array), tf.float32)
 
     def variable(self, array: ArrayLike) -> tf.Tensor:
-        return self.tensor(array)
+        with tf.init_scope():  # outlives a graph that is being made
+            return self.tensor(array)
 
     def zeros(self, shape: tuple[int, ...]) -> tf.Tensor:
         with self._there():

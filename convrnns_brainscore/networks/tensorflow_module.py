@@ -13,8 +13,8 @@ from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
 from convrnns_brainscore.networks.tensorflow_backend import exact
-from convrnns_brainscore.networks.trainable import PREFIX, layer_of, trains
-from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.networks.trainable import PREFIX, layer_of, not_finite, trains
+from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
 
 
@@ -38,9 +38,7 @@ class Module(tf.Module):  # type: ignore[misc]
         self.model, self.lesion, self.backend = model, lesion, backend
         chosen = None if layers is None else set(layers)
         self.by_name = {
-            name: tf.Variable(
-                value, chosen is None or layer_of(name) in chosen, name=name.replace("/", ".")
-            )
+            name: tf.Variable(value, chosen is None or layer_of(name) in chosen, name=name)
             if trains(name, value)
             else tf.constant(value)
             for name, value in values.items()
@@ -53,9 +51,19 @@ class Module(tf.Module):  # type: ignore[misc]
     def __call__(self, images: Any, presentation: Presentation | None = None) -> Tensor:
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
+        shown = as_presentation(presentation, Presentation.default(self.model.name))
         with exact:
-            shown = presentation or Presentation.default(self.model.name)
             return self.built().logits(images, shown)
+
+    def hooked(self) -> list[str]:
+        """None: TensorFlow's modules have no hooks."""
+        return []
+
+    def check_finite(self) -> None:
+        """Raise where a variable contains NaN or infinite values."""
+        for name, value in self.by_name.items():
+            if not tf.reduce_all(tf.math.is_finite(value)):
+                raise not_finite(name)
 
     def values(self) -> dict[str, NDArray[Any]]:
         """Each variable's present value."""

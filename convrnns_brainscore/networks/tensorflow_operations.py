@@ -79,6 +79,12 @@ def first_true(condition: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
     return tf.reduce_min(tf.where(condition, steps, otherwise[:, None]), axis=1)
 
 
+def peak(x: tf.Tensor) -> float | None:
+    if not tf.executing_eagerly():
+        return None
+    return float(tf.reduce_max(tf.where(tf.math.is_finite(x), tf.abs(x), tf.float32.max)))
+
+
 def channels_last(x: tf.Tensor) -> tf.Tensor:
     return tf.transpose(x, (0, 2, 3, 1))
 

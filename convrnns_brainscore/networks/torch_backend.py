@@ -42,6 +42,8 @@ class PyTorch(Backend):
             raise no_such_device(device, there) from None
         if found.type == "cuda" and found.index is None:
             found = torch.device("cuda", 0)
+        if found.type in ("cpu", "mps") and found.index:
+            raise no_such_device(device, there)
         self.device = found.type if found.type in ("cpu", "mps") else str(found)
         if self.device not in there:
             raise no_such_device(device, there)
@@ -63,12 +65,17 @@ class PyTorch(Backend):
         return torch.as_tensor(array, dtype=torch.float32, device=self.device)
 
     def variable(self, array: ArrayLike) -> torch.Tensor:
-        return in_memory(self.tensor(array))
+        with torch.inference_mode(False):  # gradients may be asked for later
+            return in_memory(self.tensor(array))
 
     def zeros(self, shape: tuple[int, ...]) -> torch.Tensor:
         first, *rest, channels = shape
-        zeros = torch.zeros((first, channels, *rest), device=self.device)
+        zeros = torch.zeros((first, channels, *rest), dtype=torch.float32, device=self.device)
         return zeros.movedim(1, -1)
+
+    def in_float32(self) -> AbstractContextManager[Any]:
+        """While it is entered, the user's autocast is off."""
+        return torch.autocast(self.device.split(":")[0], enabled=False)
 
     def no_gradients(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
@@ -76,7 +83,7 @@ class PyTorch(Backend):
     def compiled(self, function: Function) -> Function:
         def call(*arguments: Any) -> Any:
             check_process()
-            with exact:
+            with exact, self.in_float32():
                 return function(*arguments)
 
         return call  # type: ignore[return-value]

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.networks.backend import Backend, check_process
 from convrnns_brainscore.networks.backends import open_backend
 from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
-from convrnns_brainscore.networks.torch_backend import exact
-from convrnns_brainscore.networks.trainable import PREFIX, layer_of, trains
-from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.networks.torch_backend import exact, in_memory
+from convrnns_brainscore.networks.trainable import PREFIX, layer_of, not_finite, trains
+from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
 
 
@@ -40,8 +41,10 @@ class Module(torch.nn.Module):
         self.model, self.lesion = model, lesion
         chosen = None if layers is None else set(layers)
         for name, value in values.items():
+            with torch.inference_mode(False):
+                tensor = torch.tensor(value, dtype=torch.float32, device=backend.device)
             parameter = torch.nn.Parameter(
-                backend.variable(value.copy()),
+                tensor,
                 requires_grad=trains(name, value) and (chosen is None or layer_of(name) in chosen),
             )
             self.register_parameter(name, parameter)
@@ -50,7 +53,13 @@ class Module(torch.nn.Module):
 
     def built(self) -> Forward:
         """The network of the variables' present values, where they now are."""
-        device = str(next(self.parameters()).device)
+        first = next(self.parameters())
+        if first.dtype != torch.float32:
+            raise ConvRNNError(
+                f"the module's parameters are {first.dtype}; the networks compute in float32. Give "
+                "module.float()."
+            )
+        device = str(first.device)
         return Forward(
             self.model, self._variable, open_backend("torch", device), self.lesion,
             observed=self._observed,
@@ -59,16 +68,33 @@ class Module(torch.nn.Module):
     def forward(self, images: Any, presentation: Presentation | None = None) -> Tensor:
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
-        with exact:
-            shown = presentation or Presentation.default(self.model.name)
-            return self.built().logits(images, shown)
+        shown = as_presentation(presentation, Presentation.default(self.model.name))
+        built = self.built()
+        with exact, torch.autocast(built.backend.device.split(":")[0], enabled=False):
+            return built.logits(images, shown)
+
+    def hooked(self) -> list[str]:
+        """The layers with forward hooks."""
+        names = backbones.layer_names(self.model)
+        return [name for name in names if self.get_submodule(name)._forward_hooks]
+
+    def check_finite(self) -> None:
+        """Raise where a variable contains NaN or infinite values."""
+        for name, value in self.named_parameters():
+            if not torch.isfinite(value).all():
+                raise not_finite(name)
 
     def values(self) -> dict[str, NDArray[Any]]:
         """Each variable's present value."""
-        return {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
+        return {
+            name: value.detach().cpu().float().numpy() for name, value in self.named_parameters()
+        }
 
     def _variable(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self.get_parameter(PREFIX + name)
+        # By attribute, where torch.func.functional_call puts its tensors.
+        return in_memory(getattr(self, PREFIX + name))
 
     def _observed(self, layer: str, output: Tensor) -> Tensor:
-        return self.get_submodule(layer)(output)
+        observer = self.get_submodule(layer)
+        # The unrolling gives the same tensor again, which a hook may change in place.
+        return observer(output.clone() if observer._forward_hooks else output)

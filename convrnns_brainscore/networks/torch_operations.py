@@ -27,6 +27,13 @@ def kernel(weights: Tensor) -> Tensor:
     return weights.permute(3, 2, 0, 1).contiguous().permute(2, 3, 1, 0)
 
 
+def peak(x: Tensor) -> float | None:
+    try:
+        return float(x.detach().abs().nan_to_num(torch.inf).max())
+    except RuntimeError:  # within torch.func's transformations
+        return None
+
+
 def channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
 

@@ -6,8 +6,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from convrnns_brainscore.errors import ConvRNNError
+
 PREFIX = "tnn_model/"
 """How the names of variables begin in the published checkpoints."""
+
+
+def not_finite(name: str) -> ConvRNNError:
+    """The error for a variable that training broke."""
+    return ConvRNNError(
+        f"variable {name} contains NaN or infinite values: the training diverged. Load the network "
+        "again, and train with a smaller learning rate."
+    )
 
 
 def layer_of(name: str) -> str:
