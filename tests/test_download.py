@@ -195,7 +195,7 @@ def test_of_two_processes_one_downloads(server: Server, tmp_path: Path) -> None:
     ]
     said = sorted(process.communicate(timeout=120)[0].split(": ")[1] for process in both)
     assert [process.returncode for process in both] == [0, 0]
-    assert said == ["downloaded, verified\n", "already there, verified\n"]
+    assert said == ["already there, verified\n", "downloaded, verified\n"]
     assert server.requests.count(f"{MODEL}/{DATA}") == 1
 
 

@@ -57,7 +57,7 @@ def lab(stimuli: pd.DataFrame, repetitions: int = 4, bins: int = 3, unequal: boo
 
 def test_a_recording_becomes_an_assembly_with_its_stimulus_set(stimuli, tmp_path: Path) -> None:
     notes = write_package(as_recording(lab(stimuli)), stimuli, tmp_path / "lab")
-    assert notes[0].startswith("1 of 3 neurons of V4 miss stimuli, and are left out")
+    assert notes[0].startswith("1 of 3 neurons of V4 lack responses and are left out")
     assert "1 bins before onset are left out" in notes
     assembly = read_package(tmp_path / "lab" / "IT.nc")
     assert type(assembly).__name__ == "NeuroidAssembly"
@@ -113,7 +113,7 @@ def test_what_does_not_go_together_is_refused(stimuli, tmp_path: Path) -> None:
     write_package(recording, stimuli, tmp_path / "lab")
     with pytest.raises(ConvRNNError, match=r"lab exists already"):
         write_package(recording, stimuli, tmp_path / "lab")
-    with pytest.raises(ConvRNNError, match=r"pls wants one time bin.* `window=\(70, 170\)`"):
+    with pytest.raises(ConvRNNError, match=r"pls needs one time bin.* `window=\(70, 170\)`"):
         package_benchmark(tmp_path / "lab" / "IT.nc", "pls")
     other = stimuli.assign(degrees=[5.0] * 20 + [8.0] * 20)
     with pytest.raises(ConvRNNError, match="stimuli of 2 sizes"):

@@ -41,7 +41,7 @@ def test_the_image_is_on_until_it_goes_off(times: int, image_off: int) -> None:
         ({"times": 2.5}, "whole number"),
         ({"times": True}, "whole number"),
         ({"times": 5, "image_off": 0}, "at least 1 and at most"),
-        ({"times": 5, "image_off": 6}, "for all 5 steps at most"),
+        ({"times": 5, "image_off": 6}, "at least 1 and at most 5 steps"),
         ({"times": 5, "image_off": 2, "off": 128}, r"give an RGB triple such as \(128, 128, 128\)"),
         ({"times": 5, "image_off": 2, "off": (0, 0, 256)}, "RGB values lie in 0–255"),
         ({"times": 5, "image_off": 2, "off": (1, 2)}, "one number"),

@@ -73,7 +73,7 @@ BROKEN = [
     ((COUNTS * np.nan, IDS, ["V4"] * 5, BINS), {}, "nothing was recorded"),
     ((COUNTS.astype(str), IDS, ["V4"] * 5, BINS), {}, "expected numbers"),
     ((COUNTS, pd.DataFrame({"name": IDS}), ["V4"] * 5, BINS), {}, "no column stimulus_id"),
-    ((COUNTS, IDS, ["V4"] * 5, BINS), {"subjects": ["a", "b"]}, "2 subjects of 5 neurons"),
+    ((COUNTS, IDS, ["V4"] * 5, BINS), {"subjects": ["a", "b"]}, "2 subjects for 5 neurons"),
     ((COUNTS, IDS, ["V4"] * 5, BINS), {"image_on_ms": [1, 2]}, "2 durations of 4 stimuli"),
 ]
 

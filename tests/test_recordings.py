@@ -273,7 +273,7 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
     assert match_stimuli(recorded, files(40), notes)["stimulus_id"].tolist() == [
         f"image{index:02d}" for index in range(30)
     ]
-    assert notes == ["10 images were not among the stimuli, and are not used"]
+    assert notes == ["10 images are not stimuli of the recording, and are not used"]
     with pytest.raises(ConvRNNError) as error:
         match_stimuli(recorded, files().replace("image03", "other"), [])
     assert "1 of 30 stimuli of the recording have no image: image03" in str(error.value)
@@ -292,7 +292,7 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
         ({"needed": 27}, "Give `components="),
         ({"window": (0.0, 70.0)}, "does not cover"),
         ({"window": (100.0, 100.0)}, "ends after it starts"),
-        ({"group": "object_name"}, "2 groups cannot be split: 4"),
+        ({"group": "object_name"}, "2 groups cannot be split: at least 4"),
     ],
 )
 def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> None:

@@ -136,7 +136,7 @@ def test_requirements_are_what_the_backend_needs() -> None:
 
 
 def test_torch_needs_weights_that_it_can_read(tmp_path: Path) -> None:
-    said = rf"no address of the weights of {MODEL}: .*`convrnns convert {MODEL}`.*weights_url"
+    said = rf"no address for the weights of {MODEL}: .*`convrnns convert {MODEL}`.*weights_url"
     with pytest.raises(ConvRNNError, match=said):
         build([MODEL], tmp_path / "s.zip")
     assert not list(tmp_path.iterdir())
@@ -225,7 +225,7 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w.safetensors"], "is missing"),
         ([MODEL, "--out", "s.zip", "--weights-url", "w.pt", "--sha256", DIGEST], "expected https"),
         ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--sha256", DIGEST],
-         "--weights-version of timedecay_shallow is missing"),
+         "--weights-version is missing for timedecay_shallow"),
         ([MODEL, "--out", "s.zip", "--weights-key", "../w", "--weights-version", "1", "--sha256",
           DIGEST], "expected the path"),
         ([MODEL, "--out", "s.zip", "--weights-key", "u/w", "--weights-url", "https://a.b/w"],
@@ -360,7 +360,8 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         added("model_registry['alexnet'] = None"), "alexnet is a model of Brain-Score's"
     ),
     "a plugin of Brain-Score's": (
-        moved(lambda p: p.replace("convrnns/", "alexnet/", 1)), "Brain-Score has a plugin alexnet"
+        moved(lambda p: p.replace("convrnns/", "alexnet/", 1)),
+        "Brain-Score already has a plugin alexnet",
     ),
     "a folder that cannot be imported": (
         moved(lambda p: p.replace("convrnns/", "conv-rnns/", 1)), "letters, digits and '_'"
@@ -574,8 +575,8 @@ def test_what_is_only_untidy_passes_with_a_note(tmp_path: Path) -> None:
     findings = looked_at(zipped({**built(), **untidy}, tmp_path / "s.zip"))
     assert not findings.failed, said(findings, "fail")
     notes = said(findings, "note")
-    assert any("4 files that nobody needs" in each for each in notes)
-    assert any("README.md lies outside" in each for each in notes)
+    assert any("4 unnecessary files" in each for each in notes)
+    assert any("README.md" in each for each in notes)
 
 
 def test_paths_in_comments_and_in_sentences_are_no_paths_of_one_machine(tmp_path: Path) -> None:

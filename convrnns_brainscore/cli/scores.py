@@ -30,9 +30,9 @@ NEUROIDS_TRIED = 500
 _ANSWERED = """# Which of Brain-Score's benchmarks {model} answers
 
 `convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's
-own code ran to its end on a few made stimuli, without its data, and with features projected to
-{neuroids} neuroids, since metrics take long for more. That it scores says that the model's answers
-have the form that the benchmark needs. The score itself would mean nothing. Weights: {weights}.
+own code ran to its end on a few synthetic stimuli, without its data. Features were projected to
+{neuroids} neuroids, since metrics are slow for more. "Scores" means that the model's answers have
+the form that the benchmark needs; the value of the score is meaningless here. Weights: {weights}.
 Settings: {settings}.
 
 """
