@@ -20,6 +20,7 @@ from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.recordings import Recording, as_recording
+from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import TimeBin
 
 NWB = ".nwb"
@@ -172,13 +173,19 @@ def opened(path: str | PathLike[str]) -> Iterator[xr.Dataset]:
     check_readable(path)
     if path.is_dir():
         check_plain(path)
-    if group is not None and group not in groups_of(path):
-        raise unknown(f"group of {path}", group, groups_of(path))
+    if group is not None:
+        # The same name in whichever Unicode form the file has it.
+        known = {composed(each): each for each in groups_of(path)}
+        if composed(group) not in known:
+            raise unknown(f"group of {path}", group, known.values())
+        group = known[composed(group)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # xarray's guesses about the format
             if path.is_dir():
-                raw = xr.open_zarr(path, group=group, decode_cf=False)
+                # As a store: a path with colons would be read as a chained address.
+                store = zarr.DirectoryStore(str(path))
+                raw = xr.open_zarr(store, group=group, decode_cf=False)
             else:
                 raw = xr.open_dataset(path, group=group, cache=False, decode_cf=False)
             held = _decoded(raw, is_zarr=path.is_dir())
@@ -253,10 +260,13 @@ def split_group(path: str | PathLike[str]) -> tuple[Path, str | None]:
     (PosixPath('session.nc'), 'monkey A/IT')
     """
     text = os.fspath(path)
-    file, sign, group = text.partition("::")
-    if not sign or Path(text).exists():
+    if "::" not in text or Path(text).exists():
         return Path(text), None
-    return Path(file), group.strip("/") or None
+    parts = text.split("::")
+    # A folder's name may have colons too: the file is what is there.
+    files = ["::".join(parts[:count]) for count in range(1, len(parts))]
+    file = next((each for each in files if Path(each).exists()), files[0])
+    return Path(file), text[len(file) + 2 :].strip("/") or None
 
 
 def groups_of(path: Path) -> list[str]:
@@ -264,7 +274,7 @@ def groups_of(path: Path) -> list[str]:
     found: list[str] = []
     try:
         if path.is_dir():
-            zarr.open_group(str(path), mode="r").visitvalues(
+            zarr.open_group(zarr.DirectoryStore(str(path)), mode="r").visitvalues(
                 lambda each: found.append(each.path) if isinstance(each, zarr.Group) else None
             )
         else:

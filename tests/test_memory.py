@@ -94,6 +94,10 @@ def test_a_recording_in_a_group_is_named_with_its_file(grouped: Path) -> None:
         read_recording(grouped)
     with pytest.raises(ConvRNNError, match=r"unknown group of .* 'V5'.*Did you mean 'V4'"):
         read_recording(f"{grouped}::V5")
+    folder = grouped.parent / "day::1"
+    folder.mkdir()
+    moved = grouped.rename(folder / grouped.name)
+    assert read_recording(f"{moved}::V4").regions == ["V4"]
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:

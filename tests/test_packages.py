@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -144,3 +145,16 @@ def test_the_commands(stimuli, tmp_path: Path, monkeypatch, capsys) -> None:
     assert len(list(Path("scores").glob("*.json"))) == 1
     assert ended_with(*scoring[:2], "packaged/V1.nc", "--weights", "random") == 2
     assert "no packaged recording packaged/V1.nc" in capsys.readouterr().err
+
+
+def test_a_full_disk_names_the_package_and_not_an_image(
+    stimuli, tmp_path: Path, monkeypatch
+) -> None:
+    def full(source: str, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr("convrnns_brainscore.brainscore.packages.shutil.copyfile", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_package(as_recording(lab(stimuli)), stimuli, tmp_path / "package")
+    assert error.value.filename == str(tmp_path / "package")
+    assert not (tmp_path / "package").exists()

@@ -6,8 +6,10 @@ A package is a folder: ``<region>.nc``, a ``NeuroidAssembly`` with its repetitio
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,6 +93,28 @@ def write_package(
         assemblies[region], left_out = _assembly(recording.only([region]), region)
         notes += left_out
     folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(assemblies, recording, stimuli, folder, image_ms)
+    except OSError as error:
+        if error.errno in OF_THE_DISK:  # and not of an image that is copied
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise
+    return notes
+
+
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of the disk that is written to, whichever file they name."""
+
+
+def _write(
+    assemblies: Mapping[str, NeuroidAssembly],
+    recording: Recording,
+    stimuli: pd.DataFrame,
+    folder: Path,
+    image_ms: float | None,
+) -> None:
+    """Write the package beside ``folder``, and give it that name when it is whole."""
+    sizes = stimuli["degrees"].unique()
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
         whole = Path(made) / "package"
         (whole / IMAGES).mkdir(parents=True)
@@ -112,7 +136,6 @@ def write_package(
         if folder.exists():
             folder.rmdir()
         whole.rename(folder)
-    return notes
 
 
 def read_package(path: Path) -> NeuroidAssembly:

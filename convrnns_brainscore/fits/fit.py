@@ -59,6 +59,11 @@ from convrnns_brainscore.timing import BEFORE_ONSET
 
 _log = logging.getLogger(__name__)
 
+WAYS_OUT = (
+    "Give a greater `scratch_limit=…`, `out=…` on another disk, wider time bins, or one `window=…`."
+)
+"""What helps where features do not fit on the disk."""
+
 
 def fit_recording(
     networks: Mapping[str, Callable[[], ConvRNN]],
@@ -297,7 +302,7 @@ class _Fitting:
             if isinstance(groups, list) and sorted(chain(*groups)) == sorted(bins):
                 return [{layer: bins[layer] for layer in group} for group in groups]
         limit = room(self.work) if self.scratch_limit is None else self.scratch_limit
-        found = grouped(network.model, bins, len(self.prepared.stimuli), limit)
+        found = grouped(network.model, bins, len(self.prepared.stimuli), limit, WAYS_OUT)
         with written_whole(recorded) as partial:
             content = {"limit": self.scratch_limit, "groups": [list(group) for group in found]}
             partial.write_text(json.dumps(content), encoding="utf-8")

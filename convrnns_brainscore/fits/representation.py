@@ -47,6 +47,9 @@ from convrnns_brainscore.timing import TimeBin
 
 PERMUTATIONS = 1000
 
+WAYS_OUT = "Give `out=…` on another disk, or fewer `layers=…`."
+"""What helps where features do not fit on the disk."""
+
 WHY = "undefined"
 """Why a value is undefined; empty where it is not."""
 
@@ -141,7 +144,7 @@ def movie_of(
     movie = np.full((len(layers), len(time_bins), pairs), np.nan)
     every = {layer: layer_bins(network.model, layer, time_bins, presentation) for layer in layers}
     bins = {layer: its for layer, its in every.items() if its.averages}
-    for group in grouped(network.model, bins, len(stimuli), room(folder)):
+    for group in grouped(network.model, bins, len(stimuli), room(folder), WAYS_OUT):
         store = FeatureStore(network, group, presentation, stimuli, folder, progress)
         for layer, its in group.items():
             patterns = [

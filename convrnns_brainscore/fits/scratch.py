@@ -116,9 +116,11 @@ def layer_bins(
 
 
 def grouped(
-    model: Model, layers: Mapping[str, LayerBins], stimuli: int, limit: int
+    model: Model, layers: Mapping[str, LayerBins], stimuli: int, limit: int, ways_out: str
 ) -> list[dict[str, LayerBins]]:
     """Layers in groups whose features fit within ``limit`` bytes, in the layers' order.
+
+    ``ways_out``: what the error proposes.
 
     Raises
     ------
@@ -132,9 +134,8 @@ def grouped(
         if need > limit:
             raise ConvRNNError(
                 f"{layer} of {model.name} in {len(bins.averages)} time bins for {stimuli} stimuli "
-                f"needs {decimal(need)} of scratch, and {decimal(limit)} are allowed or free. Give "
-                "a greater `scratch_limit=…`, `out=…` on another disk, wider time bins, or one "
-                "`window=…`."
+                f"needs {decimal(need)} of scratch, and {decimal(limit)} are allowed or free. "
+                f"{ways_out}"
             )
         if held + need > limit:
             groups.append({})
