@@ -23,7 +23,7 @@ $convrnns --help > /dev/null
 stimuli=$(environment/bin/python -c 'from convrnns_brainscore.objects92 import OBJECTS92; print(OBJECTS92 / "stimuli")')
 $convrnns extract timedecay_shallow "$stimuli"/object0[12].png --layers conv5,imnetds \
     --weights random --seed 1 --out features.zarr
-$convrnns submission build timedecay_shallow --out submission.zip
+$convrnns submission build timedecay_shallow --backend tensorflow --out submission.zip
 unzip -l submission.zip models/convrnns/code/convrnns_brainscore/networks/cells.py > /dev/null
 environment/bin/python - <<'E2'
 import xarray
