@@ -93,7 +93,6 @@ def load_network(
     model = find_model(name)
     lesioned = lesion_of(model, lesion)
     opened = open_backend(backend, device)
-    check_process()
     asked = os.environ.get("KERAS_BACKEND", opened.name)
     if asked != opened.name:
         warnings.warn(

@@ -57,6 +57,10 @@ class Backend(ABC):
         """Zeros [1, …], one image standing for all."""
 
     @abstractmethod
+    def in_float32(self) -> AbstractContextManager[Any]:
+        """While it is entered, float32 is float32, whatever the user's settings are."""
+
+    @abstractmethod
     def no_gradients(self) -> AbstractContextManager[Any]:
         """While it is entered, nothing is kept for gradients."""
 

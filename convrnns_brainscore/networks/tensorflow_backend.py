@@ -88,6 +88,9 @@ class TensorFlow(Backend):
         with self._there():
             return tf.zeros(shape)
 
+    def in_float32(self) -> AbstractContextManager[Any]:
+        return exact
+
     def no_gradients(self) -> AbstractContextManager[Any]:
         return nullcontext()  # a tape is the user's own
 
@@ -96,7 +99,7 @@ class TensorFlow(Backend):
 
         def call(*arguments: Any) -> Any:
             check_process()
-            with exact, self._there():
+            with self.in_float32(), self._there():
                 if len(arguments) not in graphs:
                     graphs[len(arguments)] = _graph(function, arguments)
                 return graphs[len(arguments)](*tf.nest.flatten(arguments))

@@ -12,7 +12,6 @@ from convrnns_brainscore.networks.backend import Backend, check_process
 from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
-from convrnns_brainscore.networks.tensorflow_backend import exact
 from convrnns_brainscore.networks.trainable import PREFIX, layer_of, not_finite, trains
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
@@ -52,7 +51,7 @@ class Module(tf.Module):  # type: ignore[misc]
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
         shown = as_presentation(presentation, Presentation.default(self.model.name))
-        with exact:
+        with self.backend.in_float32():
             return self.built().logits(images, shown)
 
     def hooked(self) -> list[str]:

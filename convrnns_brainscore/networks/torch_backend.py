@@ -73,9 +73,10 @@ class PyTorch(Backend):
         zeros = torch.zeros((first, channels, *rest), dtype=torch.float32, device=self.device)
         return zeros.movedim(1, -1)
 
-    def in_float32(self) -> AbstractContextManager[Any]:
-        """While it is entered, the user's autocast is off."""
-        return torch.autocast(self.device.split(":")[0], enabled=False)
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        with exact, torch.autocast(self.device.split(":")[0], enabled=False):
+            yield
 
     def no_gradients(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
@@ -83,7 +84,7 @@ class PyTorch(Backend):
     def compiled(self, function: Function) -> Function:
         def call(*arguments: Any) -> Any:
             check_process()
-            with exact, self.in_float32():
+            with self.in_float32():
                 return function(*arguments)
 
         return call  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from convrnns_brainscore.networks.backends import open_backend
 from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
-from convrnns_brainscore.networks.torch_backend import exact, in_memory
+from convrnns_brainscore.networks.torch_backend import in_memory
 from convrnns_brainscore.networks.trainable import PREFIX, layer_of, not_finite, trains
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
@@ -70,7 +70,7 @@ class Module(torch.nn.Module):
         check_process()
         shown = as_presentation(presentation, Presentation.default(self.model.name))
         built = self.built()
-        with exact, torch.autocast(built.backend.device.split(":")[0], enabled=False):
+        with built.backend.in_float32():
             return built.logits(images, shown)
 
     def hooked(self) -> list[str]:
