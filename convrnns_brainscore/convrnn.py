@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -234,7 +234,7 @@ class ConvRNN:
                 "`lesion=…`."
             )
 
-    def _as_module(self, layers: Iterable[str] | None) -> Any:
+    def _as_module(self, layers: Collection[str] | None) -> Any:
         if self.backend.name == "torch":
             from convrnns_brainscore.networks.torch_module import Module
         else:

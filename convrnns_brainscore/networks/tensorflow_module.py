@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -12,7 +12,7 @@ from convrnns_brainscore.networks.backend import Backend, check_process
 from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
-from convrnns_brainscore.networks.trainable import PREFIX, layer_of, not_finite, trains
+from convrnns_brainscore.networks.trainable import PREFIX, not_finite, trains
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
 
@@ -31,13 +31,12 @@ class Module(tf.Module):  # type: ignore[misc]
         values: Mapping[str, NDArray[Any]],
         backend: Backend,
         lesion: Lesion | None = None,
-        layers: Iterable[str] | None = None,
+        layers: Collection[str] | None = None,
     ) -> None:
         super().__init__(model.name)
         self.model, self.lesion, self.backend = model, lesion, backend
-        chosen = None if layers is None else set(layers)
         self.by_name = {
-            name: tf.Variable(value, chosen is None or layer_of(name) in chosen, name=name)
+            name: tf.Variable(value, trains(name, value, layers), name=name)
             if trains(name, value)
             else tf.constant(value)
             for name, value in values.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
 from convrnns_brainscore.networks.torch_backend import in_memory
-from convrnns_brainscore.networks.trainable import PREFIX, layer_of, not_finite, trains
+from convrnns_brainscore.networks.trainable import PREFIX, not_finite, trains
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
 
@@ -35,17 +35,16 @@ class Module(torch.nn.Module):
         values: Mapping[str, NDArray[Any]],
         backend: Backend,
         lesion: Lesion | None = None,
-        layers: Iterable[str] | None = None,
+        layers: Collection[str] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.lesion = model, lesion
-        chosen = None if layers is None else set(layers)
         for name, value in values.items():
             with torch.inference_mode(False):
                 tensor = torch.tensor(value, dtype=torch.float32, device=backend.device)
             parameter = torch.nn.Parameter(
                 tensor,
-                requires_grad=trains(name, value) and (chosen is None or layer_of(name) in chosen),
+                requires_grad=trains(name, value, layers),
             )
             self.register_parameter(name, parameter)
         for layer in backbones.layer_names(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,12 +32,14 @@ def layer_of(name: str) -> str:
     return name.removeprefix(PREFIX).split("/")[0]
 
 
-def trains(name: str, value: NDArray[Any]) -> bool:
-    """Whether training can change a variable.
+def trains(name: str, value: NDArray[Any], layers: Collection[str] | None = None) -> bool:
+    """Whether training can change a variable; of ``layers`` alone, unless these are None.
 
     A decay of zero makes a layer without memory, which no checkpoint changes; the decoders choose a
     step, which has no gradient.
     """
+    if layers is not None and layer_of(name) not in layers:
+        return False
     leaf = name.rsplit("/", 1)[-1]
     if leaf == "memory_decay":
         return bool(value.any())
