@@ -46,7 +46,7 @@ def needed_convolutions(
     values = network.weights.values
     layers = build(network.model, lambda name, _: tf.constant(values[f"tnn_model/{name}"]))
     unrolled = Network(layers, compiled=lambda function: function)
-    off = tf.constant(presentation.off_frame)
+    off = tf.constant(presentation.fixed_frames[0])
 
     def outputs(images: tf.Tensor) -> list[tf.Tensor]:
         def stimulus(step: int) -> tf.Tensor:

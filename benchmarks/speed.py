@@ -132,7 +132,7 @@ def plainly(network, images, presentation) -> Callable[[], object]:
         return tf.broadcast_to(tensor, (len(images), *tensor.shape[1:]))
 
     shown = tf.constant(images)
-    off = whole_batch(tf.constant(presentation.off_frame))
+    off = whole_batch(tf.constant(presentation.fixed_frames[0]))
     zero = {
         layer.name: tuple(whole_batch(tf.zeros((1, *each))) for each in layer.cell.state_shapes())
         for layer in layers

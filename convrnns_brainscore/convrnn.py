@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.checkpoints import write_safetensors
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.errors import ConvRNNError, unknown
-from convrnns_brainscore.image_batches import image_batches
+from convrnns_brainscore.image_batches import image_batches, table_of
 from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.networks.backend import (
@@ -27,11 +28,20 @@ from convrnns_brainscore.networks.backend import (
 )
 from convrnns_brainscore.networks.backends import open_backend
 from convrnns_brainscore.networks.build import variable_shapes
-from convrnns_brainscore.networks.forward import Average, Forward, as_images, decoded_steps, single
+from convrnns_brainscore.networks.forward import (
+    Average,
+    Forward,
+    as_images,
+    averaged,
+    decoded_steps,
+    single,
+    steps_in,
+)
 from convrnns_brainscore.networks.lesions import Lesion, lesion_of
 from convrnns_brainscore.networks.operations import Tensor, repeated, stack
-from convrnns_brainscore.networks.trainable import PREFIX
+from convrnns_brainscore.networks.trainable import PREFIX, trained_names
 from convrnns_brainscore.presentation import Presentation, as_presentation
+from convrnns_brainscore.streams import Shown, presentation_of
 from convrnns_brainscore.weights import Weights, load_weights, retrained
 from convrnns_brainscore.zoo import Model, find_model
 
@@ -146,7 +156,8 @@ class ConvRNN:
     def __reduce__(self) -> tuple[Any, ...]:
         """As its weights, which the process that it is sent to builds it from."""
         self._check_unhooked("a copy of the network")
-        return _rebuilt, (self.model, self.weights, self.lesion, self.backend)
+        trained = None if self._module is None else self._module.trained()
+        return _rebuilt, (self.model, self.weights, self.lesion, self.backend, trained)
 
     @property
     def backend(self) -> Backend:
@@ -212,7 +223,7 @@ class ConvRNN:
             if not layers:
                 raise ConvRNNError(f"no layers to train; {self.name} has {', '.join(self.layers)}.")
         copy = ConvRNN(self.model, self.weights, self.lesion, self.backend)
-        copy._module = copy._as_module(layers)
+        copy._module = copy._as_module(trained_names(copy.weights.values, layers))
         return copy
 
     def frozen(self) -> ConvRNN:
@@ -234,12 +245,12 @@ class ConvRNN:
                 "`lesion=…`."
             )
 
-    def _as_module(self, layers: Collection[str] | None) -> Any:
+    def _as_module(self, trained: Collection[str] | None) -> Any:
         if self.backend.name == "torch":
             from convrnns_brainscore.networks.torch_module import Module
         else:
             from convrnns_brainscore.networks.tensorflow_module import Module
-        return Module(self.model, self._weights.values, self.backend, self.lesion, layers)
+        return Module(self.model, self._weights.values, self.backend, self.lesion, trained)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the variables' present values to a ``.safetensors``.
@@ -316,7 +327,7 @@ class ConvRNN:
 
     def unroll(
         self,
-        images: ArrayLike,
+        images: ArrayLike | Shown,
         layers: str | Iterable[str],
         presentation: Presentation | None = None,
         all_times: bool = False,
@@ -325,8 +336,8 @@ class ConvRNN:
 
         Parameters
         ----------
-        images : float32 array-like [batch, 224, 224, 3]
-            Normalised (`convrnns_brainscore.images`).
+        images : float32 array-like [batch, 224, 224, 3] or [batch, step, 224, 224, 3], or Shown
+            Normalised (`convrnns_brainscore.images`); with an axis of steps, what each step shows.
         layers : str or iterable of str
             Names among ``self.layers``.
         presentation : Presentation, optional
@@ -345,11 +356,17 @@ class ConvRNN:
             Unknown layer; a layer that the image does not reach within the presentation; images of
             another shape or type, with NaN, or not normalised.
         """
+        if not isinstance(images, Shown) and np.ndim(in_main_memory(images)) == 5:
+            frames = np.asarray(in_main_memory(images))
+            if presentation is not None:
+                raise ConvRNNError("images with an axis of steps have no presentation beside them.")
+            presentation = Presentation.stream(frames.shape[1])
+            flat = check_normalised(frames.reshape(-1, *frames.shape[2:]))
+            images = Shown.of_steps(flat.reshape(frames.shape))
         presentation = as_presentation(presentation, Presentation.default(self.name))
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
-        return self.averages(
-            images, {layer: single(asked) for layer, asked in steps.items()}, presentation
-        )
+        asked = {layer: single(each) for layer, each in steps.items()}
+        return self.averages(images, asked, presentation)
 
     def __call__(
         self,
@@ -437,14 +454,20 @@ class ConvRNN:
         ...     print(found["conv5"].shape)
         (2, 11, 4, 4, 512)
         """
-        presentation = as_presentation(presentation, Presentation.default(self.name))
+        images = table_of(images)
+        default = Presentation.default(self.name)
+        if isinstance(images, pd.DataFrame):
+            presentation = presentation_of(images, presentation, default)
+        presentation = as_presentation(presentation, default)
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
-        for batch in image_batches(images, batch_size, channels_first=channels_first):
+        for batch in image_batches(
+            images, batch_size, channels_first=channels_first, off=presentation.fixed_frames[0]
+        ):
             yield self.unroll(batch, list(steps), presentation, all_times)
 
     def averages(
         self,
-        images: ArrayLike,
+        images: ArrayLike | Shown,
         asked: Mapping[str, Sequence[Average]],
         presentation: Presentation,
     ) -> dict[str, NDArray[np.float32]]:
@@ -455,8 +478,8 @@ class ConvRNN:
 
         Parameters
         ----------
-        images : float32 array-like [batch, 224, 224, 3]
-            Normalised.
+        images : float32 array-like [batch, 224, 224, 3], or Shown
+            Normalised; or what a batch shows over time.
         asked : mapping of str to sequence of tuple of (step, weight)
             Layer → averages, each a tuple of (step, weight).
         presentation : Presentation
@@ -472,16 +495,45 @@ class ConvRNN:
         ConvRNNError
             As `unroll`.
         """
-        images = check_normalised(in_main_memory(images))
+        if not isinstance(images, Shown):
+            images = check_normalised(in_main_memory(images))
+        arrays = {
+            layer: np.empty((len(images), len(each), *self.output_shape(layer)), np.float32)
+            for layer, each in asked.items()
+        }
+        if isinstance(images, Shown):
+            for layer, index, average in self.averages_over_time(images, asked):
+                arrays[layer][:, index] = average
+            return arrays
         with self.backend.no_gradients():
             outputs = self._run(self.backend.tensor(images), asked, presentation)
-        arrays = {}
-        for layer in asked:
-            shape = len(images), len(outputs[layer]), *self.output_shape(layer)
-            arrays[layer] = np.empty(shape, np.float32)
+        for layer, array in arrays.items():
             for index, output in enumerate(outputs[layer]):
-                arrays[layer][:, index] = to_numpy(output)
+                array[:, index] = to_numpy(output)
         return arrays
+
+    def averages_over_time(
+        self, shown: Shown, asked: Mapping[str, Sequence[Average]]
+    ) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
+        """As `averages`, of what a batch shows over time: each average as soon as it is there.
+
+        Memory does not grow with the number of steps.
+
+        Yields
+        ------
+        layer, index, average
+            The average's position in ``asked[layer]``; float32 [batch, …].
+        """
+        steps = {layer: sorted(each) for layer, each in steps_in(asked).items()}
+        found = averaged(self.watch(shown, steps), asked)
+        while True:
+            with self.backend.no_gradients():  # not while the caller holds what was yielded
+                item = next(found, None)
+            if item is None:
+                return
+            layer, index, output = item
+            shape = len(shown), *self.output_shape(layer)
+            yield layer, index, np.broadcast_to(to_numpy(output), shape)
 
     def _run(
         self, images: Tensor, asked: Mapping[str, Sequence[Average]], presentation: Presentation
@@ -489,16 +541,17 @@ class ConvRNN:
         """The averages of each layer, [batch, …], or [1, …] where all images give the same."""
         self._check_finite()
         key = tuple((layer, tuple(averages)) for layer, averages in asked.items())
-        graph = self._graph(key, presentation.image_off)
-        return graph(images, self.backend.tensor(presentation.off_frame))
+        last = max(step for _, averages in key for average in averages for step, _ in average)
+        graph = self._graph(key, tuple(map(presentation.frame_at, range(last + 1))))
+        return graph(images, *map(self.backend.tensor, presentation.fixed_frames))
 
     def _trace(
-        self, asked: tuple[tuple[str, tuple[Average, ...]], ...], image_off: int | None
-    ) -> Callable[[Tensor, Tensor], dict[str, list[Tensor]]]:
-        """Images and off stimulus → each layer's averages."""
+        self, asked: tuple[tuple[str, tuple[Average, ...]], ...], schedule: tuple[int, ...]
+    ) -> Callable[..., dict[str, list[Tensor]]]:
+        """Images and the presentation's own frames → each layer's averages."""
 
-        def graph(shown: Tensor, off: Tensor) -> dict[str, list[Tensor]]:
-            return self._built().averages(shown, off, dict(asked), image_off)
+        def graph(*frames: Tensor) -> dict[str, list[Tensor]]:
+            return self._built().averages(frames, schedule, dict(asked))
 
         return self.backend.compiled(graph)
 
@@ -523,11 +576,35 @@ class ConvRNN:
         layer, step, output
             The backend's tensor [batch, …], or [1, …] where every image gives the same.
         """
+        frames = (images, *presentation.fixed_frames)
+        return self.watch(lambda step: frames[presentation.frame_at(step)], steps)
+
+    def watch(
+        self, shown: Callable[[int], NDArray[np.float32]], steps: Mapping[str, Sequence[int]]
+    ) -> Iterator[tuple[str, int, Tensor]]:
+        """As `stream`, of anything that is shown over time; memory holds one step.
+
+        Parameters
+        ----------
+        shown : callable
+            What a step shows, float32 [batch or 1, 224, 224, 3]: the same array while it stays.
+        steps : mapping of str to sequence of int
+            Layer → steps.
+
+        Yields
+        ------
+        layer, step, output
+            As `stream`.
+        """
         self._check_finite()
-        shown, off = self.backend.tensor(images), self.backend.tensor(presentation.off_frame)
+        last: tuple[Any, Any] = None, None
 
         def stimulus(step: int) -> Tensor:
-            return shown if presentation.image_is_on(step) else off
+            nonlocal last
+            frame = shown(step)
+            if frame is not last[0]:
+                last = frame, self.backend.tensor(frame)
+            return last[1]
 
         return self._built().network.run(stimulus, steps, self.lesion)
 
@@ -571,6 +648,15 @@ def as_torch(network: ConvRNN) -> Any:
     return Module(network.model, network.weights.values, cpu, network.lesion)
 
 
-def _rebuilt(model: Model, weights: Weights, lesion: Lesion | None, backend: Backend) -> ConvRNN:
+def _rebuilt(
+    model: Model,
+    weights: Weights,
+    lesion: Lesion | None,
+    backend: Backend,
+    trained: Collection[str] | None,
+) -> ConvRNN:
     check_process()
-    return ConvRNN(model, weights, lesion, backend)
+    network = ConvRNN(model, weights, lesion, backend)
+    if trained is not None:
+        network._module = network._as_module(trained)
+    return network

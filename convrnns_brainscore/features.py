@@ -34,7 +34,8 @@ from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
-from convrnns_brainscore.images import VISUAL_DEGREES, load_images
+from convrnns_brainscore.image_batches import shown_by, table_of
+from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.networks.backbones import neuroid_coordinates, reported_steps
@@ -55,9 +56,13 @@ from convrnns_brainscore.stores import (
     remove_torn,
     write_netcdf,
 )
+from convrnns_brainscore.streams import CLIPS, Shown, notes, presentation_of, with_labels
 from convrnns_brainscore.timing import bins_of_steps
 
 _log = logging.getLogger(__name__)
+
+BINS_IN_CHUNK = 26
+"""Of stimuli that have times of their own: so many bins are in memory, however long they last."""
 
 
 def extract(
@@ -136,7 +141,8 @@ def extract(
     >>> activations["time_bin_start"].values  # in ms
     array([30, 40, 50])
     """
-    presentation = as_presentation(presentation, Presentation.default(network.name))
+    stimuli = _as_table(stimuli)
+    presentation = presentation_of(stimuli, presentation, Presentation.default(network.name))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     request = Request(
         network,
@@ -192,15 +198,14 @@ def features_in_memory(
     >>> found["conv5"].sizes["neuroid"], found["conv5"]["time_bin_start"].values[:2]
     (8192, array([50, 60]))
     """
-    presentation = as_presentation(presentation, Presentation.default(network.name))
-    steps = reported_steps(network.model, layers, presentation.times, all_times)
+    images, default = table_of(images), Presentation.default(network.name)
     coordinates: dict[str, Any] = {}
-    if isinstance(images, str | Path):
-        images = read_stimuli(images)[0]
     if isinstance(images, pd.DataFrame):
-        images = check_stimuli(images)
+        presentation = presentation_of(images, presentation, default)
         for name in ("stimulus_id", "filename", "degrees"):
             coordinates[name] = ("presentation", images[name].to_numpy())
+    presentation = as_presentation(presentation, default)
+    steps = reported_steps(network.model, layers, presentation.times, all_times)
     sizes = {layer: int(np.prod(network.output_shape(layer))) for layer in steps}
     count = len(images) if hasattr(images, "shape") else 1
     need = 8 * count * sum(sizes[layer] * len(each) for layer, each in steps.items())
@@ -284,10 +289,10 @@ def write_features(
         raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
     request = replace(request, batch_size=int(batch_size))
     network.check_lesion(presentation)
-    if isinstance(stimuli, pd.DataFrame):
-        stimuli = check_stimuli(stimuli)
-    else:
-        stimuli, _ = read_stimuli(stimuli)
+    stimuli = _as_table(stimuli)
+    if CLIPS in stimuli:
+        for note in notes(stimuli[CLIPS], presentation.times):
+            _log.warning(note)
     console = PlainConsole(stderr=True, quiet=not progress)
     with progress_bar(console, unit="images", transient=True) as bar:
         stimuli, skipped = check_images(stimuli, skip_broken=skip_broken, bar=bar)
@@ -330,11 +335,12 @@ def write_features(
             create_store(
                 store,
                 attributes,
-                stimuli,
+                with_labels(stimuli),
                 shapes,
                 request.bins,
                 request.batch_size,
                 apart=request.apart,
+                most_bins=BINS_IN_CHUNK if CLIPS in stimuli else None,
             )
             journal.begin()
         _fill(store, journal, request, stimuli, console, workers)
@@ -348,6 +354,10 @@ def write_features(
             seal(store)
             store.rename(out)
     return skipped
+
+
+def _as_table(stimuli: Any) -> pd.DataFrame:
+    return check_stimuli(stimuli) if isinstance(stimuli, pd.DataFrame) else read_stimuli(stimuli)[0]
 
 
 def _fill(
@@ -392,18 +402,48 @@ def _extract_batch(store: Path, request: Request, stimuli: pd.DataFrame, index: 
         )
     start = index * request.batch_size
     rows = stimuli.iloc[start : start + request.batch_size]
-    images = load_images(list(rows["filename"]), list(rows["degrees"]))
+    images = shown_by(rows, request.presentation.fixed_frames[0])
     check_unchanged(rows)
     arrays = open_activations(store, request.averages)
     chunks = [name for array in arrays.values() for name in chunk_names(array, index)]
     for name in chunks:
         (store / name).unlink(missing_ok=True)  # torn, perhaps
+    if isinstance(images, Shown):
+        found = request.network.averages_over_time(images, request.averages)
+        for layer, bins, block in _blocks(found, request, len(rows), arrays):
+            with compressed_in_order():
+                arrays[layer][start : start + len(rows), :, bins] = block
+        check_unchanged(rows)  # its frames were read meanwhile
+        return chunks
     outputs = request.network.averages(images, request.averages, request.presentation)
     with compressed_in_order():
         for layer, output in outputs.items():
             flat = output.reshape(*output.shape[:2], -1)
             arrays[layer][start : start + len(rows)] = np.moveaxis(flat, 1, 2)
     return chunks
+
+
+def _blocks(
+    found: Iterable[tuple[str, int, NDArray[np.float32]]],
+    request: Request,
+    count: int,
+    arrays: Mapping[str, zarr.Array],
+) -> Iterator[tuple[str, slice, NDArray[np.float32]]]:
+    """The averages of a batch, one chunk of bins after the other: layer, bins, and
+    [stimulus, neuroid, bin]."""
+    filling: dict[tuple[str, int], tuple[NDArray[np.float32], list[int]]] = {}
+    for layer, index, output in found:
+        width, total = arrays[layer].chunks[2], len(request.averages[layer])
+        block, place = divmod(index, width)
+        bins = slice(block * width, min((block + 1) * width, total))
+        if (layer, block) not in filling:
+            shape = count, arrays[layer].shape[1], bins.stop - bins.start
+            filling[layer, block] = np.empty(shape, np.float32), []
+        values, there = filling[layer, block]
+        values[:, :, place] = output.reshape(count, -1)
+        there.append(place)
+        if len(there) == values.shape[2]:
+            yield layer, bins, filling.pop((layer, block))[0]
 
 
 @contextmanager

@@ -15,15 +15,38 @@ from numpy.typing import NDArray
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import check_normalised, check_shape, load_images
 from convrnns_brainscore.networks.backend import in_main_memory
+from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.stimuli import check_stimuli, read_stimuli
+from convrnns_brainscore.streams import CLIPS, Shown
 
 IMAGES = ("image", "images", "pixel_values")
 """Under what a loader that gives mappings has its images."""
 
 
+def table_of(source: Any) -> Any:
+    """The table of stimuli that a table, a path or paths name; anything else is returned as it is.
+
+    Raises
+    ------
+    ConvRNNError
+        As `read_stimuli` and `check_stimuli`.
+    """
+    if isinstance(source, pd.Series | np.ndarray) and source.dtype.kind in "OU":
+        source = source.tolist()
+    if isinstance(source, str | PathLike):
+        return read_stimuli(Path(source))[0]
+    if isinstance(source, list) and source and isinstance(source[0], str | PathLike):
+        return read_stimuli(source)[0]
+    return check_stimuli(source) if isinstance(source, pd.DataFrame) else source
+
+
 def image_batches(
-    source: Any, batch_size: int, *, channels_first: bool = False
-) -> Iterator[NDArray[np.float32]]:
+    source: Any,
+    batch_size: int,
+    *,
+    channels_first: bool = False,
+    off: NDArray[np.float32] | None = None,
+) -> Iterator[NDArray[np.float32] | Shown]:
     """Batches of images, one after another.
 
     Parameters
@@ -37,10 +60,12 @@ def image_batches(
         Images in a batch, where ``source`` does not give batches.
     channels_first : bool, default False
         Images are [3, 224, 224], as PyTorch's usually are.
+    off : float32 array [1, 224, 224, 3], optional
+        What is shown between the clips of stimuli that have times of their own; None: 0.5.
 
     Yields
     ------
-    float32 array [batch, 224, 224, 3]
+    float32 array [batch, 224, 224, 3]; or Shown, of stimuli that have times of their own
 
     Raises
     ------
@@ -55,14 +80,12 @@ def image_batches(
     """
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
-    if isinstance(source, pd.Series | np.ndarray) and source.dtype.kind in "OU":
-        source = source.tolist()
-    if isinstance(source, str | PathLike):
-        source = read_stimuli(Path(source))[0]
-    elif isinstance(source, list) and source and isinstance(source[0], str | PathLike):
-        source = read_stimuli(source)[0]
+    source = table_of(source)
     if isinstance(source, pd.DataFrame):
-        yield from _of_files(check_stimuli(source), batch_size)
+        if off is None:
+            off = Presentation.constant(1).fixed_frames[0]
+        for start in range(0, len(source), batch_size):
+            yield shown_by(source.iloc[start : start + batch_size], off)
         return
     if hasattr(source, "shape"):
         whole = _as_array(source)
@@ -83,10 +106,11 @@ def image_batches(
         yield check_normalised(np.moveaxis(part, 1, -1) if channels_first else part)
 
 
-def _of_files(stimuli: pd.DataFrame, batch_size: int) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(stimuli), batch_size):
-        rows = stimuli.iloc[start : start + batch_size]
-        yield load_images(list(rows["filename"]), list(rows["degrees"]))
+def shown_by(rows: pd.DataFrame, off: NDArray[np.float32]) -> NDArray[np.float32] | Shown:
+    """The images of a batch of stimuli, or what they show over time."""
+    if CLIPS in rows:
+        return Shown(list(rows[CLIPS]), off)
+    return load_images(list(rows["filename"]), list(rows["degrees"]))
 
 
 def _images_of(given: Any) -> Any:

@@ -27,12 +27,12 @@ from rich.progress import Progress
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process, written_whole
-from convrnns_brainscore.images import VISUAL_DEGREES, load_cropped
+from convrnns_brainscore.images import SUFFIXES, VISUAL_DEGREES, load_cropped
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import check_made_alike, describe
 from convrnns_brainscore.requirements import brain_score_folder
-from convrnns_brainscore.stimuli import SUFFIXES, check_decodable, check_images, check_unchanged
+from convrnns_brainscore.stimuli import check_decodable, check_images, check_unchanged
 from convrnns_brainscore.tables import files_beside, is_table, read_table
 
 _log = logging.getLogger(__name__)

@@ -43,6 +43,9 @@ _log = logging.getLogger(__name__)
 TEXT_CHUNK = 64 * 2**20
 """Bytes of text in a PNG beyond which it is refused; Pillow's own limit is 1 MiB."""
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+"""File names that count as images in a folder or pattern (upper or lower case)."""
+
 DARK = 65535 // 4
 """16-bit samples that reach no further may be of fewer bits."""
 
@@ -204,11 +207,7 @@ def _load(
             _check_samples(image)
             if reduced:
                 _check_reduced(image)
-            turned = _turn(image)
-            shown = [
-                fit(channel if turned is None else channel.transpose(turned))
-                for channel in _channels(image)
-            ]
+            return _shown(image, fit, _turn(image))
     except ConvRNNError as error:
         raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -217,7 +216,29 @@ def _load(
     # guard against decompression bombs is none of these.
     except Exception as error:
         raise ConvRNNError(f"cannot read image {path}: {_first_line(error)}") from error
-    return normalise(np.stack(shown, axis=-1))
+
+
+def frame_in_field(image: Image.Image, degrees: float = VISUAL_DEGREES) -> NDArray[np.float32]:
+    """As `load_image`, of an image that has been read already, such as a movie's frame.
+
+    Raises
+    ------
+    ConvRNNError
+        Nothing of it is visible; degrees that leave nothing of it.
+    """
+    return _shown(image, lambda channel: _in_field(channel, degrees))
+
+
+def _shown(
+    image: Image.Image,
+    fit: Callable[[Image.Image], NDArray[np.float32]],
+    turned: Image.Transpose | None = None,
+) -> NDArray[np.float32]:
+    channels = [
+        fit(channel if turned is None else channel.transpose(turned))
+        for channel in _channels(image)
+    ]
+    return normalise(np.stack(channels, axis=-1))
 
 
 def load_images(

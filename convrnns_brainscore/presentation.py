@@ -1,4 +1,5 @@
-"""What the eye sees at each step: the image, then (from ``image_off`` on) the off stimulus.
+"""What the eye sees at each step: the image, then (from ``image_off`` on) the off stimulus; or a
+sequence of frames, such as an image, a gap and a mask.
 
 One step is about 10 ms. The off stimulus that the weights were trained with is the constant 0.5 *in
 the normalised space*, not gray before normalising (Nayebi et al. 2022).
@@ -7,7 +8,10 @@ the normalised space*, not gray before normalising (Nayebi et al. 2022).
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,12 +21,22 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore import images
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.timing import MS_PER_STEP
+from convrnns_brainscore.timing import MS_PER_STEP, shown_at_steps
 from convrnns_brainscore.zoo import find_model
 
 ASSUMED_IMAGE_MS = 100
 """How long images are taken to have been on where neither the user nor the data say it, in ms: as
 in the recordings of Nayebi et al. (2022)."""
+
+
+Frame = tuple[Any, float]
+"""What a sequence shows, and for how long in ms."""
+
+IMAGE = "image"
+NAMED: dict[str, Any] = {"gray": (images.GRAY,) * 3, "off": 0.5}
+"""Frames of a sequence by name: the stimulus, and what is the same for all stimuli."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +46,7 @@ class Presentation:
     Parameters
     ----------
     name : str
-        ``"default"``, ``"neural"``, ``"constant"`` or ``"custom"``.
+        ``"default"``, ``"neural"``, ``"constant"``, ``"custom"``, ``"sequence"`` or ``"stream"``.
     times : int
         Number of steps.
     image_off : int or None
@@ -40,13 +54,20 @@ class Presentation:
     off : float, RGB triple, array or path, default 0.5
         The off stimulus: one number in the normalised space; or an RGB triple, 0–255; or an image
         (a mask): a file, uint8 [224, 224, 3], or normalised float32 [224, 224, 3].
+    shown : sequence of tuple of (frame, ms), default ()
+        Of a sequence: its frames and how long each is shown (`sequence`).
 
     Attributes
     ----------
-    off_frame : float32 array
-        The off stimulus, float32 [1, 224, 224, 3], normalised.
+    fixed_frames : tuple of float32 array [1, 224, 224, 3]
+        What is shown beside the image, normalised: the frames of a sequence, and last the off
+        stimulus.
+    schedule : tuple of int
+        What each step shows: 0 for the image, n for ``fixed_frames[n - 1]``.
     off_label : str
-        The off stimulus in words, exact enough to tell any two apart.
+        What is shown beside the image, in words, exact enough to tell any two apart.
+    note : str
+        How durations were rounded to steps; empty: they were not.
 
     Raises
     ------
@@ -67,8 +88,12 @@ class Presentation:
     times: int
     image_off: int | None
     off: Any = 0.5
-    off_frame: NDArray[np.float32] = field(init=False, repr=False)
+    shown: Sequence[Frame] = ()
+    fixed_frames: tuple[NDArray[np.float32], ...] = field(init=False, repr=False)
+    schedule: tuple[int, ...] = field(init=False, repr=False)
     off_label: str = field(init=False, repr=False)
+    note: str = field(init=False, repr=False, default="")
+    _labels: tuple[str, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
         _check_whole("times", self.times)
@@ -81,9 +106,20 @@ class Presentation:
                     f"`image_off={self.image_off}`: the image must be on for at least 1 and "
                     f"at most {self.times} steps."
                 )
-        off_frame, off_label = _understand(self.off)
-        object.__setattr__(self, "off_frame", off_frame)
-        object.__setattr__(self, "off_label", off_label)
+        made: dict[str, Any]
+        if self.shown:
+            made = _of_sequence(self.shown, self.times)
+        else:
+            off_frame, off_label = _understand("off", self.off)
+            on = self.times if self.image_off is None else self.image_off
+            made = {
+                "fixed_frames": (off_frame,),
+                "schedule": (0,) * on + (1,) * (self.times - on),
+                "off_label": off_label,
+                "_labels": (off_label,),
+            }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def default(cls, model: str) -> Presentation:
@@ -106,17 +142,80 @@ class Presentation:
         """``times`` steps, the image until ``image_off``, then ``off``."""
         return cls("custom", times, image_off, off)
 
+    @classmethod
+    def sequence(cls, frames: Sequence[Frame]) -> Presentation:
+        """The same frames for every stimulus, one after the other: masks, gaps, repetitions.
+
+        Parameters
+        ----------
+        frames : sequence of tuple of (frame, ms)
+            Each is ``"image"`` (the stimulus; it may come again), ``"gray"`` (RGB 128), ``"off"``
+            (0.5 in the normalised space, as in training), or as ``off`` above; and for how long it
+            is shown, in ms. A step shows what is on in the middle of its 10 ms.
+
+        Raises
+        ------
+        ConvRNNError
+            No image; a frame that no step shows; a duration that is not a positive number; a frame
+            that no image could hold.
+
+        Examples
+        --------
+        >>> masked = Presentation.sequence([("image", 30), ("gray", 20), ((255, 0, 0), 100)])
+        >>> masked.times, masked.image_off
+        (15, 3)
+        >>> masked.off_label
+        'image 0–30 ms, rgb 128,128,128 30–50 ms, rgb 255,0,0 50–150 ms'
+        """
+        presentation = cls.of_frames(frames)
+        if presentation.note:
+            _log.warning(presentation.note)
+        return presentation
+
+    @classmethod
+    def of_frames(cls, frames: Sequence[Frame]) -> Presentation:
+        """As `sequence`; rounded durations are in ``note`` alone."""
+        frames = _check_frames(frames)
+        total = sum(duration for _, duration in frames)
+        times = int(np.ceil(round(total / MS_PER_STEP - 0.5, 6)))
+        schedule = _of_sequence(frames, max(times, 1))["schedule"]
+        after = max(step for step, frame in enumerate(schedule) if not frame) + 1
+        return cls("sequence", times, None if after == times else after, shown=frames)
+
+    @classmethod
+    def stream(cls, times: int, off: Any = 0.5) -> Presentation:
+        """For stimuli that have times of their own, such as movies and rapid streams; ``off``
+        is shown where nothing of a stimulus is on."""
+        return cls("stream", times, None, off)
+
+    def frame_at(self, step: int) -> int:
+        """What ``step`` shows, as in ``schedule``; after its end, the off stimulus, unless the
+        image never goes off."""
+        if step < self.times:
+            return self.schedule[step]
+        always_on = self.image_off is None and not self.shown
+        return 0 if always_on else len(self.fixed_frames)
+
     def image_is_on(self, step: int) -> bool:
         """Whether the image is shown at ``step``."""
-        return self.image_off is None or step < self.image_off
+        return self.frame_at(step) == 0
+
+    def time_line(self) -> list[str]:
+        """What is shown when, in words: ``0–100 ms: image``."""
+        labels = [IMAGE, *self._labels]
+        changes = [0, *(np.flatnonzero(np.diff(self.schedule)) + 1).tolist(), self.times]
+        return [
+            f"{start * MS_PER_STEP}–{end * MS_PER_STEP} ms: {labels[self.schedule[start]]}"
+            for start, end in pairwise(changes)
+        ]
 
     def describe(self) -> dict[str, str | int]:
         """All that makes this presentation, as plain values for provenance and cache keys."""
         return {
             "presentation": self.name,
             "times": self.times,
-            "image_off": "never" if self.image_off is None else self.image_off,
-            "off": "none" if self.image_off is None else self.off_label,
+            "image_off": self._image_off(),
+            "off": "none" if self._is_constant() else self.off_label,
         }
 
     def __eq__(self, other: object) -> bool:
@@ -125,9 +224,18 @@ class Presentation:
     def __hash__(self) -> int:
         return hash(self._shown())
 
-    def _shown(self) -> tuple[int, int | None, bytes]:
-        off = b"" if self.image_off is None else self.off_frame.tobytes()
-        return self.times, self.image_off, off
+    def _shown(self) -> tuple[Any, ...]:
+        frames = b"", *(frame.tobytes() for frame in self.fixed_frames)
+        shown = [frames[self.frame_at(step)] for step in range(self.times + 1)]
+        return self.name == "stream" and frames, *shown
+
+    def _image_off(self) -> str | int:
+        if self.name == "stream":
+            return "by stimulus"
+        return "never" if self.image_off is None else self.image_off
+
+    def _is_constant(self) -> bool:
+        return self.image_off is None and not self.shown and self.name != "stream"
 
 
 SOME = 0.05
@@ -228,7 +336,77 @@ def _check_whole(name: str, value: Any) -> None:
         raise ConvRNNError(f"{name}={value!r}: expected a whole number of steps.")
 
 
-def _understand(off: Any) -> tuple[NDArray[np.float32], str]:
+def _check_frames(frames: Any) -> tuple[Frame, ...]:
+    """The frames of a sequence and their durations in ms."""
+    try:
+        pairs = [(frame, float(duration)) for frame, duration in frames]
+    except (TypeError, ValueError):
+        raise ConvRNNError(
+            f"frames={frames!r}: expected pairs of a frame and its duration in ms, such as "
+            '[("image", 30), ("gray", 20)].'
+        ) from None
+    for frame, duration in pairs:
+        if not 0 < duration < np.inf:
+            raise ConvRNNError(
+                f"frame {_in_short(frame)}: {duration:g} ms; expected a positive duration."
+            )
+    if not any(_is_image(frame) for frame, _ in pairs):
+        raise ConvRNNError('the sequence never shows the stimulus: add a frame ("image", …).')
+    return tuple(pairs)
+
+
+def _is_image(frame: Any) -> bool:
+    return isinstance(frame, str) and frame == IMAGE
+
+
+def _is_file(frame: Any) -> bool:
+    return isinstance(frame, str | PathLike) and frame not in NAMED
+
+
+def _of_sequence(frames: Sequence[Frame], times: int) -> dict[str, Any]:
+    """The attributes of a presentation that a sequence makes."""
+    ends = np.cumsum([duration for _, duration in frames])
+    starts = np.concatenate([[0], ends[:-1]])
+    shown = shown_at_steps(starts, ends, times)
+    fixed: dict[str, NDArray[np.float32]] = {}
+    names: dict[str, str] = {}
+    labels, said, rounded = [], [], []
+    for index, (frame, duration) in enumerate(frames):
+        steps = np.flatnonzero(shown == index)
+        if not len(steps):
+            raise ConvRNNError(
+                f"frame {_in_short(frame)}, {duration:g} ms from {starts[index]:g} ms on, falls "
+                f"between two steps and is never shown: steps are {MS_PER_STEP} ms."
+            )
+        label = IMAGE
+        if not _is_image(frame):
+            named = isinstance(frame, str) and frame in NAMED
+            array, label = _understand("frame", NAMED[frame] if named else frame)
+            fixed.setdefault(label, array)
+            names[label] = Path(frame).name if _is_file(frame) else label
+        labels.append(label)
+        start, end = steps[0] * MS_PER_STEP, (steps[-1] + 1) * MS_PER_STEP
+        said.append(f"{label} {start}–{end} ms")
+        if abs(start - starts[index]) > 1e-3 or abs(end - ends[index]) > 1e-3:
+            rounded.append(
+                f"{_in_short(frame)} for {start}–{end} ms instead of {starts[index]:g}–"
+                f"{ends[index]:g} ms"
+            )
+    array, label = _understand("off", NAMED["off"])
+    fixed.pop(label, None)
+    fixed[label] = array  # the last, as it is shown after the end
+    places = {IMAGE: 0} | {label: 1 + index for index, label in enumerate(fixed)}
+    note = f"steps are {MS_PER_STEP} ms: the networks see {', '.join(rounded)}"
+    return {
+        "fixed_frames": tuple(fixed.values()),
+        "schedule": tuple(places[labels[index]] for index in shown),
+        "off_label": ", ".join(said),
+        "_labels": tuple(names.get(label, label) for label in fixed),
+        "note": note if rounded else "",
+    }
+
+
+def _understand(name: str, off: Any) -> tuple[NDArray[np.float32], str]:
     """The off stimulus as a frame [1, 224, 224, 3] and in words, whichever way it was given."""
     shape = (1, images.SIZE, images.SIZE, 3)
     if isinstance(off, str | PathLike):
@@ -245,15 +423,15 @@ def _understand(off: Any) -> tuple[NDArray[np.float32], str]:
         or (image and (kind.kind == "f" or kind == np.uint8))
     ):
         raise ConvRNNError(
-            f"`off={_in_short(off)}`: expected one number (normalised), an RGB triple (0–255) or "
-            f"an image [{images.SIZE}, {images.SIZE}, 3], uint8 or normalised float32."
+            f"`{name}={_in_short(off)}`: expected one number (normalised), an RGB triple (0–255) "
+            f"or an image [{images.SIZE}, {images.SIZE}, 3], uint8 or normalised float32."
         )
     label = None
     if values.ndim == 0:
         label = f"{float(values):.9g} (normalised)"
     elif values.shape == (3,):
         if not ((values >= 0) & (values <= 255)).all():
-            raise ConvRNNError(f"`off={off!r}`: RGB values lie in 0–255.")
+            raise ConvRNNError(f"`{name}={off!r}`: RGB values lie in 0–255.")
         label = "rgb " + ",".join(f"{value:.9g}" for value in values)
     if values.shape == (3,) or (image and kind == np.uint8):
         values = images.normalise(values)
@@ -262,7 +440,7 @@ def _understand(off: Any) -> tuple[NDArray[np.float32], str]:
         frame = images.check_normalised(frame)
     except ConvRNNError as error:
         hint = " For gray before normalising give an RGB triple such as (128, 128, 128)."
-        raise ConvRNNError(f"off: {error}{hint if values.ndim == 0 else ''}") from None
+        raise ConvRNNError(f"{name}: {error}{hint if values.ndim == 0 else ''}") from None
     return frame, label or _image_label(frame)
 
 

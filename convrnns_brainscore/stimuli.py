@@ -5,9 +5,10 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -16,23 +17,26 @@ import pandas as pd
 from joblib import cpu_count  # type: ignore[import-untyped]
 from rich.progress import Progress
 
+from convrnns_brainscore import streams
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
-from convrnns_brainscore.images import VISUAL_DEGREES, has_several_frames, load_image
+from convrnns_brainscore.images import SUFFIXES, VISUAL_DEGREES, has_several_frames, load_image
+from convrnns_brainscore.movies import VIDEOS, is_movie, is_video
+from convrnns_brainscore.streams import CLIPS, OFFSET, ONSET, RATE, grouped, whole_movie
 from convrnns_brainscore.tables import SPREADSHEETS, composed, files_beside, is_table, read_table
 
 _log = logging.getLogger(__name__)
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-"""File names that count as images in a folder or pattern (upper or lower case)."""
-
 
 DEGREES, STATED, ASSUMED = "degrees", "stated", "assumed"
 """Among a table's attributes: whether the stimuli's sizes are stated, or assumed."""
 
 
 def read_stimuli(
-    sources: str | Path | Sequence[str | Path], degrees: float | None = None
+    sources: str | Path | Sequence[str | Path],
+    degrees: float | None = None,
+    *,
+    movies: bool = False,
+    frames_per_second: float | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The stimuli that ``sources`` name.
 
@@ -41,24 +45,30 @@ def read_stimuli(
     sources : str, path or sequence of str or path
         each one of
 
-        * an image file;
+        * an image file or a video;
         * a folder: the images directly in it, sorted by name (``img1``, ``img10``, ``img2``);
         * a pattern such as ``"photographs/**/*.png"``: the images that match, sorted by path;
         * a ``.csv`` or ``.tsv`` with columns ``stimulus_id`` and ``filename`` (relative to the
           table's folder), and ``degrees`` if the stimuli's sizes differ, as any spreadsheet program
-          writes it (`tables.read_table`). Ids are text and stay as written.
+          writes it (`tables.read_table`). Ids are text and stay as written. With ``onset_ms`` and
+          ``offset_ms``, a stimulus has a row for each image or movie that it shows (`streams`).
     degrees : float, optional
         The width of all stimuli in degrees of visual angle; None: as the table says, and where
         there is none, 8, which fills the field of view.
+    movies : bool, default False
+        Each GIF, and each folder, is one movie.
+    frames_per_second : float, optional
+        Of movies, instead of what their files state; a folder of frames needs it.
 
     Returns
     -------
     stimuli
-        ``stimulus_id``, ``filename`` (absolute), ``degrees``, in the order of ``sources``. The id
+        ``stimulus_id``, ``filename`` (absolute), ``degrees``, in the order of ``sources``; and
+        ``clips`` where stimuli have times of their own, such as movies (`streams`). The id
         of a file without table is its name without suffix; or its name; or its path below the
         folder that all have in common: the first of these that tells all files apart.
     left_out
-        What lies in the folders and patterns and is no image by its name.
+        What lies in the folders and patterns and is not an image or video by its name.
 
     Raises
     ------
@@ -81,6 +91,9 @@ def read_stimuli(
         if is_table(path):
             tables.append(_read_table(path))
             continue
+        if movies and path.is_dir():
+            files.append(path)
+            continue
         found, others = _find(path)
         if others:
             _log.info("%d of %s are not images by their names: left out", len(others), path)
@@ -98,29 +111,41 @@ def read_stimuli(
         stimuli["degrees"] = float(degrees)
     elif "degrees" in stimuli:
         stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
-    checked = check_stimuli(stimuli)
+    checked = check_stimuli(stimuli, movies=movies, frames_per_second=frames_per_second)
     checked.attrs[DEGREES] = STATED if stated else ASSUMED
     return checked, left_out
 
 
-def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
-    """``stimulus_id`` and ``filename`` as text, and ``degrees``, of a table with more or less.
+def check_stimuli(
+    stimuli: pd.DataFrame, *, movies: bool = False, frames_per_second: float | None = None
+) -> pd.DataFrame:
+    """``stimulus_id`` and ``filename`` as text, and ``degrees``, of a table with more or less; and
+    ``clips``, where stimuli have times of their own.
+
+    Without ``stimulus_id``, images have the ids that `read_stimuli` gives to files.
 
     Raises
     ------
     ConvRNNError
-        A column, or all rows, are missing; an id comes twice; a size is no positive number.
+        ``filename``, or all rows, are missing; an id comes twice; a size is not a positive number;
+        movies beside images without times; or as `streams.grouped`.
     """
-    for column in ("stimulus_id", "filename"):
-        if column not in stimuli:
-            raise ConvRNNError(f"the stimuli have no column {column}.")
+    if "filename" not in stimuli:
+        raise ConvRNNError("the stimuli have no column filename.")
     if not len(stimuli):
         raise ConvRNNError("no images to look at.")
+    if "stimulus_id" not in stimuli:
+        named = _table_of_files([Path(str(name)) for name in stimuli["filename"]])
+        stimuli = stimuli.assign(stimulus_id=named["stimulus_id"].to_numpy())
+    times = {
+        name: stimuli[name].to_numpy() for name in (ONSET, OFFSET, RATE, CLIPS) if name in stimuli
+    }
     stimuli = pd.DataFrame(
         {
             "stimulus_id": stimuli["stimulus_id"].astype(str).to_numpy(),
             "filename": stimuli["filename"].astype(str).to_numpy(),
             "degrees": np.asarray(stimuli.get("degrees", float(VISUAL_DEGREES)), float),
+            **times,
         }
     )
     for column in ("filename", "stimulus_id"):
@@ -131,6 +156,8 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
             raise ConvRNNError(
                 f"stimulus {stimulus_id}: {size:g} degrees; expected a positive number."
             )
+    if CLIPS not in stimuli:
+        stimuli = _with_clips(stimuli, movies, frames_per_second)
     twice = stimuli["stimulus_id"].map(composed).duplicated()
     if twice.any():
         name = stimuli["stimulus_id"][twice].iloc[0]
@@ -138,6 +165,33 @@ def check_stimuli(stimuli: pd.DataFrame) -> pd.DataFrame:
         both = stimuli["filename"][alike].iloc[:2]
         raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
     return stimuli
+
+
+def _with_clips(
+    stimuli: pd.DataFrame, movies: bool, frames_per_second: float | None
+) -> pd.DataFrame:
+    """The table with the clips of each stimulus, where stimuli have times of their own."""
+    if ONSET in stimuli:
+        return grouped(stimuli)
+    moving = [is_video(name) or (movies and is_movie(name)) for name in stimuli["filename"]]
+    if not any(moving):
+        if movies or frames_per_second is not None:
+            raise ConvRNNError(
+                "none of the stimuli is a movie: a movie is a video, a GIF with several frames, or "
+                "a folder of frames."
+            )
+        return stimuli
+    if not all(moving):
+        still, movie = (stimuli["filename"][moving.index(kind)] for kind in (False, True))
+        raise ConvRNNError(
+            f"{movie} is a movie, and {still} is an image without a duration: give a table with "
+            f"{ONSET} and {OFFSET}."
+        )
+    clips = [
+        whole_movie(filename, degrees, frames_per_second)
+        for filename, degrees in zip(stimuli["filename"], stimuli["degrees"], strict=True)
+    ]
+    return stimuli.assign(**{CLIPS: pd.Series(clips, dtype=object)})
 
 
 def check_decodable(name: str) -> None:
@@ -184,7 +238,7 @@ def check_images(
         A file cannot be read as an image, or none can.
     """
     digests, skipped = [], []
-    with closing(_digests(stimuli["filename"], stimuli["degrees"])) as found:
+    with closing(_digests(stimuli)) as found:
         counted = bar.track(found, len(stimuli), description="checking images") if bar else found
         for digest in counted:
             if isinstance(digest, ConvRNNError):
@@ -197,7 +251,7 @@ def check_images(
     several = [
         name
         for name, digest in zip(stimuli["filename"], digests, strict=True)
-        if digest and has_several_frames(name)
+        if digest and CLIPS not in stimuli and has_several_frames(name)
     ]
     if several:
         note = f"{len(several)} images have several frames or pages, of which the first is shown: "
@@ -218,18 +272,31 @@ def check_unchanged(stimuli: pd.DataFrame) -> None:
     ConvRNNError
         It was changed meanwhile.
     """
-    for name, digest in zip(stimuli["filename"], stimuli["image_sha256"], strict=True):
-        if sha256_of(Path(name)) != digest:
+    for name, of_it, digest in zip(
+        stimuli["filename"], _contents(stimuli), stimuli["image_sha256"], strict=True
+    ):
+        if of_it() != digest:
             raise ConvRNNError(
                 f"{name} was changed while it was in use. Run the same command again once the "
                 "images stay as they are."
             )
 
 
-def _digests(
-    filenames: Iterable[str], degrees: Iterable[float]
-) -> Generator[str | ConvRNNError, None, None]:
-    """For each file in turn: its SHA-256, or why it is no image that can be shown."""
+def _contents(stimuli: pd.DataFrame) -> list[Callable[[], str]]:
+    """What gives the digest of what each stimulus shows."""
+    if CLIPS in stimuli:
+        return [partial(streams.digest, clips) for clips in stimuli[CLIPS]]
+    return [partial(sha256_of, Path(name)) for name in stimuli["filename"]]
+
+
+def _digests(stimuli: pd.DataFrame) -> Generator[str | ConvRNNError, None, None]:
+    """For each stimulus in turn: its digest, or why it cannot be shown."""
+
+    def check_stream(clips: streams.Stream) -> str | ConvRNNError:
+        try:
+            return streams.check(clips)
+        except ConvRNNError as error:
+            return error
 
     def check(filename: str, size: float) -> str | ConvRNNError:
         try:
@@ -240,7 +307,10 @@ def _digests(
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         try:
-            yield from pool.map(check, filenames, degrees)
+            if CLIPS in stimuli:
+                yield from pool.map(check_stream, stimuli[CLIPS])
+            else:
+                yield from pool.map(check, stimuli["filename"], stimuli["degrees"])
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -265,7 +335,9 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
     images = [
         path
         for path in candidates
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.is_file()
+        and path.suffix.lower() in (*SUFFIXES, *VIDEOS)
+        and not path.name.startswith(".")
     ]
     if not images:
         raise ConvRNNError(f"no images in {kind} {source} ({', '.join(SUFFIXES)}).")
@@ -291,10 +363,10 @@ def _table_of_files(files: list[Path]) -> pd.DataFrame:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    table = read_table(path, ["stimulus_id", "filename"], ["degrees"])
+    table = read_table(path, ["stimulus_id", "filename"], ["degrees", ONSET, OFFSET, RATE])
     if not len(table):
         raise ConvRNNError(f"table {path} has no rows.")
-    for column in table.columns.intersection(["stimulus_id", "filename", "degrees"]):
+    for column in table.columns.intersection(["stimulus_id", "filename", "degrees", ONSET]):
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
             raise ConvRNNError(f"table {path}: no {column} in row {empty[0] + 1}.")

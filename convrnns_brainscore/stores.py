@@ -63,6 +63,7 @@ def create_store(
     batch_size: int,
     *,
     apart: bool = False,
+    most_bins: int | None = None,
 ) -> None:
     """Write a store that has all but the activations.
 
@@ -72,13 +73,15 @@ def create_store(
         Layer → start and end of its time bins in ms.
     apart : bool, default False
         Each bin is to be read by itself: in chunks of its own, uncompressed.
+    most_bins : int, optional
+        Bins in a chunk at most; None: all.
     """
     root = zarr.open_group(str(store), mode="w")
     root.attrs.put(dict(attributes))
     for column in stimuli:
         _write(root, column, _plain(stimuli[column]), "presentation")
     for layer in bins:
-        _layer_group(root, layer, shapes[layer], bins[layer], stimuli, batch_size, apart)
+        _layer_group(root, layer, shapes[layer], bins[layer], stimuli, batch_size, apart, most_bins)
 
 
 def open_activations(store: Path, layers: Iterable[str]) -> dict[str, zarr.Array]:
@@ -218,6 +221,7 @@ def _layer_group(
     stimuli: pd.DataFrame,
     batch_size: int,
     apart: bool,
+    most_bins: int | None,
 ) -> None:
     """The layer's group with its coordinates, and its array."""
     group = root.create_group(layer)
@@ -234,7 +238,8 @@ def _layer_group(
             array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
     group.attrs.put({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
     sizes = (len(stimuli), int(np.prod(shape)), len(bins[0]))
-    chunks = (min(sizes[1], NEUROIDS), 1) if apart else sizes[1:]
+    together = sizes[1], min(sizes[2], most_bins or sizes[2])
+    chunks = (min(sizes[1], NEUROIDS), 1) if apart else together
     # Without a fill value: xarray would read a stored 0 as missing.
     array = group.create_dataset(
         "activations",

@@ -174,6 +174,32 @@ def _unrecordable(start: float, end: float) -> ConvRNNError:
     )
 
 
+def shown_at_steps(onsets: ArrayLike, offsets: ArrayLike, times: int) -> NDArray[np.int64]:
+    """What each of ``times`` steps shows: that which is on in the middle of its 10 ms.
+
+    Parameters
+    ----------
+    onsets, offsets : float array-like [interval]
+        In ms, in order, without overlap; an offset is the first moment after the interval.
+    times : int
+        Number of steps.
+
+    Returns
+    -------
+    int array [step]
+        The interval of each step; −1 where there is none.
+
+    Examples
+    --------
+    >>> shown_at_steps([0, 33.3], [33.3, 60], times=7)
+    array([ 0,  0,  0,  1,  1,  1, -1])
+    """
+    middles = (np.arange(times) + 0.5) * MS_PER_STEP
+    found = np.searchsorted(round_ms(onsets), middles, side="right") - 1
+    on = (found >= 0) & (middles < round_ms(offsets)[np.maximum(found, 0)])
+    return np.where(on, found, -1)
+
+
 def step_bins(first: int, last: int) -> list[TimeBin]:
     """The time bins of the steps ``first`` … ``last − 1``."""
     return list(zip(*(edge.tolist() for edge in bins_of_steps(first, last)), strict=True))

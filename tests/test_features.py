@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from convrnns_brainscore import ConvRNNError, Lesion, Presentation, features, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.features import extract
+from convrnns_brainscore.image_batches import shown_by
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.integrity import SEAL
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
@@ -255,9 +256,9 @@ def test_an_image_that_changes_while_it_is_in_use_is_named(
 
     def change(*arguments):
         image.write_bytes(photographs[1].read_bytes())
-        return load_images(*arguments)
+        return shown_by(*arguments)
 
-    monkeypatch.setattr(features, "load_images", change)
+    monkeypatch.setattr(features, "shown_by", change)
     with pytest.raises(ConvRNNError, match=r"a\.jpg was changed while it was in use"):
         extract(network, [image], ["conv5"], tmp_path / "out.zarr", SHORT)
     assert not (tmp_path / "out.zarr").exists()

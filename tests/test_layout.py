@@ -16,8 +16,9 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 ORDER = {
     "": [
         "_version", "errors", "choices", "files", "memory", "requirements", "netcdf", "integrity",
-        "console", "progress", "tables", "zoo", "images", "timing", "stimuli", "presentation",
-        "duration", "networks", "image_batches", "checkpoints", "download", "weights", "convrnn",
+        "console", "progress", "tables", "zoo", "images", "timing", "presentation", "movies",
+        "streams", "stimuli", "duration", "networks",
+        "image_batches", "checkpoints", "download", "weights", "convrnn",
         "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
         "recording_arrays", "array_files", "recordings", "nwb", "recording_files", "fits",
@@ -43,7 +44,7 @@ ORDER = {
     ],
     "report": [
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",
-        "fit_report", "geometry_report", "score_figures", "trials",
+        "fit_report", "geometry_report", "unit_figure", "score_figures", "trials",
     ],
     "cli": [
         "messages", "options", "groups", "recordings", "first", "fits", "networks", "scores",

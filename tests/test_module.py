@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,17 @@ def test_training_lowers_the_loss_and_is_kept(
     assert display_name(MODEL, made_by).startswith(f"{MODEL} (fine-tuned from untrained, seed 0")
     subject = TemporalBrainModel(tuned, SHORT)
     assert subject.identifier != TemporalBrainModel(on_torch, SHORT).identifier
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_a_copy_trains_the_same_layers(backend: str) -> None:
+    tuned = load_network(MODEL, weights="random", backend=backend).trainable(["imnetds"])
+    copies = deepcopy(tuned), pickle.loads(pickle.dumps(tuned))
+    for each in copies:
+        assert each.module.trained() == {
+            "tnn_model/imnetds/pre_1/weights", "tnn_model/imnetds/pre_1/bias"
+        }  # fmt: skip
+        assert each.label == tuned.label
 
 
 def test_on_tensorflow_the_module_trains_too(few: tuple[np.ndarray, np.ndarray]) -> None:

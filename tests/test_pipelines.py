@@ -80,7 +80,7 @@ def test_features_in_memory_are_labelled(
         ([{"x": 1}], "the loader gives x: expected the images under one of image, images"),
         (7, "int: expected a table of files, an array of images, or a loader"),
         ([np.zeros((224, 224, 3)), np.zeros((224, 3, 3))], "images of different shapes"),
-        (pd.DataFrame({"path": ["a.png"]}), "no column stimulus_id"),
+        (pd.DataFrame({"path": ["a.png"]}), "no column filename"),
     ],
 )
 def test_what_is_no_batch_of_images_is_refused(network: ConvRNN, given, said: str) -> None:

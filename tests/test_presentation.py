@@ -59,7 +59,7 @@ def test_impossible_presentations_are_refused(arguments: dict, message: str) -> 
 
 def test_the_off_stimulus_may_be_a_number_a_colour_or_an_image(photographs) -> None:
     def frame(off: object) -> np.ndarray:
-        return Presentation.custom(20, 5, off).off_frame
+        return Presentation.custom(20, 5, off).fixed_frames[0]
 
     assert frame(0.5).shape == (1, 224, 224, 3)
     assert np.unique(frame(0.5)).tolist() == [0.5]  # of the normalised space, as in training

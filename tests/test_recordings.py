@@ -16,8 +16,10 @@ from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.prepare import match_stimuli, prepare
 from convrnns_brainscore.fits.reliability import Trials, half_correlations
+from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.recording_files import open_recording, read_recording
 from convrnns_brainscore.recordings import Recording, as_recording, recorded_apart
+from convrnns_brainscore.stimuli import check_stimuli
 
 
 def plain(
@@ -311,6 +313,33 @@ def test_the_presentation_follows_the_recording() -> None:
     assert prepare(as_recording(said), files(), latencies=[0]).presentation.image_off is None
 
 
+def test_stimuli_in_time_are_shown_as_they_were_to_the_neurons() -> None:
+    masked = [("image", 30), ("gray", 20), ((0, 0, 0), 40)]
+    shown = prepare(as_recording(plain()), files(), frames=masked, latencies=[0]).presentation
+    assert shown.times == 11  # until the last bin ends
+    assert shown.off_label.endswith("rgb 0,0,0 50–90 ms, 0.5 (normalised) 90–110 ms")
+    streams = check_stimuli(files().assign(onset_ms=0, offset_ms=40))
+    prepared = prepare(as_recording(plain()), streams, latencies=[0])
+    assert prepared.presentation == Presentation.stream(11)
+    assert prepared.stimuli["clips"].iloc[0][0].offset_ms == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"frames": [("image", 40)]}, "recording's image_on_ms is 100"),
+        ({"frames": [("image", 100)], "image_ms": 100}, "omit `image_ms=…`"),
+    ],
+)
+def test_times_that_disagree_with_the_recording(options: dict, said: str) -> None:
+    recording = as_recording(plain().assign_coords(image_on_ms=("presentation", [100] * 90)))
+    with pytest.raises(ConvRNNError, match=said):
+        prepare(recording, files(), **options)
+    in_time = check_stimuli(files().assign(onset_ms=0, offset_ms=40))
+    with pytest.raises(ConvRNNError, match="stimuli have times of their own"):
+        prepare(recording, in_time, **options)
+
+
 def test_recordings_made_apart_become_one() -> None:
     """Regions with presentations and numbers of their own."""
     v4 = plain(neurons=4, region=("neuroid", ["V4"] * 4))
@@ -472,7 +501,9 @@ def test_the_control_predicts_real_v4(shared: Path, tmp_path: Path) -> None:
     paths = [str(next(tmp_path.rglob(name))) for name in table["image_file"]]
     counts = np.load(folder / "v4_counts.npy")
     responses = np.nanmean(counts, axis=2).T[..., None]
-    features = image_features(paths, [8.0] * len(paths))
+    features = image_features(
+        check_stimuli(pd.DataFrame({"filename": paths})), np.zeros((1, 224, 224, 3))
+    )
     assert features.shape == (640, 1029)
     predict = predictor(Method("ridge"), gram_matrix([features]))
     splits, _ = make_splits(640, 10, table["object"].astype(str).tolist())

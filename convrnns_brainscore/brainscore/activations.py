@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from brainscore_vision.model_helpers.activations.pca import LayerPCA
 from numpy.typing import NDArray
 from result_caching import store  # type: ignore[import-untyped]
 
+from convrnns_brainscore import streams
 from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.brainscore.assemblies import TimeCourse, files_of, neuroid_assembly
 from convrnns_brainscore.brainscore.internals import Microsaccades
@@ -39,11 +41,12 @@ from convrnns_brainscore.brainscore.stimulus_durations import (
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN, as_torch
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import SIZE, VISUAL_DEGREES, load_images
+from convrnns_brainscore.movies import is_video
 from convrnns_brainscore.networks import backbones
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
-from convrnns_brainscore.stimuli import check_images
+from convrnns_brainscore.stimuli import check_images, check_stimuli
 from convrnns_brainscore.timing import (
     MS_PER_STEP,
     AskedBins,
@@ -360,14 +363,24 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         if not layers:
             raise ConvRNNError("no layers to record from: name one or more.")
         decoded = layers == (LOGITS,)
+        unique = list(dict.fromkeys(paths))
+        files = pd.DataFrame({"filename": unique, "degrees": VISUAL_DEGREES})
+        if any(map(is_video, unique)):
+            files = check_stimuli(files.assign(stimulus_id=unique))
         presentation = self.presentation_for(shown, asked, request.latency)
+        if streams.CLIPS in files:
+            steps = streams.steps_of(files[streams.CLIPS])
+            if asked:
+                last = max(end for _, end in asked.responses(shown.image_ms)) - request.latency
+                steps = max(1, math.ceil(last / MS_PER_STEP))
+            default = Presentation.stream(steps)
+            presentation = self.asked_presentation or default
+            presentation = streams.presentation_of(files, presentation, default)
         labels = bins = None
         if not decoded:
             labels = asked.asked if asked else step_bins(0, presentation.times)
             recorded = asked.responses(shown.image_ms) if asked else labels
             bins = tuple((a - request.latency, b - request.latency) for a, b in recorded)
-        unique = list(dict.fromkeys(paths))
-        files = pd.DataFrame({"filename": unique, "degrees": VISUAL_DEGREES})
         contents = check_images(files)[0]["image_sha256"].tolist()
 
         shapes = {layer: self._shape(layer) for layer in layers}
@@ -407,6 +420,11 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         made_by = describe(self.network, self.logits_presentation if decoded else presentation)
         if not decoded:
             made_by |= {"image_duration": shown.in_words, "image_duration_rule": shown.rule}
+            if streams.CLIPS in files:
+                made_by |= {
+                    "image_duration": "movies",
+                    "image_duration_rule": "as their files state",
+                }
             made_by |= {"latency_ms": request.latency}
         assembly = neuroid_assembly(values, made_by, columns, shapes, labels)
         return TimeCourse(assembly) if labels is not None and asked is None else assembly
@@ -475,7 +493,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         with progress_bar(unit="images", shown=len(paths) > size, transient=True) as bar:
             task = bar.add_task(f"{self.network.name}: {what}", total=len(paths))
             for start in range(0, len(paths), size):
-                images = load_images(paths[start : start + size])
+                images = _load(paths[start : start + size], shifts)
                 for trial in range(trials):
                     moved = images if shifts is None else shifts.moved(images, trial)
                     values = record(moved)
@@ -525,6 +543,16 @@ def _side_by_side(
 ) -> NDArray[np.float32]:
     """Layers' [batch, feature] of one bin, as they are."""
     return np.concatenate(list(features.values()), axis=1)
+
+
+def _load(paths: Sequence[str], shifts: Microsaccades | None) -> Any:
+    """The images of a batch, or what its movies show over time."""
+    if not any(map(is_video, paths)):
+        return load_images(paths)
+    if shifts is not None:
+        raise ConvRNNError("microsaccades (`require_variance`) are not made for movies.")
+    off = Presentation.constant(1).fixed_frames[0]
+    return streams.Shown([streams.whole_movie(path, VISUAL_DEGREES) for path in paths], off)
 
 
 def _trials(

@@ -34,6 +34,7 @@ from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.presentation import image_duration
 from convrnns_brainscore.provenance import PACKAGE
 from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.streams import CLIPS
 
 TABLE, IMAGES = "stimuli.csv", "stimuli"
 FEWEST_STIMULI = 20
@@ -79,6 +80,11 @@ def write_package(
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConvRNNError(f"{folder} exists already: give a new folder, or remove it.")
+    if CLIPS in stimuli:
+        raise ConvRNNError(
+            "the stimuli have times of their own, and a package holds images that are shown alike: "
+            "give the images without onset_ms, or use fit."
+        )
     sizes = stimuli["degrees"].unique()
     if len(sizes) != 1:
         raise ConvRNNError(

@@ -123,6 +123,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     except Exception as error:
         # A usage error of typer's, whose class has moved between its versions.
         message = error.format_message() if hasattr(error, "format_message") else _misfits(error)
+        message = message.replace(": Value error, ", ": ")
     else:
         raise SystemExit(code)
     finally:

@@ -15,11 +15,12 @@ from convrnns_brainscore.cli.groups import (
     WeightOptions,
     grouped,
     models_or_all,
+    parse_frames,
     parse_off,
     split_names,
 )
 from convrnns_brainscore.cli.messages import as_options, say
-from convrnns_brainscore.cli.options import ImageMs, Off, Scheduler
+from convrnns_brainscore.cli.options import Frames, ImageMs, Off, Scheduler
 from convrnns_brainscore.errors import ConvRNNError
 
 
@@ -69,6 +70,7 @@ def fit(
     ] = TimeName.per_bin,
     image_ms: ImageMs = None,
     off: Off = None,
+    frame: Frames = None,
     splits: Annotated[int, typer.Option("--splits", help="Number of train/test splits.")] = 10,
     stratify: Annotated[
         str | None,
@@ -139,6 +141,7 @@ def fit(
         window=parts.window,
         image_ms=image_ms,
         off=parse_off(off),
+        frames=parse_frames(frame) if frame else None,
         splits=splits,
         stratify=stratify,
         group=group,
@@ -222,6 +225,7 @@ def geometry(
     ] = None,
     image_ms: ImageMs = None,
     off: Off = None,
+    frame: Frames = None,
 ) -> None:
     """Compare the geometry of layers over time with a recording's (RSA)."""
     from itertools import product
@@ -229,16 +233,26 @@ def geometry(
     weights.start()
 
     from convrnns_brainscore.errors import unknown
-    from convrnns_brainscore.fits.prepare import match_stimuli, presentation_until
+    from convrnns_brainscore.fits.prepare import (
+        check_times,
+        duration_of,
+        match_stimuli,
+        presentation_until,
+    )
     from convrnns_brainscore.networks.backbones import layer_names
+    from convrnns_brainscore.streams import CLIPS
     from convrnns_brainscore.zoo import find_model
 
     names = models_or_all(model)
-    given = parts.reference(reference, image_ms)
+    read, frames = stimuli.read(), parse_frames(frame) if frame else None
+    check_times(read, image_ms, frames)
+    given = parts.reference(reference, duration_of(frames, image_ms))
     notes = list(given.notes)
-    files = match_stimuli(given.stimuli, stimuli.read(), notes)
+    files = match_stimuli(given.stimuli, read, notes)
     latest = max(end for _, end in given.time_bins)
-    shown = presentation_until(latest, given.image_ms, parse_off(off))
+    on = None if CLIPS in files else given.image_ms
+    shown = presentation_until(latest, on, parse_off(off), frames)
+    notes += [shown.note] if shown.note else []
     wanted = None if layers is None else split_names(layers)
     for name, layer in product(names, wanted or ()):
         if layer not in layer_names(find_model(name)):

@@ -148,17 +148,40 @@ class TimeOptions:
     times: options.Times = None
     image_off: options.ImageOff = None
     off: options.Off = None
+    frames: options.Frames = None
 
     @property
     def given(self) -> bool:
         """Whether anything differs."""
-        return any(each is not None for each in (self.times, self.image_off, self.off))
+        differing = (self.times, self.image_off, self.off, self.frames)
+        return any(each is not None for each in differing)
 
-    def presentation(self, model: str, name: PresentationName) -> Presentation:
-        """The named presentation, with what the user asked to be different."""
+    def presentation(
+        self, model: str, name: PresentationName, stimuli: pd.DataFrame | None = None
+    ) -> Presentation:
+        """The named presentation, with what the user asked to be different; or that of stimuli
+        that have times of their own."""
         from convrnns_brainscore.presentation import Presentation
+        from convrnns_brainscore.streams import CLIPS, steps_of
 
         times, image_off = self.times, self.image_off
+        if stimuli is not None and CLIPS in stimuli:
+            if name is not PresentationName.default or self.frames or image_off is not None:
+                raise ConvRNNError(
+                    "the stimuli have times of their own: omit --presentation, --image-off and "
+                    "--frame."
+                )
+            return Presentation.stream(
+                steps_of(stimuli[CLIPS]) if times is None else times, parse_off(self.off)
+            )
+        if self.frames:
+            others = (times, image_off, self.off)
+            if name is not PresentationName.default or any(each is not None for each in others):
+                raise ConvRNNError(
+                    "--frame states the whole presentation: omit --presentation, --times, "
+                    "--image-off and --off."
+                )
+            return Presentation.sequence(parse_frames(self.frames))
         if name is PresentationName.constant:
             if times is None:
                 raise ConvRNNError("--presentation constant needs --times, the number of steps.")
@@ -187,12 +210,19 @@ class StimulusOptions:
 
     stimuli: options.Stimuli
     stimulus_degrees: options.StimulusDegrees = None
+    movie: options.Movie = False
+    frames_per_second: options.FramesPerSecond = None
 
     def read(self) -> pd.DataFrame:
-        """``stimulus_id``, ``filename`` and ``degrees`` of each."""
+        """``stimulus_id``, ``filename`` and ``degrees`` of each; ``clips``, of those in time."""
         from convrnns_brainscore.stimuli import read_stimuli
 
-        return read_stimuli(self.stimuli, self.stimulus_degrees)[0]
+        return read_stimuli(
+            self.stimuli,
+            self.stimulus_degrees,
+            movies=self.movie,
+            frames_per_second=self.frames_per_second,
+        )[0]
 
 
 @dataclass(frozen=True)
@@ -304,6 +334,23 @@ def parse_off(text: str | None) -> Any:
     except ValueError:
         return Path(text)
     return values[0] if len(values) == 1 else values
+
+
+def parse_frames(texts: list[str]) -> list[tuple[Any, float]]:
+    """The frames of a sequence, each FRAME:MS."""
+    from convrnns_brainscore.presentation import IMAGE, NAMED
+
+    frames: list[tuple[Any, float]] = []
+    for text in texts:
+        frame, _, duration = text.rpartition(":")
+        try:
+            shown = frame if frame in (IMAGE, *NAMED) else parse_off(frame)
+            frames.append((shown, float(duration)))
+        except ValueError:
+            frame = ""
+        if not frame:
+            raise ConvRNNError(f"--frame {text}: expected FRAME:MS, such as image:30.")
+    return frames
 
 
 def split_names(names: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +20,24 @@ from convrnns_brainscore.cli.groups import (
     start_quietly,
 )
 from convrnns_brainscore.cli.messages import say
-from convrnns_brainscore.cli.options import All, Checkpoints, Models, Scheduler, StimulusDegrees
+from convrnns_brainscore.cli.options import (
+    All,
+    Checkpoints,
+    FramesPerSecond,
+    Models,
+    Movie,
+    Scheduler,
+    StimulusDegrees,
+)
 from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from convrnns_brainscore.presentation import Presentation
+
+SHOWN = 3
+"""Stimuli whose times `extract` prints before it begins."""
 
 
 def models() -> None:
@@ -138,23 +155,37 @@ def extract(
         int | None,
         typer.Option("--batch-size", help="Images per batch. [default: 8]", show_default=False),
     ] = None,
+    movie: Movie = False,
+    frames_per_second: FramesPerSecond = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what each step shows and what would be written, and stop."
+        ),
+    ] = False,
     scheduler: Scheduler = None,
 ) -> None:
-    """Extract time-resolved features of images to a Zarr store or a netCDF file.
+    """Extract time-resolved features of images or movies to a Zarr store or a netCDF file.
 
     If it is interrupted or killed, the same command resumes it.
     """
     from convrnns_brainscore.networks.backbones import reported_steps
     from convrnns_brainscore.stimuli import read_stimuli
     from convrnns_brainscore.stores import check_out
+    from convrnns_brainscore.streams import CLIPS
     from convrnns_brainscore.zoo import find_model
 
     # Most of what can be wrong with a request is found before TensorFlow takes seconds to start.
     check_out(out)
-    stimuli, left_out = read_stimuli(images, stimulus_degrees)
-    shown = differing.presentation(model, presentation)
+    stimuli, left_out = read_stimuli(
+        images, stimulus_degrees, movies=movie, frames_per_second=frames_per_second
+    )
+    shown = differing.presentation(model, presentation, stimuli)
     names = split_names(layers)
-    reported_steps(find_model(model), names, shown.times, all_times)
+    steps = reported_steps(find_model(model), names, shown.times, all_times)
+    if dry_run:
+        _print_plan(model, stimuli, shown, steps, out)
+        return
     network = weights.network(model, lesion.of(model))
 
     from convrnns_brainscore import features
@@ -179,7 +210,47 @@ def extract(
     for problem in skipped:
         say(f"Skipped: {problem}", err=True)
     extracted = len(stimuli) - len(skipped)
-    say(f"{out}: {', '.join(names)} of {network!r} for {extracted} image{'s'[extracted == 1 :]}")
+    one, more = ("stimulus", "stimuli") if CLIPS in stimuli else ("image", "images")
+    count = f"{extracted} {one if extracted == 1 else more}"
+    say(f"{out}: {', '.join(names)} of {network!r} for {count}")
+
+
+def _print_plan(
+    model: str,
+    stimuli: pd.DataFrame,
+    shown: Presentation,
+    steps: Mapping[str, range],
+    out: Path,
+) -> None:
+    """What `extract` would show, and write."""
+    from math import prod
+
+    from rich.filesize import decimal
+
+    from convrnns_brainscore.networks.backbones import output_shape
+    from convrnns_brainscore.streams import CLIPS, notes, time_line
+    from convrnns_brainscore.timing import MS_PER_STEP
+    from convrnns_brainscore.zoo import find_model
+
+    say(f"{model}: {len(stimuli)} stimuli, {shown.times} steps of {MS_PER_STEP} ms")
+    if CLIPS in stimuli:
+        for name, clips in list(zip(stimuli["stimulus_id"], stimuli[CLIPS], strict=True))[:SHOWN]:
+            say("\n  ".join([f"stimulus {name}", *time_line(clips, shown)]))
+        if len(stimuli) > SHOWN:
+            say(f"and {len(stimuli) - SHOWN} more stimuli")
+        for note in notes(stimuli[CLIPS], shown.times):
+            say(f"Note: {note}")
+    else:
+        say("\n  ".join(["each stimulus", *shown.time_line()]))
+    size = 0
+    for layer, each in steps.items():
+        neuroids = prod(output_shape(find_model(model), layer))
+        size += 4 * len(stimuli) * neuroids * len(each)
+        say(
+            f"{layer}: {neuroids:,} neuroids × {len(each)} time bins, from "
+            f"{each.start * MS_PER_STEP} to {each.stop * MS_PER_STEP} ms"
+        )
+    say(f"{out} would take up to {decimal(size)}. Nothing was written.")
 
 
 @grouped

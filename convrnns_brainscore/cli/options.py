@@ -67,6 +67,29 @@ Off = Annotated[
     ),
 ]
 
+Frames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--frame",
+        help="Show a sequence; repeat for each frame, as FRAME:MS. FRAME is image, gray, off, a "
+        "number, R,G,B or an image file: --frame image:30 --frame gray:20 --frame mask.png:100.",
+        show_default=False,
+    ),
+]
+
+Movie = Annotated[
+    bool, typer.Option("--movie", help="Treat each GIF, and each folder of frames, as one movie.")
+]
+
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option(
+        "--frames-per-second",
+        help="Frame rate of movies. [default: as their files state]",
+        show_default=False,
+    ),
+]
+
 StimulusDegrees = Annotated[
     float | None,
     typer.Option(

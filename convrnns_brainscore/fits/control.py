@@ -6,16 +6,17 @@ what a retina and V1, seen from afar, would know (energy: Adelson & Bergen 1985)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft
 from skimage.filters import gabor_kernel
 
-from convrnns_brainscore.images import load_images
+from convrnns_brainscore.image_batches import shown_by
+from convrnns_brainscore.streams import CLIPS, Shown, steps_of
 
 GRID = 7
 """Cells across and down, over which energy and colour are averaged."""
@@ -30,21 +31,25 @@ MARGIN = 16
 
 LUMINANCE = (0.299, 0.587, 0.114)
 
+MOMENTS = 16
+"""Steps at which the features of stimuli that change in time are computed."""
+
 FEATURES = "Gabor energy (6 orientations × 3 frequencies) and colour, on 7 × 7 cells"
 NAME = "control"
 LAYER = "image"
 """What the control is called where models and layers are."""
 
 
-def image_features(filenames: Sequence[str], degrees: Sequence[float]) -> NDArray[np.float32]:
+def image_features(stimuli: pd.DataFrame, off: NDArray[np.float32]) -> NDArray[np.float32]:
     """Gabor energy and colour of each image.
 
     Parameters
     ----------
-    filenames : sequence of str
-        The images.
-    degrees : sequence of float
-        Their width in degrees; they are shown as to the networks.
+    stimuli : DataFrame
+        The images, ``filename`` and ``degrees``; they are shown as to the networks. Of a stimulus
+        that changes in time, the average over `MOMENTS` steps spread over it.
+    off : float32 array [1, 224, 224, 3]
+        What is shown between the clips of stimuli that have times of their own.
 
     Returns
     -------
@@ -62,8 +67,16 @@ def image_features(filenames: Sequence[str], degrees: Sequence[float]) -> NDArra
     # Where the image's first pixel stands in the full convolution with each filter.
     corners = [tuple(MARGIN + side // 2 for side in each.shape) for each in filters]
 
-    def features(filename: str, degrees: float) -> NDArray[np.float32]:
-        small = _averaged(load_images([filename], [degrees])[0], WIDTH)
+    def over_time(row: int) -> NDArray[np.float32]:
+        shown = shown_by(stimuli.iloc[[row]], off)
+        if not isinstance(shown, Shown):
+            return features(shown[0])
+        steps = steps_of([stimuli[CLIPS].iloc[row]])
+        spread = sorted({*np.linspace(0, steps - 1, MOMENTS).astype(int).tolist()})
+        return np.mean([features(shown(step)[0]) for step in spread], axis=0, dtype=np.float32)
+
+    def features(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        small = _averaged(image, WIDTH)
         luminance = np.pad(small @ np.array(LUMINANCE, np.float32), MARGIN, mode="reflect")
         filtered = abs(fft.ifft2(fft.fft2(luminance, (size, size)) * spectra))
         energy = [
@@ -74,7 +87,7 @@ def image_features(filenames: Sequence[str], degrees: Sequence[float]) -> NDArra
         return np.moveaxis(_averaged(maps, GRID), -1, 0).ravel().astype(np.float32)
 
     with ThreadPoolExecutor() as pool:
-        return np.array(list(pool.map(features, filenames, degrees)))
+        return np.array(list(pool.map(over_time, range(len(stimuli)))))
 
 
 def _averaged(image: NDArray[Any], width: int) -> NDArray[Any]:

@@ -314,7 +314,8 @@ class _Fitting:
         made_by = {"model": control.NAME, "label": "the image itself", "seen": control.FEATURES}
         if self._check_fitted(control.NAME, control.LAYER, made_by, kept):
             return
-        features = control.image_features(prepared.stimuli["filename"], prepared.stimuli["degrees"])
+        off = prepared.presentation.fixed_frames[0]
+        features = control.image_features(prepared.stimuli, off)
         bins = LayerBins(
             (((0, 1.0),),),
             {each: 0 for each in prepared.time_bins if each[1] > 0},

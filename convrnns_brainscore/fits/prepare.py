@@ -24,9 +24,10 @@ from convrnns_brainscore.fits.reliability import (
 from convrnns_brainscore.fits.selection import LATENCIES, bins_to_choose_by, inner_splits
 from convrnns_brainscore.fits.splits import Split, make_splits, rarely_tested
 from convrnns_brainscore.images import VISUAL_DEGREES
-from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.presentation import Frame, Presentation
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.stimuli import DEGREES, STATED
+from convrnns_brainscore.streams import CLIPS
 from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
@@ -135,6 +136,7 @@ def prepare(
     window: TimeBin | None = None,
     image_ms: float | None = None,
     off: Any = 0.5,
+    frames: Sequence[Frame] | None = None,
     splits: int = 10,
     stratify: str | None = None,
     group: str | None = None,
@@ -158,6 +160,9 @@ def prepare(
         How long images were on; None: the recording's ``image_on_ms``, or 100 ms.
     off : float, RGB triple, array or path, default 0.5
         What was shown then, as `Presentation` takes it.
+    frames : sequence of tuple of (frame, ms), optional
+        A sequence that every stimulus was part of (`Presentation.sequence`); the bins count from
+        its first frame, and ``off`` follows it.
     splits : int, default 10
         Their number.
     stratify : str, optional
@@ -178,12 +183,15 @@ def prepare(
     """
     notes: list[str] = list(recording.notes)
     recording = recording.selected(regions, window)
-    recording, image_ms, note = recording.shown_for(image_ms)
+    check_times(stimuli, image_ms, frames)
+    if CLIPS not in stimuli:
+        recording, image_ms, note = recording.shown_for(duration_of(frames, image_ms))
+        notes += [note] if note else []
     files = match_stimuli(recording.stimuli, stimuli, notes)
-    notes += [note] if note else []
     table = recording.stimuli
     latest = max(end for _, end in recording.time_bins) - min(0, *latencies, 0)
-    shown = presentation_until(latest, image_ms, off)
+    shown = presentation_until(latest, image_ms, off, frames)
+    notes += [shown.note] if shown.note else []
 
     if stratify is None and "object_name" in table and group is None:
         stratify = "object_name"
@@ -222,20 +230,58 @@ def prepare(
     )
 
 
-def presentation_until(latest: float, image_ms: float, off: Any = 0.5) -> Presentation:
-    """The image on for ``image_ms``, followed to ``latest`` ms from its onset.
+def check_times(
+    stimuli: pd.DataFrame, image_ms: float | None, frames: Sequence[Frame] | None
+) -> None:
+    """Raise where times are given twice: by the stimuli, as a duration, as a sequence.
 
     Raises
     ------
     ConvRNNError
-        ``image_ms`` is no multiple of a step.
+        They are.
     """
+    if CLIPS in stimuli and (image_ms is not None or frames is not None):
+        raise ConvRNNError("the stimuli have times of their own: omit `image_ms=…` and `frames=…`.")
+    if frames is not None and image_ms is not None:
+        raise ConvRNNError("`frames=…` states how long the image is on: omit `image_ms=…`.")
+
+
+def duration_of(frames: Sequence[Frame] | None, image_ms: float | None) -> float | None:
+    """How long a sequence shows the image at first, in steps' ms; without one, ``image_ms``."""
+    if frames is None:
+        return image_ms
+    schedule = Presentation.of_frames(frames).schedule
+    first = schedule.index(0)
+    rest = schedule[first:]
+    return float(MS_PER_STEP * next((n for n, frame in enumerate(rest) if frame), len(rest)))
+
+
+def presentation_until(
+    latest: float,
+    image_ms: float | None,
+    off: Any = 0.5,
+    frames: Sequence[Frame] | None = None,
+) -> Presentation:
+    """The image on for ``image_ms``, or in a sequence, followed to ``latest`` ms from its onset.
+
+    Neither: the stimuli have times of their own.
+
+    Raises
+    ------
+    ConvRNNError
+        ``image_ms`` is not a multiple of a step.
+    """
+    times = max(math.ceil(latest / MS_PER_STEP), 1)
+    if frames is not None:
+        rest = times * MS_PER_STEP - sum(duration for _, duration in frames)
+        return Presentation.of_frames([*frames, (off, rest)] if rest >= MS_PER_STEP else frames)
+    if image_ms is None:
+        return Presentation.stream(times, off)
     if not (image_ms >= MS_PER_STEP and float(image_ms) % MS_PER_STEP == 0):
         raise ConvRNNError(
             f"images on for {image_ms:g} ms: the networks' steps are {MS_PER_STEP} ms; give a "
             "multiple of that."
         )
-    times = max(math.ceil(latest / MS_PER_STEP), 1)
     on = int(image_ms // MS_PER_STEP)
     return Presentation.custom(times, on if on < times else None, off)
 
@@ -273,7 +319,7 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
         matched["degrees"] = _sizes(recorded, matched, stated, notes)
-    return matched[["stimulus_id", "filename", "degrees"]]
+    return matched[["stimulus_id", "filename", "degrees", *({CLIPS} & {*matched})]]
 
 
 def _sizes(

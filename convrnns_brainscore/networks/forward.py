@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,52 +94,44 @@ class Forward:
 
     def averages(
         self,
-        shown: Tensor,
-        off: Tensor,
+        frames: Sequence[Tensor],
+        schedule: Sequence[int],
         asked: Mapping[str, Sequence[Average]],
-        image_off: int | None,
     ) -> dict[str, list[Tensor]]:
         """Weighted averages over steps of the outputs of layers.
 
         Parameters
         ----------
-        shown, off : tensor [batch, 224, 224, 3] and [1, 224, 224, 3]
-            Images and off stimulus.
+        frames : sequence of tensor [batch or 1, 224, 224, 3]
+            What is shown at one time or another.
+        schedule : sequence of int
+            The frame of each step.
         asked : mapping of str to sequence of tuple of (step, weight)
             Layer → averages.
-        image_off : int or None
-            The step from which the off stimulus is shown.
 
         Returns
         -------
         dict
             Layer → for each average a tensor [batch, …], or [1, …] where all images give the same.
         """
-        steps = {
-            layer: {step for average in averages for step, _ in average}
-            for layer, averages in asked.items()
-        }
 
         def stimulus(step: int) -> Tensor:
-            return shown if image_off is None or step < image_off else off
+            return frames[schedule[step]]
 
-        terms: dict[str, list[list[Tensor]]] = {
-            layer: [[] for _ in averages] for layer, averages in asked.items()
-        }
-        for layer, step, output in self.network.run(stimulus, steps, self.lesion):
-            for index, average in enumerate(asked[layer]):
-                weight = dict(average).get(step)
-                if weight is not None:
-                    terms[layer][index].append(output if weight == 1 else weight * output)
-        return {layer: [_total(each) for each in terms[layer]] for layer in terms}
+        found: dict[str, dict[int, Tensor]] = {layer: {} for layer in asked}
+        for layer, index, average in averaged(
+            self.network.run(stimulus, steps_in(asked), self.lesion), asked
+        ):
+            found[layer][index] = average
+        return {layer: [found[layer][i] for i in range(len(asked[layer]))] for layer in asked}
 
     def outputs(
         self, images: Tensor, steps: Mapping[str, range], presentation: Presentation
     ) -> dict[str, Tensor]:
         """The outputs [batch, step, …] of each layer at its ``steps``."""
-        off = self.backend.tensor(presentation.off_frame)
+        fixed = [self.backend.tensor(frame) for frame in presentation.fixed_frames]
         asked = {layer: single(steps[layer]) for layer in steps}
-        found = self.averages(images, off, asked, presentation.image_off)
+        found = self.averages([images, *fixed], presentation.schedule, asked)
         return {
             layer: stack([repeated(output, images) for output in found[layer]]) for layer in found
         }
@@ -151,6 +143,45 @@ class Forward:
         steps = decoded_steps(self.model, presentation)
         readout = self.outputs(images, {backbones.READOUT: steps}, presentation)
         return self.decoder(readout[backbones.READOUT])
+
+
+def steps_in(asked: Mapping[str, Sequence[Average]]) -> dict[str, set[int]]:
+    """The steps of each layer that averages are over."""
+    return {
+        layer: {step for average in averages for step, _ in average}
+        for layer, averages in asked.items()
+    }
+
+
+def averaged(
+    outputs: Iterable[tuple[str, int, Tensor]], asked: Mapping[str, Sequence[Average]]
+) -> Iterator[tuple[str, int, Tensor]]:
+    """Weighted averages over steps, each as soon as its last step is there.
+
+    Parameters
+    ----------
+    outputs : iterable of tuple of (layer, step, tensor)
+        Steps in order.
+    asked : mapping of str to sequence of tuple of (step, weight)
+        Layer → averages.
+
+    Yields
+    ------
+    layer, index, average
+        The average's position in ``asked[layer]``.
+    """
+    of_step: dict[tuple[str, int], list[tuple[int, float]]] = {}
+    for layer, averages in asked.items():
+        for index, average in enumerate(averages):
+            for step, weight in dict(average).items():
+                of_step.setdefault((layer, step), []).append((index, weight))
+    terms: dict[tuple[str, int], list[Tensor]] = {}
+    for layer, step, output in outputs:
+        for index, weight in of_step[layer, step]:
+            parts = terms.setdefault((layer, index), [])
+            parts.append(output if weight == 1 else weight * output)
+            if len(parts) == len(asked[layer][index]):
+                yield layer, index, _total(terms.pop((layer, index)))
 
 
 def decoded_steps(model: Model, presentation: Presentation) -> range:

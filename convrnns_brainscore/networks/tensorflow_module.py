@@ -12,7 +12,7 @@ from convrnns_brainscore.networks.backend import Backend, check_process
 from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
-from convrnns_brainscore.networks.trainable import PREFIX, not_finite, trains
+from convrnns_brainscore.networks.trainable import PREFIX, not_finite, trained_names, trains
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
 
@@ -31,12 +31,13 @@ class Module(tf.Module):  # type: ignore[misc]
         values: Mapping[str, NDArray[Any]],
         backend: Backend,
         lesion: Lesion | None = None,
-        layers: Collection[str] | None = None,
+        trained: Collection[str] | None = None,
     ) -> None:
         super().__init__(model.name)
         self.model, self.lesion, self.backend = model, lesion, backend
+        trained = trained_names(values) if trained is None else trained
         self.by_name = {
-            name: tf.Variable(value, trains(name, value, layers), name=name)
+            name: tf.Variable(value, name in trained, name=name)
             if trains(name, value)
             else tf.constant(value)
             for name, value in values.items()
@@ -62,6 +63,10 @@ class Module(tf.Module):  # type: ignore[misc]
         for name, value in self.by_name.items():
             if not tf.reduce_all(tf.math.is_finite(value)):
                 raise not_finite(name)
+
+    def trained(self) -> set[str]:
+        """The names of the variables that training changes."""
+        return {name for name, value in self.by_name.items() if getattr(value, "trainable", False)}
 
     def values(self) -> dict[str, NDArray[Any]]:
         """Each variable's present value."""

@@ -16,7 +16,7 @@ from convrnns_brainscore.networks.forward import Forward
 from convrnns_brainscore.networks.lesions import Lesion
 from convrnns_brainscore.networks.operations import Tensor
 from convrnns_brainscore.networks.torch_backend import in_memory
-from convrnns_brainscore.networks.trainable import PREFIX, not_finite, trains
+from convrnns_brainscore.networks.trainable import PREFIX, not_finite, trained_names
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.zoo import Model
 
@@ -35,18 +35,15 @@ class Module(torch.nn.Module):
         values: Mapping[str, NDArray[Any]],
         backend: Backend,
         lesion: Lesion | None = None,
-        layers: Collection[str] | None = None,
+        trained: Collection[str] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.lesion = model, lesion
+        trained = trained_names(values) if trained is None else trained
         for name, value in values.items():
             with torch.inference_mode(False):
                 tensor = torch.tensor(value, dtype=torch.float32, device=backend.device)
-            parameter = torch.nn.Parameter(
-                tensor,
-                requires_grad=trains(name, value, layers),
-            )
-            self.register_parameter(name, parameter)
+            self.register_parameter(name, torch.nn.Parameter(tensor, name in trained))
         for layer in backbones.layer_names(model):
             self.add_module(layer, torch.nn.Identity())
 
@@ -82,6 +79,10 @@ class Module(torch.nn.Module):
         for name, value in self.named_parameters():
             if not torch.isfinite(value).all():
                 raise not_finite(name)
+
+    def trained(self) -> set[str]:
+        """The names of the variables that training changes."""
+        return {name for name, value in self.named_parameters() if value.requires_grad}
 
     def values(self) -> dict[str, NDArray[Any]]:
         """Each variable's present value."""

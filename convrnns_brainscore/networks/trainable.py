@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -30,6 +30,13 @@ def layer_of(name: str) -> str:
     'conv5'
     """
     return name.removeprefix(PREFIX).split("/")[0]
+
+
+def trained_names(
+    values: Mapping[str, NDArray[Any]], layers: Collection[str] | None = None
+) -> set[str]:
+    """The variables that training can change; of ``layers`` alone, unless these are None."""
+    return {name for name, value in values.items() if trains(name, value, layers)}
 
 
 def trains(name: str, value: NDArray[Any], layers: Collection[str] | None = None) -> bool:
