@@ -22,7 +22,8 @@ ORDER = {
         "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
         "recording_arrays", "array_files", "recordings", "nwb", "recording_files", "fits",
-        "brainscore", "imagenet", "report", "submission", "doctor", "goldens", "demo", "cli",
+        "decoding", "brainscore", "imagenet", "report", "submission", "doctor", "goldens", "demo",
+        "cli",
     ],
     "networks": [
         "tensorflow_operations", "torch_operations", "operations", "process_setting", "backend",
@@ -36,6 +37,9 @@ ORDER = {
         "layer_fits", "results", "results_file", "finished", "layer", "fit", "estimate",
         "learning_curves", "statistics", "reference", "representation",
     ],
+    "decoding": [
+        "measures", "classifier", "behaviour", "question", "populations", "comparison", "study",
+    ],
     "brainscore": [
         "internals", "assemblies", "assembly_files", "stimulus_durations", "activations",
         "projection", "readout", "brain_model", "digests", "benchmarks", "experiment", "memory",
@@ -44,11 +48,12 @@ ORDER = {
     ],
     "report": [
         "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",
-        "fit_report", "geometry_report", "unit_figure", "score_figures", "trials",
+        "fit_report", "geometry_report", "decoding_report", "unit_figure", "score_figures",
+        "trials",
     ],
     "cli": [
-        "messages", "options", "groups", "recordings", "first", "fits", "networks", "scores",
-        "submission",
+        "messages", "options", "groups", "recordings", "first", "fits", "decoding", "networks",
+        "scores", "submission",
     ],
 }  # fmt: skip
 """Folder → its modules; a module imports only what stands before it."""

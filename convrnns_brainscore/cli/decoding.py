@@ -1,0 +1,200 @@
+"""The command that decodes labels from layers and from neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convrnns_brainscore.cli.groups import (
+    LesionOptions,
+    RecordingOptions,
+    WeightOptions,
+    grouped,
+    models_or_all,
+    parse_frames,
+    parse_off,
+    split_names,
+)
+from convrnns_brainscore.cli.messages import as_options, say
+from convrnns_brainscore.cli.options import (
+    Frames,
+    FramesPerSecond,
+    ImageMs,
+    Movie,
+    Off,
+    StimulusDegrees,
+)
+from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    from convrnns_brainscore.recordings import Recording
+
+NONE = "none"
+
+
+@grouped
+def decode(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model, several separated by commas, 'all', or 'none' for the neurons alone."
+        ),
+    ],
+    recording: Annotated[str, typer.Argument(help="A recording, as for fit.")],
+    label: Annotated[
+        str,
+        typer.Option(
+            "--label", help="What to decode: a column of the recording or of the stimuli's table."
+        ),
+    ],
+    parts: RecordingOptions,
+    weights: WeightOptions,
+    lesion: LesionOptions,
+    stimuli: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stimuli",
+            help="The stimuli, as for fit. Not needed for neurons alone.",
+            show_default=False,
+        ),
+    ] = None,
+    stimulus_degrees: StimulusDegrees = None,
+    movie: Movie = False,
+    frames_per_second: FramesPerSecond = None,
+    image_ms: ImageMs = None,
+    off: Off = None,
+    frame: Frames = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", help="Layers, separated by commas. [default: all]", show_default=False
+        ),
+    ] = None,
+    across: Annotated[
+        str,
+        typer.Option(
+            "--across",
+            help="Test decoders on other 'stimuli', or (neurons alone) on other 'repetitions' of "
+            "the same stimuli.",
+        ),
+    ] = "stimuli",
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            help="Column of the recording: stimuli with the same value stay in one fold.",
+            show_default=False,
+        ),
+    ] = None,
+    units: Annotated[
+        int | None,
+        typer.Option(
+            "--units",
+            help="Units of every decoder. [default: the neurons of the smallest region]",
+            show_default=False,
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 10,
+    draws: Annotated[int, typer.Option("--draws", help="Random draws of units from layers.")] = 5,
+    behaviour: Annotated[
+        Path | None,
+        typer.Option(
+            "--behaviour",
+            help="Choices of observers: a .csv with columns stimulus_id, choice and, if a trial "
+            "offered two classes, distractor.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", file_okay=False, help="Folder for the results. Rerun the command to resume."
+        ),
+    ] = Path("decoding"),
+) -> None:
+    """Decode objects from layers and neurons over time, and when each image is solved."""
+    from convrnns_brainscore.decoding.question import Across, ask
+
+    if across not in list(Across):
+        raise ConvRNNError(f"--across {across}: expected stimuli or repetitions.")
+    networks = {}
+    if model != NONE:
+        if stimuli is None:
+            raise ConvRNNError("--stimuli is missing: the networks see the stimuli's images.")
+        networks = lesion.beside_whole(models_or_all(model), weights)
+    measured = parts.read(recording).selected(parts.asked, parts.window)
+    frames, on = parse_frames(frame) if frame else None, None
+    notes: list[str] = []
+    if stimuli is not None:
+        from convrnns_brainscore.fits.prepare import (
+            check_times,
+            duration_of,
+            match_stimuli,
+            presentation_until,
+        )
+        from convrnns_brainscore.stimuli import read_stimuli
+        from convrnns_brainscore.streams import CLIPS
+
+        files = read_stimuli(
+            stimuli, stimulus_degrees, movies=movie, frames_per_second=frames_per_second
+        )[0]
+        check_times(files, image_ms, frames)
+        if CLIPS not in files:
+            measured, on, note = measured.shown_for(duration_of(frames, image_ms))
+            notes += [note] if note else []
+    values = _labels(measured, label, stimuli or [])
+    question = ask(
+        measured, label, values, across=across, group=group, units=units, folds=folds, draws=draws
+    )
+    matched = presentation = None
+    if stimuli is not None:
+        matched = match_stimuli(question.recording.stimuli, files, notes)
+        latest = max(end for _, end in question.recording.time_bins)
+        presentation = presentation_until(latest, on, parse_off(off), frames)
+        notes += [presentation.note] if presentation.note else []
+    observers = None
+    if behaviour is not None:
+        from convrnns_brainscore.decoding.behaviour import behaviour_of
+        from convrnns_brainscore.tables import read_table
+
+        observers, left_out = behaviour_of(
+            read_table(behaviour, ["stimulus_id", "choice"], ["distractor"]),
+            question.recording.stimuli["stimulus_id"].astype(str).tolist(),
+            question.labels,
+            question.classes,
+        )
+        notes += left_out
+    question.notes.extend(notes)
+    for note in question.notes:
+        say(as_options(note), err=True)
+    if networks:
+        weights.start()
+
+    from convrnns_brainscore.decoding.study import decode as run
+    from convrnns_brainscore.report.decoding_report import decoding_table, write_decoding
+    from convrnns_brainscore.report.tables import wide_console
+
+    wanted = None if layers is None else split_names(layers)
+    found = run(networks, question, out, matched, presentation, wanted, observers, progress=True)
+    written = write_decoding(found, out)
+    wide_console().print(decoding_table(found))
+    say("\n".join(map(str, written)))
+
+
+def _labels(recording: Recording, label: str, sources: list[str]) -> list[str] | None:
+    """The label of each stimulus by the tables of stimuli, where the recording has none."""
+    from convrnns_brainscore.tables import composed, is_table, read_table
+
+    if label in recording.stimuli:
+        return None
+    known: dict[str, str] = {}
+    for source in sources:
+        if is_table(Path(source)):
+            table = read_table(Path(source), ["stimulus_id"], [label])
+            if label in table:
+                known |= dict(zip(map(composed, table["stimulus_id"]), table[label], strict=True))
+    if not known:
+        return None
+    return [known.get(composed(each), "") for each in recording.stimuli["stimulus_id"].astype(str)]

@@ -1,0 +1,224 @@
+"""What is to be decoded of a recording: classes, folds, units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convrnns_brainscore.decoding.classifier import make_folds
+from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.fits.reliability import Trials
+from convrnns_brainscore.fits.splits import Split
+from convrnns_brainscore.recordings import Recording
+
+FOLDS, DRAWS = 10, 5
+THRESHOLD = 1.0
+"""The i1 from which on an object is solved, where no behaviour says it: a d′ of 1."""
+
+FEWEST_UNITS = 2
+
+
+class Across(StrEnum):
+    """What decoders are tested on: other stimuli than they were trained on, or other repetitions of
+    the same stimuli."""
+
+    stimuli = "stimuli"
+    repetitions = "repetitions"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is decoded of what; made by `ask`.
+
+    Attributes
+    ----------
+    recording : Recording
+        Responses of the stimuli that are decoded.
+    labels : int array [stimulus]
+        Class of each stimulus.
+    classes : list of str
+        Names of the classes.
+    groups : list of str or None
+        Groups of stimuli, which are in one fold each.
+    across : Across
+    units : int
+        Units of every decoder.
+    neurons : dict of str to int array
+        Region → positions of its usable neurons.
+    folds, draws : int
+        Number of folds, and of random draws of units.
+    threshold : float or float array [stimulus]
+        The i1 from which on a stimulus' class is solved.
+    notes : list of str
+        What was left out or chosen.
+    """
+
+    recording: Recording
+    label: str
+    labels: NDArray[np.intp]
+    classes: list[str]
+    groups: list[str] | None
+    across: Across
+    units: int
+    neurons: dict[str, NDArray[np.intp]]
+    folds: int
+    draws: int
+    threshold: Any
+    notes: list[str]
+
+    def made_folds(self, rows: NDArray[np.intp]) -> list[Split]:
+        """Folds of rows that show the stimuli ``rows``."""
+        if self.across is Across.stimuli:
+            return make_folds(self.labels, self.folds, self.groups)
+        return make_folds(rows, self.folds)  # of the repetitions of each stimulus
+
+    @property
+    def trials(self) -> Trials:
+        """Responses to single presentations."""
+        recording = self.recording
+        return Trials(recording.values, recording.stimulus, len(recording.stimuli))
+
+
+def ask(
+    recording: Recording,
+    label: str,
+    values: Sequence[Any] | None = None,
+    *,
+    across: str = Across.stimuli,
+    group: str | None = None,
+    units: int | None = None,
+    folds: int = FOLDS,
+    draws: int = DRAWS,
+) -> Question:
+    """What of a recording can be decoded.
+
+    Parameters
+    ----------
+    recording : Recording
+        Its regions and bins are those that are decoded (`Recording.selected`).
+    label : str
+        Column of ``recording.stimuli`` to decode, or the name of ``values``.
+    values : sequence, optional
+        Label of each of ``recording.stimuli``; None: the column's.
+    across : {'stimuli', 'repetitions'}, default 'stimuli'
+        Test decoders on other stimuli, or on other repetitions of the same stimuli; the latter
+        needs neurons alone, since a network has no repetitions.
+    group : str, optional
+        Column whose values are in one fold each.
+    units : int, optional
+        Units of every decoder; None: as many as the smallest region has neurons.
+    folds : int, default FOLDS
+        Each holds its share of every class, and is tested once.
+    draws : int, default DRAWS
+        Random draws of units, where there are more than ``units``.
+
+    Raises
+    ------
+    ConvRNNError
+        No such column; fewer than two classes with two stimuli; too few units or repetitions.
+    """
+    across, table, notes = Across(across), recording.stimuli, list(recording.notes)
+    if values is None:
+        if label not in table:
+            raise unknown("label", label, [name for name in table if name != "degrees"])
+        values = table[label].tolist()
+    names = np.array([_text(value) for value in values])
+    kept = _decodable(names, across, label, notes)
+    if not kept.all():
+        recording = recording.presentations(kept[recording.stimulus])
+        names = names[kept]
+    groups = None
+    if group is not None:
+        if group not in recording.stimuli:
+            raise unknown("group", group, list(recording.stimuli))
+        groups = recording.stimuli[group].map(_text).tolist()
+    classes, labels = np.unique(names, return_inverse=True)
+    trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
+    neurons = {
+        region: _usable(recording, trials, region, across, folds, notes)
+        for region in recording.regions
+    }
+    most = min(len(each) for each in neurons.values())
+    units = most if units is None else units
+    if not FEWEST_UNITS <= units <= most:
+        fewest = min(neurons, key=lambda region: len(neurons[region]))
+        raise ConvRNNError(
+            f"`units={units}`: {fewest} has {most} usable neurons; decoders need "
+            f"{FEWEST_UNITS} or more, and at most as many as there are."
+        )
+    if draws < 1:
+        raise ConvRNNError(f"`draws={draws}`: expected 1 or more.")
+    notes.append(f"{len(classes)} classes of {label}: chance is {1 / len(classes):.3g}")
+    notes.append(f"decoders read {units} units")
+    return Question(
+        recording, label, labels.astype(np.intp), classes.tolist(), groups, across, units, neurons,
+        folds, draws, THRESHOLD, notes,
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    missing = value is None or (isinstance(value, float) and np.isnan(value))
+    return "" if missing else str(value).strip()
+
+
+def _decodable(
+    names: NDArray[np.str_], across: Across, label: str, notes: list[str]
+) -> NDArray[np.bool_]:
+    """The stimuli whose class has as many as are needed."""
+    kept = names != ""
+    if not kept.all():
+        notes.append(f"{(~kept).sum()} stimuli have no {label}: left out")
+    classes, counts = np.unique(names[kept], return_counts=True)
+    few = classes[counts < 2] if across is Across.stimuli else []
+    if len(few):
+        notes.append(f"{label} {', '.join(few[:5])}: a single stimulus each, left out")
+        kept &= ~np.isin(names, few)
+    if len(set(names[kept])) < 2:
+        hint = (
+            " Give `across='repetitions'` to test on other repetitions of the same stimuli."
+            if len(few)
+            else ""
+        )
+        raise ConvRNNError(
+            f"{label} has {len(set(names[kept]))} classes with two or more stimuli; decoding needs "
+            f"two.{hint}"
+        )
+    return kept
+
+
+def _usable(
+    recording: Recording,
+    trials: Trials,
+    region: str,
+    across: Across,
+    folds: int,
+    notes: list[str],
+) -> NDArray[np.intp]:
+    """The neurons that were recorded often enough."""
+    here = np.flatnonzero(recording.neurons["region"] == region)
+    if across is Across.stimuli:
+        whole = np.isfinite(trials.average()[:, here]).any(axis=2).all(axis=0)
+        why = "miss stimuli"
+    else:
+        whole = least_repetitions(recording)[here] >= 2
+        why = "were shown a stimulus once or never"
+    if not whole.all():
+        notes.append(f"{(~whole).sum()} of {len(here)} neurons of {region} {why}: left out")
+    if whole.sum() < FEWEST_UNITS:
+        raise ConvRNNError(f"{region}: {whole.sum()} neurons can be decoded. " + "; ".join(notes))
+    return here[whole]
+
+
+def least_repetitions(recording: Recording) -> NDArray[np.intp]:
+    """How often each neuron was shown the stimulus that it was shown least often."""
+    seen = np.isfinite(recording.values).any(axis=2)
+    counts = [
+        np.bincount(recording.stimulus[seen[:, neuron]], minlength=len(recording.stimuli)).min()
+        for neuron in range(seen.shape[1])
+    ]
+    return np.array(counts, np.intp)
