@@ -202,8 +202,9 @@ def features_in_memory(
     coordinates: dict[str, Any] = {}
     if isinstance(images, pd.DataFrame):
         presentation = presentation_of(images, presentation, default)
-        for name in ("stimulus_id", "filename", "degrees"):
-            coordinates[name] = ("presentation", images[name].to_numpy())
+        labelled = with_labels(images)
+        for name in labelled:
+            coordinates[name] = ("presentation", labelled[name].to_numpy())
     presentation = as_presentation(presentation, default)
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     sizes = {layer: int(np.prod(network.output_shape(layer))) for layer in steps}

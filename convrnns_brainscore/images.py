@@ -141,7 +141,9 @@ def check_shape(shape: Sequence[int | None], channels_first: bool = False) -> No
     if len(shape) == 4 and tuple(shape[1:]) == expected and shape[0] != 0:
         return
     hint = "convrnns_brainscore.images.load_images makes such arrays from files."
-    if tuple(shape[1:]) == FIRST:
+    if len(shape) == 5:
+        hint = "Only `ConvRNN.unroll` takes an axis of steps."
+    elif tuple(shape[1:]) == FIRST:
         hint = "Give `channels_first=True`, or move the channels to the end."
     raise ConvRNNError(
         f"images have shape {list(shape)}; expected [batch, {', '.join(map(str, expected))}], "

@@ -85,7 +85,7 @@ def timing(path: str | PathLike[str], frames_per_second: float | None = None) ->
             f"`frames_per_second={frames_per_second:g}`: expected a positive number."
         )
     if path.is_dir():
-        stamp: tuple[float, ...] = (len(_files(path)),)
+        stamp: tuple[float, ...] = (len(frame_files(path)),)
     else:
         try:
             status = path.stat()
@@ -99,49 +99,65 @@ def timing(path: str | PathLike[str], frames_per_second: float | None = None) ->
 def _timing(path: Path, rate: float | None, stamp: tuple[float, ...]) -> Timing:
     if path.is_dir():
         if rate is None:
-            raise ConvRNNError(
-                f"folder {path} does not state how long its frames are on: give "
-                "`frames_per_second=…`."
-            )
-        count, stated = len(_files(path)), np.zeros(0)
-    elif is_video(path):
-        stated = _times_of_video(path)
-        count = len(stated) - 1
+            raise _no_times(path, "its frames are on")
+        edges = np.zeros(len(frame_files(path)) + 1)
     else:
-        stated = _times_of_gif(path, rate)
-        count = len(stated) - 1
+        edges = _times_of_video(path, rate) if is_video(path) else _times_of_gif(path, rate)
     if rate is not None:
-        stated = np.arange(count + 1) * 1000 / rate
-    return Timing(stated[:-1], float(stated[-1]))
+        edges = np.arange(len(edges)) * 1000 / rate
+    return Timing(edges[:-1], float(edges[-1]))
 
 
-def _times_of_video(path: Path) -> NDArray[np.float64]:
-    """Onsets in ms, and the end."""
+def _no_times(path: Path, what: str) -> ConvRNNError:
+    return ConvRNNError(f"{path} does not state how long {what}: give `frames_per_second=…`.")
+
+
+def _times_of_video(path: Path, asked: float | None) -> NDArray[np.float64]:
+    """Onsets of its frames in ms, and the end; of their number alone where a rate is asked for."""
     times: list[float] = []
-    rate = None
-    for frame, stream_rate in _decoded(path):
-        rate = stream_rate
-        if frame.time is None and rate is None:
-            raise ConvRNNError(
-                f"movie {path} does not state the times of its frames: give `frames_per_second=…`."
-            )
-        times.append(1000 * (len(times) / (rate or 1) if frame.time is None else frame.time))
+    last, stated = 0.0, _Stated()
+    for frame in _decoded(path, stated):
+        if frame.is_corrupt:
+            raise ConvRNNError(f"movie {path} is damaged from frame {len(times)} on.")
+        if frame.time is None and not stated.rate and asked is None:
+            raise _no_times(path, "its frames are on")
+        times.append(1000 * (len(times) / (stated.rate or 1) if frame.time is None else frame.time))
         last = frame.duration * float(frame.time_base) * 1000 if frame.duration else 0.0
     if not times:
         raise ConvRNNError(f"movie {path} has no frames.")
-    if len(times) > 1 and (np.diff(times) <= 0).any():
+    onsets, between = np.array(times) - times[0], np.diff(times)
+    if asked is None and (between <= 0).any():
         raise ConvRNNError(
             f"movie {path}: the times of its frames do not increase. Give `frames_per_second=…`."
         )
-    onsets, between = np.array(times) - times[0], np.diff(times)
-    if len(between) and last < between.min():
-        # Some containers do not state how long the last frame is on: then as long as the others.
-        last = float(np.median(between))
-    return np.append(onsets, onsets[-1] + (last or 1000 / (rate or 1)))
+    usual = float(np.median(between)) if len(between) else 1000 / stated.rate if stated.rate else 0
+    left = stated.duration - onsets[-1]  # for the last frame, by the container
+    if abs(left - last) > 1:
+        if left > max(2.5 * between.max(initial=usual), 1.5 * last):
+            raise ConvRNNError(
+                f"movie {path} states {stated.duration:g} ms, of which {onsets[-1] + usual:g} can "
+                "be read: it is truncated or damaged."
+            )
+        if 0 < left < np.inf:
+            last = left
+        elif len(between) and last < between.min():  # a guess of the container's
+            last = usual
+    if asked is None and not (last or usual):
+        raise _no_times(path, "its only frame is on")
+    return np.append(onsets, onsets[-1] + (last or usual))
 
 
-def _decoded(path: Path) -> Iterator[tuple[Any, float | None]]:
-    """PyAV's frames of a video, and the frames per second that it states."""
+@dataclass
+class _Stated:
+    """What a container states of its video: frames per second, 0 where it does not; its duration
+    in ms, NaN where it does not."""
+
+    rate: float = 0.0
+    duration: float = float("nan")
+
+
+def _decoded(path: Path, stated: _Stated) -> Iterator[Any]:
+    """PyAV's frames of a video; ``stated`` is filled in."""
     try:
         import av
     except ImportError:
@@ -152,16 +168,27 @@ def _decoded(path: Path) -> Iterator[tuple[Any, float | None]]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ConvRNNError(f"movie {path} has no video in it.")
+                raise ConvRNNError(f"movie {path} holds no video.")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            rate = float(stream.average_rate) if stream.average_rate else None
+            stated.rate = float(stream.average_rate or 0)
+            if stream.duration and stream.time_base:
+                stated.duration = 1000 * float(stream.duration * stream.time_base)
+            elif (
+                container.duration
+                and len(container.streams) == 1
+                and "mpeg" not in (container.format.name.split(","))
+            ):
+                stated.duration = container.duration / 1000
             for frame in container.decode(stream):
-                yield frame, rate
+                yield frame
                 number += 1
+    except ConvRNNError:
+        raise
     except (av.FFmpegError, ValueError, EOFError) as error:
         said = getattr(error, "strerror", None) or str(error)
-        raise ConvRNNError(f"cannot read movie {path} beyond frame {number}: {said}.") from error
+        beyond = f" beyond frame {number}" if number else ""
+        raise ConvRNNError(f"cannot read movie {path}{beyond}: {said}.") from error
 
 
 def _times_of_gif(path: Path, rate: float | None) -> NDArray[np.float64]:
@@ -169,10 +196,7 @@ def _times_of_gif(path: Path, rate: float | None) -> NDArray[np.float64]:
     for index, image in enumerate(_frames_of_gif(path)):
         duration = float(image.info.get("duration", 0))
         if duration <= 0 and rate is None:
-            raise ConvRNNError(
-                f"movie {path} does not state how long its frame {index} is on: give "
-                "`frames_per_second=…`."
-            )
+            raise _no_times(path, f"its frame {index} is on")
         durations.append(duration)
     return np.concatenate([[0.0], np.cumsum(durations)])
 
@@ -191,7 +215,7 @@ def _frames_of_gif(path: Path) -> Iterator[Image.Image]:
         raise ConvRNNError(f"cannot read movie {path} beyond frame {number}: {error}.") from error
 
 
-def _files(folder: Path) -> list[Path]:
+def frame_files(folder: Path) -> list[Path]:
     """The images of a folder, ``frame2`` before ``frame10``."""
     files = [
         path
@@ -251,10 +275,10 @@ class Movie:
     def _frames(self) -> Iterator[Any]:
         """What makes each frame, for those that are shown alone."""
         if self.path.is_dir():
-            for file in _files(self.path):
+            for file in frame_files(self.path):
                 yield lambda file=file: load_image(file, self.degrees)
         elif is_video(self.path):
-            for frame, _ in _decoded(self.path):
+            for frame in _decoded(self.path, _Stated()):
                 yield lambda frame=frame: self._in_field(_upright(frame))
         else:
             for image in _frames_of_gif(self.path):
@@ -273,5 +297,11 @@ def _upright(frame: Any) -> Image.Image:
 
     transparent = any(component.is_alpha for component in frame.format.components)
     pixels = frame.to_ndarray(format="rgba" if transparent else "rgb24")
-    turns = round(frame.rotation / 90) if frame.rotation else 0
-    return Image.fromarray(np.ascontiguousarray(np.rot90(pixels, turns)))
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        # By which displays turn and mirror it: x' = a·x + c·y, y' = b·x + d·y.
+        a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).astype(float)
+        if abs(a) < abs(b):
+            pixels, a, d = pixels.swapaxes(0, 1), c, b
+        pixels = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return Image.fromarray(np.ascontiguousarray(pixels))

@@ -380,21 +380,19 @@ def _regions(
     for name, where in zip(units.id[:], places, strict=True):
         if not where:
             raise ConvRNNError(f"unit {name} of {path} has no electrode: its region is unknown.")
-        areas = [_region(each, locations) for each in where]
-        strange = next((w for w, area in zip(where, areas, strict=True) if area is None), None)
-        if strange is not None and asked is None:
+        if asked is None and not all(each.strip() for each in where):
             raise ConvRNNError(
-                f"{path}: location {strange!r} of an electrode is none of {', '.join(REGIONS)}; "
-                f"give its region, `locations={{{strange!r}: 'IT'}}`, or choose the `regions=…` to "
-                "read."
+                f"unit {name} of {path} is on an electrode without a location: name it, or choose "
+                "the `regions=…` to read."
             )
+        areas = [_region(each, locations) for each in where]
         several = dict.fromkeys(areas)
         if asked is not None and not asked & {str(area).lower() for area in several}:
             others.append(where[0])
             found.append(None)
             continue
         if len(several) > 1 and region_of is None:
-            told = " and ".join(dict.fromkeys(a or w for a, w in zip(areas, where, strict=True)))
+            told = " and ".join(several)
             raise ConvRNNError(
                 f"unit {name} of {path} is on electrodes of {told}; choose "
                 f"`region_of={FIRST!r}` or `region_of={LEAVE_OUT!r}`."
@@ -438,13 +436,14 @@ def _locations(units: Any, path: Path, region_of_all: str | None) -> list[list[s
     ]
 
 
-def _region(location: str, locations: Mapping[str, str]) -> str | None:
-    """The region that a location names, ``V4`` or ``V4, left hemisphere``, or None."""
+def _region(location: str, locations: Mapping[str, str]) -> str:
+    """The region that a location names, ``V4`` or ``V4, left hemisphere``; another area by its own
+    name."""
     if location.strip().lower() in locations:
         return locations[location.strip().lower()]
     words = re.split(r"[^0-9A-Za-z]+", location.lower())
     named = [region for region in REGIONS if region.lower() in words]
-    return named[0] if len(named) == 1 else None
+    return named[0] if len(named) == 1 else location.strip()
 
 
 def _spans(table: Any) -> Times:

@@ -351,7 +351,7 @@ def _check_frames(frames: Any) -> tuple[Frame, ...]:
                 f"frame {_in_short(frame)}: {duration:g} ms; expected a positive duration."
             )
     if not any(_is_image(frame) for frame, _ in pairs):
-        raise ConvRNNError('the sequence never shows the stimulus: add a frame ("image", …).')
+        raise ConvRNNError("the sequence never shows the stimulus: one of its frames is 'image'.")
     return tuple(pairs)
 
 

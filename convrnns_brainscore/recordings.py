@@ -38,7 +38,7 @@ from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.recording_arrays import recording_from_arrays
-from convrnns_brainscore.regions import REGIONS
+from convrnns_brainscore.regions import REGIONS, area_name, in_order
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
@@ -108,8 +108,8 @@ class Recording:
 
     @property
     def regions(self) -> list[str]:
-        """The regions that neurons come from, from the retina on."""
-        return [region for region in REGIONS if region in set(self.neurons["region"])]
+        """The areas that neurons come from: published regions from the retina on, then others."""
+        return in_order(self.neurons["region"])
 
     @property
     def sha256(self) -> str:
@@ -327,7 +327,7 @@ def as_recording(
         Where all neurons come from, if ``data`` does not say it.
     regions : sequence of str, optional
         The regions that are read; neurons of other areas are left out and counted, whatever the
-        areas are called. None: all, and each area has to be one of `regions.REGIONS`.
+        areas are called. None: all. An area that is not one of `regions.REGIONS` keeps its name.
     locations : mapping of str to str, optional
         The recording's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
     window : (start, end), optional
@@ -336,8 +336,8 @@ def as_recording(
     Raises
     ------
     ConvRNNError
-        It does not fit into memory; a dim or a coordinate is missing or makes no sense; an area is
-        not one of `REGIONS`; times are not in ms or not sorted; nothing was observed.
+        It does not fit into memory; a dim or a coordinate is missing or makes no sense; an area has
+        no name; times are not in ms or not sorted; nothing was observed.
     """
     if not isinstance(data, xr.DataArray):
         raise ConvRNNError(
@@ -381,6 +381,12 @@ def as_recording(
         if any(inside):
             data = data.isel(time_bin=np.flatnonzero(inside))
             time_bins = [each for each, kept in zip(time_bins, inside, strict=True) if kept]
+    for area in in_order(areas.tolist()):
+        if area not in REGIONS:
+            notes.append(
+                f"{area} is an area by its own name, and all layers are candidates for it; if it "
+                f"is one of {', '.join(REGIONS)}, give `locations={{{area!r}: 'IT'}}`"
+            )
     stimuli, stimulus = _stimuli(data)
     neurons = _neurons(data, areas)
     _check_memory(data)
@@ -429,7 +435,13 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
 def _areas(
     data: xr.DataArray, region: str | None, locations: Mapping[str, str]
 ) -> NDArray[np.str_]:
-    """The area of each neuron: one of `REGIONS` where it has that name, or the recording's name."""
+    """The area of each neuron: one of `REGIONS` where it has that name, or the recording's name.
+
+    Raises
+    ------
+    ConvRNNError
+        No names, or empty ones; locations that are not in the recording.
+    """
     count = data.sizes["neuroid"]
     if "region" in data.coords and data["region"].dims in (("neuroid",), ()):
         given = as_text(np.broadcast_to(data["region"].values, count))
@@ -442,9 +454,15 @@ def _areas(
         )
     there = list(dict.fromkeys(name.strip() for name in given))
     check_locations(locations, there)
-    ours = {each.lower(): each for each in REGIONS}
-    ours |= {name.strip().lower(): meant for name, meant in locations.items()}
-    return np.array([ours.get(name.strip().lower(), name.strip()) for name in given], str)
+    if "" in there:
+        raise ConvRNNError(
+            f"{(np.char.strip(given.astype(str)) == '').sum()} neurons have an empty region: name "
+            "their areas, or leave them out."
+        )
+    # As the first neuron's is written, where neurons differ in case.
+    names = {name.lower(): area_name(name) for name in reversed(there)}
+    names |= {name.strip().lower(): meant for name, meant in locations.items()}
+    return np.array([names[name.strip().lower()] for name in given], str)
 
 
 def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
@@ -473,26 +491,15 @@ def _wanted(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[n
     Raises
     ------
     ConvRNNError
-        A region asked is not in the recording, or an area that is read is not one of `REGIONS`.
+        A region asked is not in the recording.
     """
     found = list(dict.fromkeys(areas.tolist()))
     for region in regions or ():
         if region.lower() not in {area.lower() for area in found}:
             raise unknown("region of the recording", region, found)
     if regions is None:
-        kept = np.ones(len(areas), bool)
-    else:
-        kept = np.isin(np.char.lower(areas), [region.lower() for region in regions])
-    for area in dict.fromkeys(areas[kept].tolist()):
-        if area not in REGIONS:
-            raise unknown(
-                "region in the recording",
-                area,
-                REGIONS,
-                f"The recording has {', '.join(found)}. Give `locations={{{area!r}: 'IT'}}` "
-                "if the area belongs to one of these, or name the `regions=…` to be read.",
-            )
-    return kept
+        return np.ones(len(areas), bool)
+    return np.isin(np.char.lower(areas), [region.lower() for region in regions])
 
 
 def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:

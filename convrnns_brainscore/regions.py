@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -66,6 +66,23 @@ _PAPER = {
 }
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Areas each once: those of `REGIONS` from the retina on, then others as they come.
+
+    Examples
+    --------
+    >>> in_order(["PFC", "IT", "V4", "IT"])
+    ['V4', 'IT', 'PFC']
+    """
+    found = list(dict.fromkeys(names))
+    return [each for each in REGIONS if each in found] + [e for e in found if e not in REGIONS]
+
+
+def area_name(name: str) -> str:
+    """An area by the name in `REGIONS`, whichever case it is written in; any other by its own."""
+    return {each.lower(): each for each in REGIONS}.get(name.strip().lower(), name.strip())
+
+
 def region_layers(
     model: Model,
     region_layer_map: str | PathLike[str] | Mapping[str, str | Sequence[str]] | None = None,
@@ -98,7 +115,7 @@ def region_layers(
     for region, named in given.items():
         if region in (MADE_BY, LATENCY):
             continue
-        if region not in REGIONS:
+        if not isinstance(region, str) or area_name(region) != region or not region:
             raise unknown(f"region in {where}", region, REGIONS)
         layers = [named] if isinstance(named, str) else named
         if not isinstance(layers, list | tuple) or not all(isinstance(e, str) for e in layers):
@@ -177,7 +194,8 @@ def candidate_layers(
     Parameters
     ----------
     layers : sequence of str, optional
-        Layers for all regions; None: those that the paper found to match each region.
+        Layers for all regions; None: those that the paper found to match each region, and all
+        layers for other areas.
 
     Raises
     ------
@@ -194,7 +212,7 @@ def candidate_layers(
         candidates = dict.fromkeys(regions, chosen)
     found: dict[str, list[str]] = {}
     for region in regions:
-        for layer in candidates[region]:
+        for layer in candidates.get(region, layer_names(model)):
             found.setdefault(layer, []).append(region)
     return found
 

@@ -31,6 +31,10 @@ DEGREES, STATED, ASSUMED = "degrees", "stated", "assumed"
 """Among a table's attributes: whether the stimuli's sizes are stated, or assumed."""
 
 
+UNREAD = ("onset", "offset", "onset_s", "offset_s", "duration", "duration_ms")
+"""Columns that look as if they held times."""
+
+
 def read_stimuli(
     sources: str | Path | Sequence[str | Path],
     degrees: float | None = None,
@@ -137,6 +141,12 @@ def check_stimuli(
     if "stimulus_id" not in stimuli:
         named = _table_of_files([Path(str(name)) for name in stimuli["filename"]])
         stimuli = stimuli.assign(stimulus_id=named["stimulus_id"].to_numpy())
+    unread = [name for name in UNREAD if name in stimuli]
+    if unread and ONSET not in stimuli:
+        _log.warning(
+            "the stimuli's column %s is not read: times are in %s and %s, in ms",
+            unread[0], ONSET, OFFSET,
+        )  # fmt: skip
     times = {
         name: stimuli[name].to_numpy() for name in (ONSET, OFFSET, RATE, CLIPS) if name in stimuli
     }
@@ -171,8 +181,10 @@ def _with_clips(
     stimuli: pd.DataFrame, movies: bool, frames_per_second: float | None
 ) -> pd.DataFrame:
     """The table with the clips of each stimulus, where stimuli have times of their own."""
-    if ONSET in stimuli:
-        return grouped(stimuli)
+    if ONSET in stimuli or RATE in stimuli:
+        return grouped(stimuli, frames_per_second)
+    if OFFSET in stimuli:
+        raise ConvRNNError(f"the stimuli's column {OFFSET} needs {ONSET} beside it.")
     moving = [is_video(name) or (movies and is_movie(name)) for name in stimuli["filename"]]
     if not any(moving):
         if movies or frames_per_second is not None:
@@ -292,11 +304,11 @@ def _contents(stimuli: pd.DataFrame) -> list[Callable[[], str]]:
 def _digests(stimuli: pd.DataFrame) -> Generator[str | ConvRNNError, None, None]:
     """For each stimulus in turn: its digest, or why it cannot be shown."""
 
-    def check_stream(clips: streams.Stream) -> str | ConvRNNError:
+    def check_stream(name: str, clips: streams.Stream) -> str | ConvRNNError:
         try:
             return streams.check(clips)
         except ConvRNNError as error:
-            return error
+            return ConvRNNError(f"stimulus {name}: {error}")
 
     def check(filename: str, size: float) -> str | ConvRNNError:
         try:
@@ -308,7 +320,7 @@ def _digests(stimuli: pd.DataFrame) -> Generator[str | ConvRNNError, None, None]
     with ThreadPoolExecutor(cpu_count()) as pool:
         try:
             if CLIPS in stimuli:
-                yield from pool.map(check_stream, stimuli[CLIPS])
+                yield from pool.map(check_stream, stimuli["stimulus_id"], stimuli[CLIPS])
             else:
                 yield from pool.map(check, stimuli["filename"], stimuli["degrees"])
         finally:

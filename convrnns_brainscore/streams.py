@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of
-from convrnns_brainscore.images import load_image
-from convrnns_brainscore.movies import Movie, is_movie, timing
+from convrnns_brainscore.images import VISUAL_DEGREES, load_image
+from convrnns_brainscore.movies import Movie, frame_files, is_movie, timing
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.timing import MS_PER_STEP, round_ms, shown_at_steps
 
@@ -43,28 +43,35 @@ class Clip(NamedTuple):
     frames_per_second: float | None = None
 
     def label(self) -> str:
-        """In words: ``face.png 0–100 ms``."""
-        return f"{Path(self.filename).name} {self.onset_ms:g}–{self.offset_ms:g} ms"
+        """In words: ``face.png 0–100 ms``, with its size where that is not the whole field."""
+        size = "" if self.degrees == VISUAL_DEGREES else f" ({self.degrees:g}°)"
+        return f"{Path(self.filename).name}{size} {self.onset_ms:g}–{self.offset_ms:g} ms"
 
 
 Stream = tuple[Clip, ...]
+
+LONGEST = 24 * 3600 * 1000
+"""A stimulus of a day, in ms: longer ones are times in another unit."""
 
 
 def whole_movie(filename: str, degrees: float, frames_per_second: float | None = None) -> Stream:
     """A stimulus that is one movie from its first frame to its last."""
     filename = os.path.abspath(filename)
-    end = timing(filename, frames_per_second).duration_ms
-    return (Clip(filename, degrees, 0.0, float(round_ms(end)), frames_per_second),)
+    end = float(round_ms(timing(filename, frames_per_second).duration_ms))
+    _check_shown(f"movie {filename}", 0, end)
+    return (Clip(filename, degrees, 0.0, end, frames_per_second),)
 
 
-def grouped(table: pd.DataFrame) -> pd.DataFrame:
+def grouped(table: pd.DataFrame, frames_per_second: float | None = None) -> pd.DataFrame:
     """A table with several rows a stimulus as one with a row each.
 
     Parameters
     ----------
     table : DataFrame
         ``stimulus_id``, ``filename``, ``degrees``, ``onset_ms``, and ``offset_ms`` except for
-        movies that are shown to their end; perhaps ``frames_per_second``, of folders of frames.
+        movies that are shown to their end; perhaps ``frames_per_second``, of movies.
+    frames_per_second : float, optional
+        Of movies for which the table does not state it.
 
     Returns
     -------
@@ -79,10 +86,12 @@ def grouped(table: pd.DataFrame) -> pd.DataFrame:
         two steps; a movie that is shorter than its row.
     """
     table = table.reset_index(drop=True)
-    for column in (OFFSET, RATE):
+    for column in (ONSET, OFFSET, RATE):
         if column not in table:
-            table[column] = np.nan
+            table[column] = 0 if column == ONSET else np.nan
     numbers = {column: _numbers(table, column) for column in (ONSET, OFFSET, RATE)}
+    if frames_per_second is not None:
+        numbers[RATE] = np.where(np.isnan(numbers[RATE]), frames_per_second, numbers[RATE])
     clips = [
         _clip(index, str(row.stimulus_id), str(row.filename), float(row.degrees), *times)
         for index, (row, times) in enumerate(
@@ -105,7 +114,7 @@ def grouped(table: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
     text = table[column].map(lambda value: str(value).strip() if isinstance(value, str) else value)
-    text = text.replace("", np.nan)
+    text = text.where(text != "", np.nan)
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
     wrong = np.flatnonzero(text.notna().to_numpy() & ~np.isfinite(numbers))
     if len(wrong):
@@ -124,6 +133,8 @@ def _clip(
         raise ConvRNNError(f"{where}: {ONSET} is missing.")
     if onset < 0:
         raise ConvRNNError(f"{where}: {ONSET} is {onset:g}; times start at 0, the stimulus' onset.")
+    if max(onset, np.nan_to_num(offset)) > LONGEST:
+        raise ConvRNNError(f"{where}: times up to {max(onset, offset):g}: they are in ms.")
     per_second = None if np.isnan(rate) else rate
     if is_movie(filename):
         end = onset + timing(filename, per_second).duration_ms
@@ -135,16 +146,24 @@ def _clip(
             )
     elif np.isnan(offset):
         raise ConvRNNError(f"{where}: {OFFSET} is missing; {filename} is not a movie.")
+    elif not Path(filename).is_file():
+        raise ConvRNNError(f"{where}: no such image file: {filename}")
     if not offset > onset:
         raise ConvRNNError(
             f"{where}: {OFFSET} is {offset:g}, and {ONSET} {onset:g}; a row ends after it begins."
         )
-    if (shown_at_steps([onset], [offset], int(offset / MS_PER_STEP) + 1) < 0).all():
-        raise ConvRNNError(
-            f"{where}: {filename} is on from {onset:g} to {offset:g} ms, between two steps, and is "
-            f"never shown: steps are {MS_PER_STEP} ms."
-        )
+    _check_shown(f"{where}: {filename}", onset, offset)
     return Clip(os.path.abspath(filename), degrees, onset, float(round_ms(offset)), per_second)
+
+
+def _check_shown(what: str, onset: float, offset: float) -> None:
+    """Raise unless the middle of a step lies between the two."""
+    first, end = (np.ceil(round(edge / MS_PER_STEP - 0.5, 6)) for edge in (onset, offset))
+    if first >= end:
+        raise ConvRNNError(
+            f"{what} is on from {onset:g} to {offset:g} ms, between two steps, and is never shown: "
+            f"steps are {MS_PER_STEP} ms. Times are in ms."
+        )
 
 
 def _in_order(name: str, clips: list[Clip]) -> Stream:
@@ -173,9 +192,15 @@ def presentation_of(
     Raises
     ------
     ConvRNNError
-        A presentation with times of its own beside stimuli that have theirs.
+        A presentation with times of its own beside stimuli that have theirs; or one for such
+        stimuli beside images.
     """
     if CLIPS not in stimuli:
+        if presentation is not None and as_presentation(presentation, default).name == "stream":
+            raise ConvRNNError(
+                "Presentation.stream is for stimuli that have times of their own; for images give "
+                f"Presentation.constant(times={presentation.times})."
+            )
         return as_presentation(presentation, default)
     if presentation is None:
         return Presentation.stream(steps_of(stimuli[CLIPS]))
@@ -234,7 +259,7 @@ def _content(filename: str) -> str:
     path = Path(filename)
     if not path.is_dir():
         return sha256_of(path)
-    files = sorted(file for file in path.iterdir() if file.is_file())
+    files = frame_files(path)
     return " ".join(f"{file.name} {sha256_of(file)}" for file in files)
 
 
@@ -247,7 +272,10 @@ def check(stream: Stream) -> str:
         An image or a movie cannot be read.
     """
     for clip in stream:
-        if is_movie(clip.filename):
+        if Path(clip.filename).is_dir():
+            for file in frame_files(Path(clip.filename)):
+                load_image(file, clip.degrees)
+        elif is_movie(clip.filename):
             timing(clip.filename, clip.frames_per_second)  # reads all frames
             Movie(clip.filename, clip.degrees).frame(0)
         else:
@@ -293,7 +321,7 @@ class Shown:
                 self._frame(index, place)
                 for index, place in enumerate(places[: 1 if same else None])
             ]
-            self._last = places, np.concatenate(each)
+            self._last = places, each[0] if same else np.concatenate(each)
         return self._last[1]
 
     def _place(self, stream: Stream, step: int) -> tuple[Clip, float, int] | None:

@@ -16,6 +16,7 @@ from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.prepare import match_stimuli, prepare
 from convrnns_brainscore.fits.reliability import Trials, half_correlations
+from convrnns_brainscore.objects92 import load_objects92
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.recording_files import open_recording, read_recording
 from convrnns_brainscore.recordings import Recording, as_recording, recorded_apart
@@ -176,7 +177,7 @@ def test_regions_are_known_however_they_are_spelled() -> None:
 BROKEN = {
     "no stimulus_id": (lambda: plain(stimulus_id=None), "no coordinate stimulus_id"),
     "no region": (lambda: plain(region=None), "give `region=…`"),
-    "unknown region": (lambda: plain(region=("neuroid", ["TEO"] * 6)), "Known: V1, V2, V4"),
+    "empty region": (lambda: plain(region=("neuroid", [""] * 6)), "have an empty region"),
     "no times": (lambda: plain(time_bin_start=None), "no coordinate time_bin_start"),
     "seconds": (
         lambda: plain(
@@ -318,7 +319,11 @@ def test_stimuli_in_time_are_shown_as_they_were_to_the_neurons() -> None:
     shown = prepare(as_recording(plain()), files(), frames=masked, latencies=[0]).presentation
     assert shown.times == 11  # until the last bin ends
     assert shown.off_label.endswith("rgb 0,0,0 50–90 ms, 0.5 (normalised) 90–110 ms")
-    streams = check_stimuli(files().assign(onset_ms=0, offset_ms=40))
+    odd = [("image", 30), ("gray", 74)]  # until 104 ms: the last step shows what comes then
+    shown = prepare(as_recording(plain()), files(), frames=odd, off=(255, 0, 0), latencies=[0])
+    assert shown.presentation.off_label.endswith("rgb 255,0,0 100–110 ms")
+    photographs = load_objects92().stimuli["filename"].to_numpy()[:30]
+    streams = check_stimuli(files().assign(filename=photographs, onset_ms=0, offset_ms=40))
     prepared = prepare(as_recording(plain()), streams, latencies=[0])
     assert prepared.presentation == Presentation.stream(11)
     assert prepared.stimuli["clips"].iloc[0][0].offset_ms == 40
@@ -327,7 +332,7 @@ def test_stimuli_in_time_are_shown_as_they_were_to_the_neurons() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"frames": [("image", 40)]}, "recording's image_on_ms is 100"),
+        ({"frames": [("image", 40)]}, "for 40 ms at first, and the recording's image_on_ms is 100"),
         ({"frames": [("image", 100)], "image_ms": 100}, "omit `image_ms=…`"),
     ],
 )
@@ -335,7 +340,8 @@ def test_times_that_disagree_with_the_recording(options: dict, said: str) -> Non
     recording = as_recording(plain().assign_coords(image_on_ms=("presentation", [100] * 90)))
     with pytest.raises(ConvRNNError, match=said):
         prepare(recording, files(), **options)
-    in_time = check_stimuli(files().assign(onset_ms=0, offset_ms=40))
+    photographs = load_objects92().stimuli["filename"].to_numpy()[:30]
+    in_time = check_stimuli(files().assign(filename=photographs, onset_ms=0, offset_ms=40))
     with pytest.raises(ConvRNNError, match="stimuli have times of their own"):
         prepare(recording, in_time, **options)
 

@@ -18,6 +18,7 @@ from convrnns_brainscore import ConvRNNError, Presentation, extract, load_networ
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.features import features_in_memory
+from convrnns_brainscore.fits.control import image_features
 from convrnns_brainscore.images import GRAY, SIZE, load_images, normalise
 from convrnns_brainscore.movies import Movie, timing
 from convrnns_brainscore.objects92 import load_objects92
@@ -55,16 +56,14 @@ def video(path: Path, levels: list[int], milliseconds: list[int] | int) -> Path:
         stream = container.add_stream("ffv1", rate=1000)
         stream.width = stream.height = 32
         stream.pix_fmt = "bgr0"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         time = 0
         for level, duration in zip(levels, durations, strict=True):
-            frame = av.VideoFrame.from_ndarray(
-                np.full((32, 32, 3), level, np.uint8), format="rgb24"
-            )
-            frame.pts, frame.time_base, frame.duration = time, stream.time_base, duration
-            container.mux(stream.encode(frame))
+            pixels = np.full((32, 32, 3), level, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
+                packet.pts = packet.dts = time
+                packet.duration, packet.time_base = duration, Fraction(1, 1000)
+                container.mux(packet)
             time += duration
-        container.mux(stream.encode())
     return path
 
 
@@ -250,7 +249,7 @@ def test_a_movies_frames_are_on_from_their_time_stamps(tmp_path: Path) -> None:
     path = video(tmp_path / "uneven.mkv", [40, 90, 200], [20, 50, 30])
     found = timing(path)
     np.testing.assert_allclose(found.onsets, [0, 20, 70])
-    assert found.duration_ms == 105  # Matroska does not state the last: as long as the others
+    assert found.duration_ms == 100
     movie = Movie(path)
     for number, level in ((0, 40), (2, 200), (1, 90)):
         np.testing.assert_allclose(movie.frame(number), _gray(level), atol=1e-5)
@@ -321,12 +320,51 @@ def test_a_broken_movie_is_named(tmp_path: Path) -> None:
     path = video(tmp_path / "broken.mkv", [10] * 30, 20)
     content = path.read_bytes()
     path.write_bytes(b"\0" * len(content))
-    with pytest.raises(ConvRNNError, match=r"cannot read movie .*broken\.mkv beyond frame 0"):
+    with pytest.raises(ConvRNNError, match=r"cannot read movie .*broken\.mkv: Invalid data"):
         read_stimuli([path])
     good = video(tmp_path / "good.mkv", [10, 20], 20)
     Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
     with pytest.raises(ConvRNNError, match="is an image without a duration"):
         read_stimuli([good, tmp_path / "still.png"])
+
+
+def test_half_a_movie_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
+    whole = video(tmp_path / "whole.mkv", list(range(10, 210, 5)), 40).read_bytes()
+    half = tmp_path / "half.mkv"
+    half.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConvRNNError, match=r"states .* can be read: it is truncated"):
+        read_stimuli([half])
+
+
+def test_a_movie_that_no_step_shows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConvRNNError, match="on from 0 to 4 ms, between two steps"):
+        read_stimuli([video(tmp_path / "short.mkv", [10, 20], 2)])
+
+
+def test_rates_are_of_the_table_or_of_all_movies(folder: Path) -> None:
+    rows = {"stimulus_id": ["a", "b"], "filename": [str(folder / "frames")] * 2}
+    table = pd.DataFrame({**rows, "onset_ms": 0, "frames_per_second": [20, ""]})
+    made = check_stimuli(table, frames_per_second=40)
+    assert [clips[0].offset_ms for clips in made["clips"]] == [600, 300]
+    with pytest.raises(ConvRNNError, match="offset_ms needs onset_ms"):
+        check_stimuli(pd.DataFrame({**rows, "offset_ms": 100}))
+
+
+def test_times_in_another_unit_are_refused(photographs: list[str]) -> None:
+    table = pd.DataFrame({"stimulus_id": ["a"], "filename": photographs[:1], "onset_ms": 0})
+    with pytest.raises(ConvRNNError, match="they are in ms"):
+        check_stimuli(table.assign(offset_ms=1e12))
+    with pytest.raises(ConvRNNError, match=r"never shown.*Times are in ms"):
+        check_stimuli(table.assign(offset_ms=0.1))
+
+
+def test_the_control_sees_all_images_of_a_stream(photographs: list[str]) -> None:
+    rows = [("a", name, 100 * n, 100 * n + 20) for n, name in enumerate(photographs)]
+    table = pd.DataFrame(rows, columns=["stimulus_id", "filename", "onset_ms", "offset_ms"])
+    off = Presentation.constant(1).fixed_frames[0]
+    (found,) = image_features(check_stimuli(table), off)
+    still = image_features(check_stimuli(pd.DataFrame({"filename": photographs})), off)
+    np.testing.assert_allclose(found, still.mean(axis=0), rtol=1e-5)
 
 
 def test_frames_faster_than_steps_are_said(tmp_path: Path) -> None:

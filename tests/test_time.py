@@ -191,7 +191,8 @@ def test_only_the_regions_asked_for_are_read_and_the_others_counted() -> None:
     assert recording.notes == ("4 neurons of other areas are left out (PFC, TEO, CA1, V4)",)
     named = as_recording(data, regions=["IT", "V4"], locations={"TEO": "IT"})
     assert named.neurons["region"].tolist() == ["IT", "IT", "IT", "V4"]
-    with pytest.raises(ConvRNNError, match=r"unknown region in the recording 'PFC'.*`locations="):
-        as_recording(data)
+    every = as_recording(data)
+    assert every.regions == ["V4", "IT", "PFC", "TEO", "CA1"]
+    assert any("PFC is an area by its own name" in note for note in every.notes)
     with pytest.raises(ConvRNNError, match=r"unknown region of the recording 'V1'.*Known: IT, PFC"):
         as_recording(data, regions=["V1"])

@@ -34,6 +34,7 @@ from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.presentation import image_duration
 from convrnns_brainscore.provenance import PACKAGE
 from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.streams import CLIPS
 
 TABLE, IMAGES = "stimuli.csv", "stimuli"
@@ -74,7 +75,8 @@ def write_package(
     Raises
     ------
     ConvRNNError
-        ``folder`` is not empty; stimuli of several sizes; nothing is left; durations as in
+        ``folder`` is not empty; an area that no subject records from; stimuli of several sizes;
+        nothing is left; durations as in
         `presentation.image_duration`.
     """
     folder = Path(folder)
@@ -94,6 +96,13 @@ def write_package(
     measured = recording.image_on_ms
     if measured is not None and np.isfinite(measured).any():
         image_ms, _ = image_duration(measured, image_ms)
+    others = [region for region in recording.regions if region not in REGIONS]
+    if others:
+        raise ConvRNNError(
+            f"no Brain-Score subject records from {', '.join(others)}: name the `regions=…` to "
+            f"package, or give `locations={{{others[0]!r}: 'IT'}}` if it is one of "
+            f"{', '.join(REGIONS)}."
+        )
     assemblies, notes = {}, []
     for region in recording.regions:
         assemblies[region], left_out = _assembly(recording.only([region]), region)

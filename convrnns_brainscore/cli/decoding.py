@@ -140,7 +140,7 @@ def decode(
         files = read_stimuli(
             stimuli, stimulus_degrees, movies=movie, frames_per_second=frames_per_second
         )[0]
-        check_times(files, image_ms, frames)
+        check_times(files, image_ms, frames, measured)
         if CLIPS not in files:
             measured, on, note = measured.shown_for(duration_of(frames, image_ms))
             notes += [note] if note else []

@@ -246,11 +246,12 @@ def geometry(
     names = models_or_all(model)
     read, frames = stimuli.read(), parse_frames(frame) if frame else None
     check_times(read, image_ms, frames)
-    given = parts.reference(reference, duration_of(frames, image_ms))
+    in_time = CLIPS in read
+    given = parts.reference(reference, duration_of(frames, image_ms), in_time=in_time)
     notes = list(given.notes)
     files = match_stimuli(given.stimuli, read, notes)
     latest = max(end for _, end in given.time_bins)
-    on = None if CLIPS in files else given.image_ms
+    on = None if in_time else given.image_ms
     shown = presentation_until(latest, on, parse_off(off), frames)
     notes += [shown.note] if shown.note else []
     wanted = None if layers is None else split_names(layers)

@@ -257,18 +257,14 @@ class RecordingOptions:
     @property
     def _named(self) -> dict[str, str]:
         """The recording's names of areas → regions."""
-        from convrnns_brainscore.errors import unknown
-        from convrnns_brainscore.regions import REGIONS
+        from convrnns_brainscore.regions import area_name
 
         named: dict[str, str] = {}
         for each in self.locations or ():
             name, sign, region = each.partition("=")
-            if not (name and sign):
+            if not (name and sign and region.strip()):
                 raise ConvRNNError(f"--location {each}: expected AREA=REGION, such as 'TE=IT'.")
-            ours = {known.lower(): known for known in REGIONS}
-            if region.strip().lower() not in ours:
-                raise unknown("region in --location", region, REGIONS)
-            meant = ours[region.strip().lower()]
+            meant = area_name(region)
             if named.setdefault(name, meant) != meant:
                 raise ConvRNNError(
                     f"--location gives {name} two regions, {named[name]} and {meant}."
@@ -306,7 +302,7 @@ class RecordingOptions:
                 window=self.window,
             )
 
-    def reference(self, source: str, image_ms: float | None) -> Reference:
+    def reference(self, source: str, image_ms: float | None, *, in_time: bool = False) -> Reference:
         """The geometry of a recording, or given dissimilarities."""
         from convrnns_brainscore.fits.reference import given_reference, reference_of
         from convrnns_brainscore.recording_files import opened, split_group
@@ -317,7 +313,8 @@ class RecordingOptions:
             with opened(source) as held:
                 given = given_reference(held, path, image_ms)
         if given is None:
-            return reference_of(self.read(source).selected(self.asked, self.window), image_ms)
+            recording = self.read(source).selected(self.asked, self.window)
+            return reference_of(recording, image_ms, in_time=in_time)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(
                 "--regions and --window apply only to recordings, and not to dissimilarities."
@@ -327,8 +324,10 @@ class RecordingOptions:
 
 def parse_off(text: str | None) -> Any:
     """One number, R,G,B, or an image file; None: as in training."""
-    if text is None:
-        return 0.5
+    from convrnns_brainscore.presentation import NAMED
+
+    if text is None or text.lower() in NAMED:
+        return NAMED[(text or "off").lower()]
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
@@ -338,13 +337,13 @@ def parse_off(text: str | None) -> Any:
 
 def parse_frames(texts: list[str]) -> list[tuple[Any, float]]:
     """The frames of a sequence, each FRAME:MS."""
-    from convrnns_brainscore.presentation import IMAGE, NAMED
+    from convrnns_brainscore.presentation import IMAGE
 
     frames: list[tuple[Any, float]] = []
     for text in texts:
         frame, _, duration = text.rpartition(":")
         try:
-            shown = frame if frame in (IMAGE, *NAMED) else parse_off(frame)
+            shown = IMAGE if frame.lower() == IMAGE else parse_off(frame)
             frames.append((shown, float(duration)))
         except ValueError:
             frame = ""

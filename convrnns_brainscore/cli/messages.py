@@ -17,6 +17,7 @@ from convrnns_brainscore.errors import PARAMETER
 NAMES = {
     "address": "--scheduler",
     "checkpoint": "--checkpoints",
+    "frames": "--frame",
     "locations": "--location",
     "region": "--regions",
 }

@@ -232,12 +232,16 @@ def _print_plan(
     from convrnns_brainscore.timing import MS_PER_STEP
     from convrnns_brainscore.zoo import find_model
 
-    say(f"{model}: {len(stimuli)} stimuli, {shown.times} steps of {MS_PER_STEP} ms")
+    missing = [name for name in stimuli["filename"] if not Path(name).exists()]
+    if missing:
+        raise ConvRNNError(f"no such image file: {missing[0]}")
+    count = f"{len(stimuli)} {'stimulus' if len(stimuli) == 1 else 'stimuli'}"
+    say(f"{model}: {count}, {shown.times} steps of {MS_PER_STEP} ms")
     if CLIPS in stimuli:
         for name, clips in list(zip(stimuli["stimulus_id"], stimuli[CLIPS], strict=True))[:SHOWN]:
             say("\n  ".join([f"stimulus {name}", *time_line(clips, shown)]))
         if len(stimuli) > SHOWN:
-            say(f"and {len(stimuli) - SHOWN} more stimuli")
+            say(f"and {len(stimuli) - SHOWN} more")
         for note in notes(stimuli[CLIPS], shown.times):
             say(f"Note: {note}")
     else:

@@ -96,7 +96,6 @@ def make(
     from convrnns_brainscore.netcdf import write_group
     from convrnns_brainscore.recording_arrays import recording_from_arrays
     from convrnns_brainscore.recordings import as_recording
-    from convrnns_brainscore.regions import REGIONS
 
     if out.suffix != ".nc":
         raise ConvRNNError(f"{out}: expected a name that ends in .nc.")
@@ -108,11 +107,10 @@ def make(
             return text
         return read_labels(text, arrays, "stimulus_id")
 
-    by_name = {name.lower(): name for name in REGIONS}
     data = recording_from_arrays(
         only_array(arrays, responses, source),
         given(stimulus_ids, plain=False),
-        by_name.get(regions.lower(), given(regions, plain=True)),
+        given(regions, plain=True),
         _time_bins(time_bins, arrays),
         axes=None if axes is None else split_names(axes),
         neuroid_ids=given(neuron_ids, plain=False),

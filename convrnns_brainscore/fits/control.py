@@ -31,8 +31,8 @@ MARGIN = 16
 
 LUMINANCE = (0.299, 0.587, 0.114)
 
-MOMENTS = 16
-"""Steps at which the features of stimuli that change in time are computed."""
+MOST_STEPS = 400
+"""Of longer stimuli that change in time, about so many steps are looked at."""
 
 FEATURES = "Gabor energy (6 orientations × 3 frequencies) and colour, on 7 × 7 cells"
 NAME = "control"
@@ -47,7 +47,7 @@ def image_features(stimuli: pd.DataFrame, off: NDArray[np.float32]) -> NDArray[n
     ----------
     stimuli : DataFrame
         The images, ``filename`` and ``degrees``; they are shown as to the networks. Of a stimulus
-        that changes in time, the average over `MOMENTS` steps spread over it.
+        that changes in time, the average over the steps at which something of it is on.
     off : float32 array [1, 224, 224, 3]
         What is shown between the clips of stimuli that have times of their own.
 
@@ -71,9 +71,16 @@ def image_features(stimuli: pd.DataFrame, off: NDArray[np.float32]) -> NDArray[n
         shown = shown_by(stimuli.iloc[[row]], off)
         if not isinstance(shown, Shown):
             return features(shown[0])
-        steps = steps_of([stimuli[CLIPS].iloc[row]])
-        spread = sorted({*np.linspace(0, steps - 1, MOMENTS).astype(int).tolist()})
-        return np.mean([features(shown(step)[0]) for step in spread], axis=0, dtype=np.float32)
+        counts: dict[int, int] = {}
+        images: dict[int, NDArray[np.float32]] = {}
+        steps = range(steps_of([stimuli[CLIPS].iloc[row]]))
+        for step in steps if len(steps) <= MOST_STEPS else steps[:: len(steps) // MOST_STEPS]:
+            image = shown(step)
+            if image is not off:
+                images[id(image)] = image
+                counts[id(image)] = counts.get(id(image), 0) + 1
+        found = [features(images[each][0]) for each in counts]
+        return np.average(found, axis=0, weights=list(counts.values())).astype(np.float32)
 
     def features(image: NDArray[np.float32]) -> NDArray[np.float32]:
         small = _averaged(image, WIDTH)

@@ -24,7 +24,12 @@ from convrnns_brainscore.fits.reliability import (
 from convrnns_brainscore.fits.selection import LATENCIES, bins_to_choose_by, inner_splits
 from convrnns_brainscore.fits.splits import Split, make_splits, rarely_tested
 from convrnns_brainscore.images import VISUAL_DEGREES
-from convrnns_brainscore.presentation import Frame, Presentation
+from convrnns_brainscore.presentation import (
+    Frame,
+    Presentation,
+    has_mixed_durations,
+    image_duration,
+)
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.stimuli import DEGREES, STATED
 from convrnns_brainscore.streams import CLIPS
@@ -183,7 +188,7 @@ def prepare(
     """
     notes: list[str] = list(recording.notes)
     recording = recording.selected(regions, window)
-    check_times(stimuli, image_ms, frames)
+    check_times(stimuli, image_ms, frames, recording)
     if CLIPS not in stimuli:
         recording, image_ms, note = recording.shown_for(duration_of(frames, image_ms))
         notes += [note] if note else []
@@ -231,19 +236,32 @@ def prepare(
 
 
 def check_times(
-    stimuli: pd.DataFrame, image_ms: float | None, frames: Sequence[Frame] | None
+    stimuli: pd.DataFrame,
+    image_ms: float | None,
+    frames: Sequence[Frame] | None,
+    recording: Recording | None = None,
 ) -> None:
     """Raise where times are given twice: by the stimuli, as a duration, as a sequence.
 
     Raises
     ------
     ConvRNNError
-        They are.
+        They are; or a sequence shows the image for another time than the recording states.
     """
     if CLIPS in stimuli and (image_ms is not None or frames is not None):
         raise ConvRNNError("the stimuli have times of their own: omit `image_ms=…` and `frames=…`.")
     if frames is not None and image_ms is not None:
         raise ConvRNNError("`frames=…` states how long the image is on: omit `image_ms=…`.")
+    measured = None if recording is None else recording.image_on_ms
+    shown = duration_of(frames, None)
+    if shown is None or measured is None or has_mixed_durations(measured):
+        return
+    stated, _ = image_duration(measured)
+    if np.isfinite(measured).any() and abs(stated - shown) > MS_PER_STEP / 2:
+        raise ConvRNNError(
+            f"`frames=…` shows the image for {shown:g} ms at first, and the recording's "
+            f"image_on_ms is {stated:g}: correct one of them."
+        )
 
 
 def duration_of(frames: Sequence[Frame] | None, image_ms: float | None) -> float | None:
@@ -273,8 +291,10 @@ def presentation_until(
     """
     times = max(math.ceil(latest / MS_PER_STEP), 1)
     if frames is not None:
+        if Presentation.of_frames(frames).times >= times:
+            return Presentation.of_frames(frames)
         rest = times * MS_PER_STEP - sum(duration for _, duration in frames)
-        return Presentation.of_frames([*frames, (off, rest)] if rest >= MS_PER_STEP else frames)
+        return Presentation.of_frames([*frames, (off, rest)])
     if image_ms is None:
         return Presentation.stream(times, off)
     if not (image_ms >= MS_PER_STEP and float(image_ms) % MS_PER_STEP == 0):

@@ -69,7 +69,9 @@ class Reference:
     notes: tuple[str, ...] = ()
 
 
-def reference_of(recording: Recording, image_ms: float | None = None) -> Reference:
+def reference_of(
+    recording: Recording, image_ms: float | None = None, *, in_time: bool = False
+) -> Reference:
     """The geometry of a recording's responses averaged over repetitions.
 
     Parameters
@@ -78,13 +80,17 @@ def reference_of(recording: Recording, image_ms: float | None = None) -> Referen
         Of one region or more.
     image_ms : float, optional
         How long images were on, in ms; None: as the recording says, or 100 ms.
+    in_time : bool, default False
+        The stimuli have times of their own: durations do not matter.
 
     Raises
     ------
     ConvRNNError
         Too few neurons in all regions; durations as in `Recording.shown_for`.
     """
-    recording, duration, note = recording.shown_for(image_ms)
+    duration, note = float(ASSUMED_IMAGE_MS), ""
+    if not in_time:
+        recording, duration, note = recording.shown_for(image_ms)
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     responses = trials.average()
     neurons, draws, notes = {}, {}, [*recording.notes, *([note] if note else [])]
