@@ -95,7 +95,7 @@ def test_a_submission_holds_all_that_its_code_imports() -> None:
     extraction = {"features.py", "stores.py", "cluster.py", "netcdf.py"}
     parts = {name.split("/")[1] for name in code}
     assert not parts & {"fits", "report", "cli", "submission", *extraction}
-    assert sum(map(len, code.values())) < 330_000
+    assert sum(map(len, code.values())) < 390_000
 
 
 def test_its_code_comes_with_its_licence() -> None:
@@ -816,7 +816,8 @@ def test_a_check_that_takes_too_long_is_stopped_and_said(monkeypatch, tmp_path: 
 
 def test_a_region_map_of_many_names_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "map.json"
-    path.write_text(json.dumps({f"area{index}": "conv1" for index in range(60_000)}))
+    areas = {f"area{index}": "conv1" for index in range(60_000)}
+    path.write_text(json.dumps({**areas, "it": "conv5"}))
     began = time.process_time()
     with pytest.raises(ConvRNNError, match="unknown region"):
         region_layers(find_model("timedecay_shallow"), path)

@@ -60,8 +60,10 @@ def test_a_map_of_the_users_own(tmp_path: Path) -> None:
     path = tmp_path / "map.json"
     path.write_text(json.dumps({"IT": "conv9", "V4": ["conv4", "conv6"]}))
     assert region_layers(model, path) == {"IT": ["conv9"], "V4": ["conv4", "conv6"]}
+    path.write_text(json.dumps({"PFC": "conv10"}))  # as fits of any area write it
+    assert region_layers(model, path) == {"PFC": ["conv10"]}
     for wrong, message in (
-        ({"MT": "conv9"}, "unknown region"),
+        ({"it": "conv9"}, "unknown region"),
         ({"IT": "conv11"}, "unknown layer"),
         ({"IT": []}, "one or more"),
         ({"IT": ["conv9", "conv9"]}, "one or more"),
