@@ -11,7 +11,6 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore import images
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.timing import MS_PER_STEP, shown_at_steps
+from convrnns_brainscore.timing import MS_PER_STEP, first_steps, runs, shown_at_steps
 from convrnns_brainscore.zoo import find_model
 
 ASSUMED_IMAGE_MS = 100
@@ -177,7 +176,7 @@ class Presentation:
         """As `sequence`; rounded durations are in ``note`` alone."""
         frames = _check_frames(frames)
         total = sum(duration for _, duration in frames)
-        times = int(np.ceil(round(total / MS_PER_STEP - 0.5, 6)))
+        times = int(first_steps(total))
         schedule = _of_sequence(frames, max(times, 1))["schedule"]
         after = max(step for step, frame in enumerate(schedule) if not frame) + 1
         return cls("sequence", times, None if after == times else after, shown=frames)
@@ -203,10 +202,9 @@ class Presentation:
     def time_line(self) -> list[str]:
         """What is shown when, in words: ``0–100 ms: image``."""
         labels = [IMAGE, *self._labels]
-        changes = [0, *(np.flatnonzero(np.diff(self.schedule)) + 1).tolist(), self.times]
         return [
-            f"{start * MS_PER_STEP}–{end * MS_PER_STEP} ms: {labels[self.schedule[start]]}"
-            for start, end in pairwise(changes)
+            f"{start * MS_PER_STEP}–{end * MS_PER_STEP} ms: {labels[frame]}"
+            for start, end, frame in runs(self.schedule)
         ]
 
     def describe(self) -> dict[str, str | int]:

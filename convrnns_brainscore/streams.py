@@ -24,7 +24,7 @@ from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image
 from convrnns_brainscore.movies import Movie, frame_files, is_movie, timing
 from convrnns_brainscore.presentation import Presentation, as_presentation
-from convrnns_brainscore.timing import MS_PER_STEP, round_ms, shown_at_steps
+from convrnns_brainscore.timing import MS_PER_STEP, first_steps, round_ms, runs, shown_at_steps
 
 CLIPS = "clips"
 """Column of a table of stimuli: the clips of each, where stimuli have times of their own."""
@@ -158,7 +158,7 @@ def _clip(
 
 def _check_shown(what: str, onset: float, offset: float) -> None:
     """Raise unless the middle of a step lies between the two."""
-    first, end = (np.ceil(round(edge / MS_PER_STEP - 0.5, 6)) for edge in (onset, offset))
+    first, end = first_steps([onset, offset])
     if first >= end:
         raise ConvRNNError(
             f"{what} is on from {onset:g} to {offset:g} ms, between two steps, and is never shown: "
@@ -180,7 +180,7 @@ def _in_order(name: str, clips: list[Clip]) -> Stream:
 def steps_of(streams: Sequence[Stream]) -> int:
     """The steps until the last clip of any stimulus is off."""
     last = max(clip.offset_ms for stream in streams for clip in stream)
-    return max(1, int(np.ceil(round(last / MS_PER_STEP - 0.5, 6))))
+    return max(1, int(first_steps(last)))
 
 
 def presentation_of(
@@ -216,15 +216,10 @@ def time_line(stream: Stream, presentation: Presentation) -> list[str]:
     """What the networks see of a stimulus when, in words."""
     onsets, offsets = [clip.onset_ms for clip in stream], [clip.offset_ms for clip in stream]
     shown = shown_at_steps(onsets, offsets, presentation.times)
-    changes = [0, *(np.flatnonzero(np.diff(shown)) + 1).tolist(), presentation.times]
     return [
         f"{start * MS_PER_STEP}–{end * MS_PER_STEP} ms: "
-        + (
-            presentation.off_label
-            if shown[start] < 0
-            else _frames(stream[shown[start]], start, end)
-        )
-        for start, end in pairwise(changes)
+        + (presentation.off_label if clip < 0 else _frames(stream[clip], start, end))
+        for start, end, clip in runs(shown)
     ]
 
 
@@ -316,7 +311,8 @@ class Shown:
         """What ``step`` shows."""
         places = [self._place(stream, step) for stream in self._streams]
         if self._last[0] != places:
-            same = len({place and (place[0].filename, *place[1:]) for place in places}) == 1
+            seen = {p and (p[0].filename, p[0].degrees, p[1]) for p in places}
+            same = len(seen) == 1
             each = [
                 self._frame(index, place)
                 for index, place in enumerate(places[: 1 if same else None])
@@ -324,26 +320,25 @@ class Shown:
             self._last = places, each[0] if same else np.concatenate(each)
         return self._last[1]
 
-    def _place(self, stream: Stream, step: int) -> tuple[Clip, float, int] | None:
-        """Which clip of a stimulus is on, at which size, and which of its frames."""
+    def _place(self, stream: Stream, step: int) -> tuple[Clip, int] | None:
+        """Which clip of a stimulus is on, and which of its frames."""
         middle = (step + 0.5) * MS_PER_STEP
         for clip in stream:
             if clip.onset_ms <= middle < clip.offset_ms:
-                number = _number(clip, step) if is_movie(clip.filename) else 0
-                return clip, clip.degrees, number
+                return clip, _number(clip, step) if is_movie(clip.filename) else 0
         return None
 
-    def _frame(self, stimulus: int, place: tuple[Clip, float, int] | None) -> NDArray[np.float32]:
+    def _frame(self, stimulus: int, place: tuple[Clip, int] | None) -> NDArray[np.float32]:
         if place is None:
             return self._off
         if self._frames.get(stimulus, (None,))[0] != place:
-            clip, degrees, number = place
+            clip, number = place
             if is_movie(clip.filename):
                 if self._movies.get(stimulus, (None,))[0] != clip:
-                    self._movies[stimulus] = clip, Movie(clip.filename, degrees)
+                    self._movies[stimulus] = clip, Movie(clip.filename, clip.degrees)
                 frame = self._movies[stimulus][1].frame(number)
             else:
-                frame = load_image(clip.filename, degrees)
+                frame = load_image(clip.filename, clip.degrees)
             self._frames[stimulus] = place, frame[None]
         return self._frames[stimulus][1]
 
@@ -374,7 +369,7 @@ def notes(streams: Sequence[Stream], times: int) -> list[str]:
     edges = np.array(
         [edge for stream in streams for clip in stream for edge in (clip.onset_ms, clip.offset_ms)]
     )
-    moved = abs(edges - MS_PER_STEP * np.ceil(np.round(edges / MS_PER_STEP - 0.5, 6)))
+    moved = abs(edges - MS_PER_STEP * first_steps(edges))
     said = []
     if (moved > 1e-3).any():
         said.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -198,6 +199,30 @@ def shown_at_steps(onsets: ArrayLike, offsets: ArrayLike, times: int) -> NDArray
     found = np.searchsorted(round_ms(onsets), middles, side="right") - 1
     on = (found >= 0) & (middles < round_ms(offsets)[np.maximum(found, 0)])
     return np.where(on, found, -1)
+
+
+def first_steps(times: ArrayLike) -> NDArray[np.int64]:
+    """The first step whose middle is not before each of ``times``, in ms.
+
+    Examples
+    --------
+    >>> first_steps([0, 33.3, 35, 36])
+    array([0, 3, 3, 4])
+    """
+    return np.ceil(np.round(np.asarray(times) / MS_PER_STEP - 0.5, 6)).astype(np.int64)
+
+
+def runs(shown: ArrayLike) -> list[tuple[int, int, int]]:
+    """What stays the same over steps: first step, step after the last, and its value.
+
+    Examples
+    --------
+    >>> runs([0, 0, 1])
+    [(0, 2, 0), (2, 3, 1)]
+    """
+    values = np.asarray(shown)
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return [(start, end, int(values[start])) for start, end in pairwise(edges)]
 
 
 def step_bins(first: int, last: int) -> list[TimeBin]:

@@ -10,6 +10,7 @@ import typer
 from convrnns_brainscore.cli.groups import (
     LesionOptions,
     RecordingOptions,
+    StimulusOptions,
     WeightOptions,
     grouped,
     models_or_all,
@@ -134,12 +135,9 @@ def decode(
             match_stimuli,
             presentation_until,
         )
-        from convrnns_brainscore.stimuli import read_stimuli
         from convrnns_brainscore.streams import CLIPS
 
-        files = read_stimuli(
-            stimuli, stimulus_degrees, movies=movie, frames_per_second=frames_per_second
-        )[0]
+        files = StimulusOptions(stimuli, stimulus_degrees, movie, frames_per_second).read()
         check_times(files, image_ms, frames, measured)
         if CLIPS not in files:
             measured, on, note = measured.shown_for(duration_of(frames, image_ms))
