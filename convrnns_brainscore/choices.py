@@ -63,6 +63,7 @@ class FigureName(StrEnum):
     neurons = "neurons"
     differences = "differences"
     learning = "learning"
+    predicted = "predicted"
 
 
 def parse_choice(kind: str, value: str, choices: type[Choice]) -> Choice:

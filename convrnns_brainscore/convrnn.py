@@ -405,7 +405,9 @@ class ConvRNN:
         layers = self.layers if layers is None else layers
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         images = as_images(images, self.backend, channels_first=channels_first)
-        outputs = self._run(images, {layer: single(steps[layer]) for layer in steps}, presentation)
+        outputs = self.weighted_averages(
+            images, {layer: single(steps[layer]) for layer in steps}, presentation
+        )
         return {
             layer: stack([repeated(output, images) for output in outputs[layer]]) for layer in steps
         }
@@ -506,7 +508,7 @@ class ConvRNN:
                 arrays[layer][:, index] = average
             return arrays
         with self.backend.no_gradients():
-            outputs = self._run(self.backend.tensor(images), asked, presentation)
+            outputs = self.weighted_averages(self.backend.tensor(images), asked, presentation)
         for layer, array in arrays.items():
             for index, output in enumerate(outputs[layer]):
                 array[:, index] = to_numpy(output)
@@ -535,7 +537,7 @@ class ConvRNN:
             shape = len(shown), *self.output_shape(layer)
             yield layer, index, np.broadcast_to(to_numpy(output), shape)
 
-    def _run(
+    def weighted_averages(
         self, images: Tensor, asked: Mapping[str, Sequence[Average]], presentation: Presentation
     ) -> dict[str, list[Tensor]]:
         """The averages of each layer, [batch, …], or [1, …] where all images give the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
         "backend": network.backend.version,
         "convrnns_brainscore": __version__,
     }
+
+
+def digest(values: Any) -> str:
+    """SHA-256 of plain values, such as nested lists of numbers and text."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 PACKAGE = "convrnns_brainscore"

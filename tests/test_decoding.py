@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.cli import app
 from convrnns_brainscore.decoding import measures, populations
 from convrnns_brainscore.decoding.behaviour import behaviour_of
+from convrnns_brainscore.decoding.classifier import make_folds
+from convrnns_brainscore.decoding.populations import decode_neurons, kept
 from convrnns_brainscore.decoding.question import Question, ask
 from convrnns_brainscore.decoding.study import decode
 from convrnns_brainscore.objects92 import load_objects92
@@ -266,7 +269,7 @@ def test_what_cannot_be_decoded_is_refused(options: dict, said: str) -> None:
         (lambda table: table.drop(columns="choice"), "no column choice"),
         (lambda table: table.assign(choice="cup"), "choice 'cup' is not one of the classes"),
         (lambda table: table.assign(stimulus_id="x"), "none of the choices is on a stimulus"),
-        (lambda table: table.assign(distractor=table["truth"]), "neither the stimulus' class nor"),
+        (lambda table: table.assign(distractor=table["truth"]), "stimulus' own class"),
     ],
 )
 def test_choices_that_do_not_fit_are_refused(change: Any, said: str) -> None:
@@ -350,6 +353,111 @@ def test_networks_are_not_decoded_across_repetitions(recorded: Path, tmp_path: P
                  "random", "--out", str(tmp_path / "o"), *arguments]
             )  # fmt: skip
         assert ended.value.code == 2, said
+
+
+# What a stranger's attacks found.
+
+
+def recorded_noise(stimuli: int, bins: int = 1, seed: int = 0, **columns: Any) -> Recording:
+    """Responses of eight neurons that carry nothing, twice a stimulus."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"stimulus_id": [f"s{i:03}" for i in range(stimuli)], **columns})
+    edges = [(10 * index, 10 * index + 10) for index in range(bins)]
+    values = rng.standard_normal((stimuli, 2, 8, bins))
+    return Recording.from_arrays(
+        values, table, "IT", edges, axes="stimulus, repetition, neuroid, time_bin"
+    )
+
+
+def test_every_fold_of_groups_trains_on_every_class() -> None:
+    """A class that a fold holds whole would be decoded from nothing."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        labels = np.arange(40) % 3
+        groups = [f"{label} {rng.integers(2)}" for label in labels]
+        try:
+            folds = make_folds(labels, 10, groups)
+        except ConvRNNError:  # groups that cannot be divided
+            continue
+        for fold in folds:
+            assert len(fold.test)
+            assert set(labels[fold.train]) == {0, 1, 2}
+
+
+def test_noise_is_not_decoded_where_scenes_share_responses(tmp_path: Path) -> None:
+    """Groups are permuted and resampled whole: p < .05 in about 5 % of recordings of noise."""
+    significant = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scene = np.arange(80) // 8
+        recording = recorded_noise(
+            80, seed=seed, scene=[f"scene {each}" for each in scene],
+            kind=["a" if each % 2 else "b" for each in scene],
+        )  # fmt: skip
+        shared = rng.standard_normal((10, 8))[scene[recording.stimulus]][..., None]
+        recording = replace(recording, values=(recording.values + 2 * shared).astype(np.float32))
+        result = decode({}, ask(recording, "kind", group="scene"), tmp_path / str(seed))
+        significant += float(result["p"].values[0, 0]) < 0.05
+    assert significant <= 4  # of 20: P = .003 at a rate of 5 %
+
+
+def test_many_bins_can_be_above_chance(tmp_path: Path) -> None:
+    """p is corrected by the maximum over bins, so that 60 of them hide no object."""
+    kind = ["a", "b"] * 15
+    recording = recorded_noise(30, bins=60, kind=kind)
+    values = recording.values.copy()
+    values[np.array([kind[i] == "a" for i in recording.stimulus]), :, 20:] += 3
+    result = decode({}, ask(replace(recording, values=values), "kind", folds=3), tmp_path)
+    p = result["p"].values[0]
+    assert (p[20:] < 0.01).all()
+    assert (p[:20] > 0.05).mean() > 0.8
+    assert float(result["onset_ms"]) == 200
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.float32("nan"), pd.NA, pd.NaT, None, "nan", " "])
+def test_missing_labels_are_left_out(missing: Any) -> None:
+    values = [missing, missing, *["a", "b"] * 9]
+    question = ask(recorded_noise(20), "kind", values)
+    assert question.classes == ["a", "b"]
+    assert any("2 stimuli have no kind: left out" in note for note in question.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"label": "i1", "values": ["a", "b"] * 10}, "a name in the results"),
+        ({"label": "kind", "values": ["a", "b"]}, "2 values for 20 stimuli"),
+        ({"label": "kind", "values": ["a", "b"] * 10, "across": "reps"}, "unknown across 'reps'"),
+        (
+            {"label": "kind", "values": ["a", "b"] * 10, "across": "repetitions", "group": "g"},
+            "omit one of them",
+        ),
+    ],
+)
+def test_questions_that_cannot_be_asked(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConvRNNError, match=said):
+        ask(recorded_noise(20), **options)
+
+
+def test_a_damaged_part_is_decoded_again(tmp_path: Path) -> None:
+    question = ask(recorded_noise(20), "kind", ["a", "b"] * 10, folds=2)
+    whole = decode_neurons(question, "IT", progress=False)
+    kept(tmp_path, "IT", lambda: whole)
+    (part,) = tmp_path.iterdir()
+    part.write_bytes(part.read_bytes()[:200])
+    np.testing.assert_array_equal(kept(tmp_path, "IT", lambda: whole).i1, whole.i1)
+
+
+def test_choices_that_say_nothing_are_refused() -> None:
+    table = pd.DataFrame({"stimulus_id": ["x"], "choice": ["a"], "distractor": ["a"]})
+    other = table.assign(choice="c", distractor="b")
+    for rows, said in (
+        (table[:0], "no rows"),
+        (table, "own class"),
+        (other, "neither the stimulus' class nor"),
+    ):
+        with pytest.raises(ConvRNNError, match=said):
+            behaviour_of(rows, ["x"], np.array([0]), ["a", "b", "c"])
 
 
 # Real data.

@@ -33,9 +33,9 @@ ORDER = {
     ],
     "fits": [
         "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "learning",
-        "reliability", "heldout", "resampling", "selection", "prepare", "scratch", "blocks",
-        "layer_fits", "results", "results_file", "finished", "layer", "fit", "estimate",
-        "learning_curves", "statistics", "reference", "representation",
+        "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
+        "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
+        "estimate", "learning_curves", "statistics", "reference", "representation",
     ],
     "decoding": [
         "measures", "classifier", "behaviour", "question", "populations", "comparison", "study",

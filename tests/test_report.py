@@ -264,7 +264,7 @@ def test_many_models_layers_and_neurons_open_in_seconds(page: Page, tmp_path: Pa
     assert "1000 of 2100, drawn at random" in page.inner_text("body")
 
 
-@pytest.mark.parametrize("kind", FigureName)
+@pytest.mark.parametrize("kind", [each for each in FigureName if each != "predicted"])
 @pytest.mark.parametrize("suffix", ["pdf", "svg"])
 def test_figures_for_papers(results: Results, tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"figure.{suffix}"

@@ -707,7 +707,7 @@ def test_scores_on_torch_and_on_tensorflow_agree(tmp_path: Path) -> None:
     stimuli = load_objects92().stimuli
     subject = load_brain_model(MODEL, weights="random", seed=0)
     subject.start_recording("IT", [(70, 170)])
-    features = subject.look_at(stimulus_set("objects92", stimuli)).values[..., 0]
+    features = subject.look_at(stimulus_set("objects92", stimuli)).values
     rng = np.random.default_rng(0)
     rates = features @ rng.standard_normal((features.shape[1], 8))
     rates = rates / rates.std(axis=0) + rng.standard_normal((2, *rates.shape))

@@ -112,6 +112,15 @@ def fit(
     keep_features: Annotated[
         bool, typer.Option("--keep-features", help="Keep the features in the output folder.")
     ] = False,
+    keep_predictions: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-predictions/--no-predictions",
+            help="Keep held-out predictions and mappings in results.nc. [default: if they take "
+            "less than 270 MB]",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -189,6 +198,7 @@ def fit(
             cross_temporal=cross_temporal,
             scratch_limit=bytes_allowed,
             keep_features=keep_features,
+            keep_predictions=keep_predictions,
             progress=True,
             workers=who,
         )
@@ -317,11 +327,19 @@ def plot(
             "--figure",
             help="over-time: best layer of each model; layers: all layers; neurons: r against "
             "reliability; differences: each pair of models; learning: r against the number of "
-            "training stimuli.",
+            "training stimuli; predicted: predicted against observed responses of a neuron.",
         ),
     ] = FigureName.over_time,
     region: Annotated[
         str | None, typer.Option("--region", help="One region. [default: all]", show_default=False)
+    ] = None,
+    neuron: Annotated[
+        str | None,
+        typer.Option(
+            "--neuron",
+            help="A neuroid_id, for --figure predicted. [default: each region's best predicted]",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Draw a figure of fit results for a paper."""
@@ -335,5 +353,5 @@ def plot(
     read = read_results(path)
     if is_sealed(path):  # an earlier version's is not
         verify(path)
-    write_figure(read, figure, out, region)
+    write_figure(read, figure, out, region, neuron)
     say(out)

@@ -53,13 +53,18 @@ class Behaviour:
             a, b = self._part(first), self._part(~first)
             found.append((agreement(a.i1(), b.i1()), agreement(a.i2n(), b.i2n())))
         of_i1, of_i2n = nanmean(np.array(found), axis=0)
-        return float(2 * of_i1 / (1 + of_i1)), float(2 * of_i2n / (1 + of_i2n))
+        return _corrected(of_i1), _corrected(of_i2n)
 
     def _confusions(self) -> Array:
         return confusions_of_choices(self.stimulus, self.choice, self.offered, self.labels)
 
     def _part(self, rows: NDArray[np.bool_]) -> Behaviour:
         return Behaviour(self.stimulus[rows], self.choice[rows], self.offered[rows], self.labels)
+
+
+def _corrected(r: float) -> float:
+    """Spearman–Brown; NaN where the halves do not agree."""
+    return float(2 * r / (1 + r)) if r > 0 else float("nan")
 
 
 def behaviour_of(
@@ -90,6 +95,8 @@ def behaviour_of(
     ConvRNNError
         A column is missing; choices that are not a class; none of the stimuli.
     """
+    if not len(choices):
+        raise ConvRNNError("the table of choices has no rows.")
     for column in ("stimulus_id", "choice"):
         if column not in choices:
             raise ConvRNNError(f"the choices have no column {column}; they have {_named(choices)}.")
@@ -121,7 +128,10 @@ def behaviour_of(
         rows = np.arange(len(chosen))
         offered[:] = False
         offered[rows, labels[stimulus]] = True
-        offered[rows, columns["distractor"].map(number).to_numpy()] = True
+        distractor = columns["distractor"].map(number).to_numpy()
+        if (distractor == labels[stimulus]).any():
+            raise ConvRNNError("some distractors are the stimulus' own class.")
+        offered[rows, distractor] = True
         if not offered[rows, choice].all():
             raise ConvRNNError("some choices are neither the stimulus' class nor the distractor.")
     shown = len(set(stimulus.tolist()))

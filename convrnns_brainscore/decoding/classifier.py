@@ -22,6 +22,8 @@ from convrnns_brainscore.fits.splits import Split
 
 WEIGHT_DECAY = 0.463
 SEED = 1
+DIVISIONS = 20
+"""Random divisions of groups that are tried for a number of folds."""
 
 Array = NDArray[np.float64]
 
@@ -43,7 +45,7 @@ def make_folds(
     Raises
     ------
     ConvRNNError
-        Fewer than two folds, or a class in a single group.
+        Fewer than two folds; groups that cannot be divided so that every class is trained on.
     """
     if count < 2:
         raise ConvRNNError(f"`folds={count}`: expected 2 or more.")
@@ -58,8 +60,17 @@ def make_folds(
             "a class has all its stimuli in one group: it cannot be trained on some groups and "
             "tested on others. Omit `group=…`, or choose another label."
         )
-    grouped = StratifiedGroupKFold(min(count, each), shuffle=True, random_state=SEED)
-    return [Split(train, test) for train, test in grouped.split(labels, labels, names)]
+    classes = set(labels.tolist())
+    for fewer in range(min(count, each), 1, -1):  # a fold may take all that there is of a class
+        for seed in range(SEED, SEED + DIVISIONS):
+            grouped = StratifiedGroupKFold(fewer, shuffle=True, random_state=seed)
+            made = [Split(train, test) for train, test in grouped.split(labels, labels, names)]
+            if all(len(one.test) and classes <= set(labels[one.train].tolist()) for one in made):
+                return made
+    raise ConvRNNError(
+        "the groups cannot be divided into folds that train on every class. Omit `group=…`, or "
+        "choose another label."
+    )
 
 
 def decoder(rows: int) -> Pipeline:

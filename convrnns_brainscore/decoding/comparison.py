@@ -15,7 +15,6 @@ from convrnns_brainscore.decoding.measures import Array
 from convrnns_brainscore.decoding.populations import Decoded
 from convrnns_brainscore.decoding.question import Question
 from convrnns_brainscore.fits.correlation import nanmean
-from convrnns_brainscore.fits.statistics import holm
 
 PERMUTATIONS = RESAMPLES = 1000
 SEED = 1
@@ -140,31 +139,74 @@ def _scored(decoded: Decoded, question: Question) -> dict[str, Array]:
     _, rows, bins = decoded.chosen.shape
     labels = question.labels[np.arange(rows) * len(question.labels) // rows]
     weights = 1 / (np.bincount(labels)[labels] * len(question.classes))
+    groups = None if question.groups is None else np.unique(question.groups, return_inverse=True)[1]
     rng = np.random.default_rng(SEED)
-    shuffled = np.stack([rng.permutation(labels) for _ in range(PERMUTATIONS)])
-    of_shuffled = 1 / (np.bincount(labels)[shuffled] * len(question.classes))
-    drawn = _resampled(labels, rng)
-    accuracy, error, p = (np.full(bins, np.nan) for _ in range(3))
+    shuffled = np.stack([_permuted(labels, groups, rng) for _ in range(PERMUTATIONS)])
+    counts = np.stack([np.bincount(each, minlength=len(question.classes)) for each in shuffled])
+    with np.errstate(divide="ignore"):
+        of_class = 1 / (counts * (counts > 0).sum(axis=1, keepdims=True))
+    of_shuffled = np.take_along_axis(of_class, shuffled, axis=1)
+    drawn = _resampled(labels, groups, rng)
+    accuracy, error = np.full(bins, np.nan), np.full(bins, np.nan)
+    chance = np.full((PERMUTATIONS, bins), np.nan)
     for index in range(bins):
         chosen = decoded.chosen[:, :, index]
         if (chosen < 0).any():
             continue
         right = (chosen == labels).mean(axis=0)
         accuracy[index] = (right * weights).sum()
-        error[index] = (right[drawn] * weights[drawn]).sum(axis=1).std(ddof=1)
+        error[index] = _spread(right, weights, drawn)
         each = [((shuffled == one) * of_shuffled).sum(axis=1) for one in chosen]
-        chance = np.mean(each, axis=0)
-        p[index] = (1 + (chance >= accuracy[index] - 1e-12).sum()) / (1 + PERMUTATIONS)
-    return {"accuracy": accuracy, "error": error, "p": holm(p.tolist())}
+        chance[:, index] = np.mean(each, axis=0)
+    known = np.isfinite(accuracy)
+    p = np.full(bins, np.nan)
+    if known.any():
+        # Each bin by its own chance level, against the greatest of a permutation over all bins.
+        middle, scale = chance[:, known].mean(axis=0), chance[:, known].std(axis=0)
+        scale = np.maximum(scale, np.finfo(float).tiny)
+        greatest = ((chance[:, known] - middle) / scale).max(axis=1)
+        found = (accuracy[known] - middle) / scale
+        p[known] = (1 + (greatest[:, None] >= found - 1e-9).sum(axis=0)) / (1 + PERMUTATIONS)
+    return {"accuracy": accuracy, "error": error, "p": p}
 
 
-def _resampled(labels: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
-    """Rows drawn with replacement within each class, [resample, row]."""
-    drawn = np.empty((RESAMPLES, len(labels)), np.intp)
+def _permuted(
+    labels: NDArray[np.intp], groups: NDArray[np.intp] | None, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Labels in random order; where there are groups, a group takes the labels of another one.
+
+    Of a group with another number of stimuli it takes them in turn from the first on, so that what
+    a group has in common, such as a label, stays in common.
+    """
+    if groups is None:
+        return rng.permutation(labels)
+    members = [np.flatnonzero(groups == each) for each in range(groups.max() + 1)]
+    found = np.empty_like(labels)
+    for own, other in zip(members, rng.permutation(len(members)), strict=True):
+        found[own] = np.resize(rng.permutation(labels[members[other]]), len(own))
+    return found
+
+
+def _resampled(
+    labels: NDArray[np.intp], groups: NDArray[np.intp] | None, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """How often each row is drawn with replacement, [resample, row]: within each class, or whole
+    groups."""
+    counts = np.zeros((RESAMPLES, len(labels)))
+    if groups is not None:
+        many = groups.max() + 1
+        return rng.multinomial(many, np.full(many, 1 / many), RESAMPLES)[:, groups].astype(float)
     for each in np.unique(labels):
         own = np.flatnonzero(labels == each)
-        drawn[:, own] = rng.choice(own, (RESAMPLES, len(own)))
-    return drawn
+        counts[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), RESAMPLES)
+    return counts
+
+
+def _spread(right: Array, weights: Array, drawn: Array) -> float:
+    """The standard deviation over resamples of the weighted share that is right."""
+    of_classes = drawn * weights
+    total = of_classes.sum(axis=1)
+    return float((of_classes[total > 0] @ right / total[total > 0]).std(ddof=1))
 
 
 def _onset(p: Array, starts: Array) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,10 @@ from convrnns_brainscore.fits.scratch import FeatureStore, grouped, layer_bins, 
 from convrnns_brainscore.fits.splits import Split
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
-from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.provenance import describe, digest
+from convrnns_brainscore.stimuli import check_images
+
+_log = logging.getLogger(__name__)
 
 HALVINGS = 3
 SEED = 1
@@ -47,8 +51,9 @@ class Decoded:
     i1, i2n : float64 array [stimulus, bin], [stimulus, class, bin]
         Means over draws.
     d_prime : float64 array [bin]
+        Mean over draws.
     crossed : float64 array [train bin, test bin]
-        Accuracy over time; NaN where it was not asked for.
+        Accuracy over time, mean over draws; NaN where it was not asked for.
     """
 
     chosen: NDArray[np.intp]
@@ -98,13 +103,14 @@ def decode_one(
     chosen = np.full((len(draws), len(rows), bins), -1, np.intp)
     i1 = np.full((len(draws), stimuli, bins), np.nan)
     i2n = np.full((len(draws), stimuli, classes, bins), np.nan)
-    d_prime, over_time = np.full((len(draws), bins), np.nan), np.full((bins, bins), np.nan)
+    d_prime = np.full((len(draws), bins), np.nan)
+    over_time = np.full((len(draws), bins, bins), np.nan)
     every = [responses(index) for index in range(bins)] if crossed else None
     for index in range(bins):
         values = responses(index) if every is None else every[index]
         if values is not None:
             for draw, units in enumerate(draws):
-                others = _others(every, units) if every and not draw else {}
+                others = _others(every, units) if every else {}
                 found = held_out(values[:, units], labels[rows], folds, list(others.values()))
                 of_stimuli = _averaged(found[0], rows, stimuli)
                 confused = measures.confusions(of_stimuli, labels)
@@ -113,10 +119,14 @@ def decode_one(
                 i2n[draw, :, :, index] = measures.i2(confused, labels, normalised=True)
                 d_prime[draw, index] = measures.d_prime(found[0], labels[rows])
                 for test, probabilities in zip(others, found[1:], strict=True):
-                    over_time[index, test] = measures.accuracy(probabilities, labels[rows])
+                    over_time[draw, index, test] = measures.accuracy(probabilities, labels[rows])
         advance()
     return Decoded(
-        chosen, nanmean(i1, axis=0), nanmean(i2n, axis=0), nanmean(d_prime, axis=0), over_time
+        chosen,
+        nanmean(i1, axis=0),
+        nanmean(i2n, axis=0),
+        nanmean(d_prime, axis=0),
+        nanmean(over_time, axis=0),
     )
 
 
@@ -134,8 +144,11 @@ def kept(work: Path, name: str, compute: Callable[[], Decoded]) -> Decoded:
     """What was computed before, or is computed now and kept."""
     path = work / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.npz"
     if path.exists():
-        with np.load(path) as held:
-            return Decoded(**{key: held[key] for key in held.files})
+        try:
+            with np.load(path) as held:
+                return Decoded(**{key: held[key] for key in held.files})
+        except Exception as error:  # a damaged archive raises a dozen kinds of them
+            _log.warning("%s is damaged (%s): %s is decoded again", path, error, name)
     decoded = compute()
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **vars(decoded))
@@ -229,7 +242,9 @@ def decode_layers(
     time_bins = question.recording.time_bins
     wanted = list(layers or network.layers)
     every = {layer: layer_bins(network.model, layer, time_bins, presentation) for layer in wanted}
-    key = repr(sorted(describe(network, presentation).items()))
+    images = check_images(stimuli)[0]["image_sha256"].tolist()
+    seen = digest([images, stimuli["degrees"].tolist()])
+    key = f"{sorted(describe(network, presentation).items())} {seen}"
     rows = np.arange(len(question.labels))
     folds = question.made_folds(rows)
     limit = room(work)

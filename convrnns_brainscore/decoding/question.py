@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from convrnns_brainscore.choices import parse_choice
 from convrnns_brainscore.decoding.classifier import make_folds
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.fits.reliability import Trials
@@ -21,6 +23,14 @@ THRESHOLD = 1.0
 """The i1 from which on an object is solved, where no behaviour says it: a d′ of 1."""
 
 FEWEST_UNITS = 2
+
+RESERVED = (
+    "accuracy", "accuracy_error", "p", "d_prime", "i1", "solution_ms", "generalisation",
+    "onset_ms", "undefined", "i1_r", "i1_ceiling", "solution_r", "solution_stimuli",
+    "solution_ceiling", "behaviour_i1_r", "behaviour_i2n_r", "decoder", "region", "stimulus",
+    "time_bin", "train_bin", "time_bin_start", "time_bin_end", "train_bin_start",
+)  # fmt: skip
+"""Names in the results, which a label cannot have."""
 
 
 class Across(StrEnum):
@@ -120,13 +130,24 @@ def ask(
     Raises
     ------
     ConvRNNError
-        No such column; fewer than two classes with two stimuli; too few units or repetitions.
+        No such column, or one with a name in `RESERVED`; fewer than two classes with two stimuli;
+        too few units or repetitions; a group where decoders are tested on repetitions.
     """
-    across, table, notes = Across(across), recording.stimuli, list(recording.notes)
+    across, table = parse_choice("across", across, Across), recording.stimuli
+    notes = list(recording.notes)
+    if label in RESERVED:
+        raise ConvRNNError(f"`label={label!r}` is a name in the results: rename the column.")
+    if group is not None and across is Across.repetitions:
+        raise ConvRNNError(
+            "`group=…` keeps stimuli together, and decoders that are tested on other repetitions "
+            "see every stimulus: omit one of them."
+        )
     if values is None:
         if label not in table:
             raise unknown("label", label, [name for name in table if name != "degrees"])
         values = table[label].tolist()
+    if len(values) != len(table):
+        raise ConvRNNError(f"{len(values)} values for {len(table)} stimuli: expected as many.")
     names = np.array([_text(value) for value in values])
     kept = _decodable(names, across, label, notes)
     if not kept.all():
@@ -155,6 +176,9 @@ def ask(
         raise ConvRNNError(f"`draws={draws}`: expected 1 or more.")
     notes.append(f"{len(classes)} classes of {label}: chance is {1 / len(classes):.3g}")
     notes.append(f"decoders read {units} units")
+    smallest = int(np.bincount(labels).min())
+    if across is Across.stimuli and smallest < folds:
+        notes.append(f"{smallest} folds, not {folds}: the smallest class has {smallest} stimuli")
     return Question(
         recording, label, labels.astype(np.intp), classes.tolist(), groups, across, units, neurons,
         folds, draws, THRESHOLD, notes,
@@ -162,8 +186,8 @@ def ask(
 
 
 def _text(value: Any) -> str:
-    missing = value is None or (isinstance(value, float) and np.isnan(value))
-    return "" if missing else str(value).strip()
+    text = "" if pd.isna(value) else str(value).strip()
+    return "" if text in ("nan", "NaN", "<NA>", "NaT", "None") else text
 
 
 def _decodable(
@@ -202,7 +226,9 @@ def _usable(
     """The neurons that were recorded often enough."""
     here = np.flatnonzero(recording.neurons["region"] == region)
     if across is Across.stimuli:
-        whole = np.isfinite(trials.average()[:, here]).any(axis=2).all(axis=0)
+        seen = np.isfinite(trials.average()[:, here])
+        heard = seen.any(axis=(0, 1))  # bins that were recorded at all
+        whole = seen[:, :, heard].all(axis=(0, 2))
         why = "miss stimuli"
     else:
         whole = least_repetitions(recording)[here] >= 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ from convrnns_brainscore.decoding.question import Across, Question
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
 from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.provenance import PACKAGE, describe
+from convrnns_brainscore.provenance import PACKAGE, describe, digest
 
 
 def decode(
@@ -135,4 +134,4 @@ def _digest(question: Question) -> str:
         question.recording.sha256, question.labels.tolist(), question.groups, str(question.across),
         question.units, question.folds, question.draws,
     )  # fmt: skip
-    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
+    return digest(made_of)[:12]

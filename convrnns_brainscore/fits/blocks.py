@@ -24,6 +24,7 @@ from convrnns_brainscore.fits.heldout import (
     streaming_predictor,
 )
 from convrnns_brainscore.fits.learning import SHARES, training_parts
+from convrnns_brainscore.fits.mapping import Coefficients, fit_to_all
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import resampled_scores
 from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins
@@ -103,12 +104,15 @@ class Setting:
         `resampling.draw_stimuli`.
     populations : mapping of str to mapping of str to int array
         Region → subject, or all of them → `resampling.draw_neurons` of the region's.
+    predictions : bool, default False
+        Keep held-out predictions, and the mapping that is fitted to all stimuli.
     """
 
     prepared: Prepared
     method: Method
     stimuli: NDArray[np.float32]
     populations: Mapping[str, Mapping[str, NDArray[np.intp]]]
+    predictions: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,12 +158,19 @@ class LearningBlock:
 
 @dataclass(frozen=True)
 class RegionFit:
-    """How well a region's responses in some bins are predicted, and `resampled_scores` of that."""
+    """How well a region's responses in some bins are predicted, and `resampled_scores` of that.
+
+    Attributes
+    ----------
+    coefficients : Coefficients or None
+        The mapping that is fitted to all stimuli, of one bin; None: it is not kept.
+    """
 
     region: str
     bins: tuple[int, ...]
     held_out: HeldOut
     resampled: NDArray[np.float32]
+    coefficients: Coefficients | None = None
 
 
 @dataclass(frozen=True)
@@ -233,10 +244,15 @@ def plan_blocks(
 def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:
     """Fit the features of one bin."""
     prepared = setting.prepared
-    predict = predictor(setting.method, gram_matrix(features.columns(block.position)))
+    gram = gram_matrix(features.columns(block.position))
+    predict = predictor(setting.method, gram)
     done = Done()
     for region, index in block.fits:
-        done.fits.append(_fit(setting, predict, region, (index,)))
+        fitted = _fit(setting, predict, region, (index,))
+        if setting.predictions:
+            (responses,) = _bins(prepared, region, [index])
+            fitted = replace(fitted, coefficients=fit_to_all(setting.method, gram, responses))
+        done.fits.append(fitted)
     every = range(len(prepared.time_bins))
     for region in block.crossed:
         bins = _bins(prepared, region, every)
@@ -291,7 +307,9 @@ def _fit(setting: Setting, predict: Predict, region: str, bins: tuple[int, ...])
         setting.stimuli,
         list(setting.populations[region].values()),
     )
-    return RegionFit(region, bins, replace(fitted, predicted=[]), resampled)
+    if not setting.predictions:
+        fitted = replace(fitted, predicted=[])
+    return RegionFit(region, bins, fitted, resampled)
 
 
 def _bins(prepared: Prepared, region: str, bins: Sequence[int]) -> list[Array]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.blocks import Done, RegionFit
 from convrnns_brainscore.fits.heldout import HeldOut
+from convrnns_brainscore.fits.mapping import Coefficients
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,11 @@ def _arrays(done: Done) -> dict[str, NDArray[Any]]:
     for index, fit in enumerate(done.fits):
         arrays |= _of_held_out(f"fit {index}", fit.held_out)
         arrays[f"fit {index} resampled"] = fit.resampled
+        for split, predicted in enumerate(fit.held_out.predicted):
+            arrays[f"fit {index} predicted {split}"] = predicted
+        if fit.coefficients is not None:
+            arrays[f"fit {index} coefficients"] = fit.coefficients.stimuli
+            arrays[f"fit {index} intercept"] = fit.coefficients.intercept
     for index, medians in enumerate(done.crossed.values()):
         arrays[f"crossed {index}"] = medians
     for index, both in enumerate(done.chosen.values()):
@@ -94,6 +100,7 @@ def _done(arrays: dict[str, NDArray[Any]]) -> Done:
                 tuple(bins),
                 _held_out(f"fit {index}", arrays),
                 arrays[f"fit {index} resampled"],
+                _coefficients(f"fit {index}", arrays),
             )
             for index, (region, bins) in enumerate(contents["fits"])
         ],
@@ -116,4 +123,13 @@ def _of_held_out(prefix: str, fitted: HeldOut) -> dict[str, NDArray[Any]]:
 
 def _held_out(prefix: str, arrays: dict[str, NDArray[Any]]) -> HeldOut:
     values: dict[str, Any] = {name: arrays[f"{prefix} {name}"] for name in HELD_OUT}
-    return HeldOut(**{**values, "notes": values["notes"].astype(object)})
+    predicted: list[NDArray[np.float64]] = []
+    while (name := f"{prefix} predicted {len(predicted)}") in arrays:
+        predicted.append(arrays[name])
+    return HeldOut(**{**values, "notes": values["notes"].astype(object), "predicted": predicted})
+
+
+def _coefficients(prefix: str, arrays: dict[str, NDArray[Any]]) -> Coefficients | None:
+    if f"{prefix} coefficients" not in arrays:
+        return None
+    return Coefficients(arrays[f"{prefix} coefficients"], arrays[f"{prefix} intercept"])

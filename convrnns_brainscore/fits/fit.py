@@ -6,7 +6,6 @@ that an interrupted fit resumes within a layer.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -51,13 +50,17 @@ from convrnns_brainscore.fits.results_file import (
 from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins, grouped, layer_bins, room
 from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
-from convrnns_brainscore.provenance import check_made_alike, describe
+from convrnns_brainscore.provenance import check_made_alike, describe, digest
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
 from convrnns_brainscore.stimuli import check_images
 from convrnns_brainscore.timing import BEFORE_ONSET
+from convrnns_brainscore.zoo import find_model
 
 _log = logging.getLogger(__name__)
+
+MOST_KEPT = 2**28
+"""Bytes of predictions and mappings that are kept without being asked for: 268 MB."""
 
 WAYS_OUT = (
     "Give a greater `scratch_limit=…`, `out=…` on another disk, wider time bins, or one `window=…`."
@@ -76,6 +79,7 @@ def fit_recording(
     cross_temporal: bool = False,
     scratch_limit: int | None = None,
     keep_features: bool = False,
+    keep_predictions: bool | None = None,
     progress: bool = False,
     workers: Workers = HERE,
 ) -> Results:
@@ -101,6 +105,9 @@ def fit_recording(
         Bytes of features on disk at a time; None: four fifths of what is free.
     keep_features : bool, default False
         Leave the features in ``out``.
+    keep_predictions : bool, optional
+        Keep held-out predictions, observed responses and mappings in the results, so that
+        `Results.predict` works; None: where they take less than `MOST_KEPT` bytes.
     progress : bool, default False
         Show progress bars.
     workers : Workers, default HERE
@@ -156,11 +163,15 @@ def fit_recording(
     with only_process(out / ".lock", out):
         settings = _settings(prepared, list(networks), method, weights, layers, cross_temporal)
         console = PlainConsole(stderr=True, quiet=not progress)
+        if keep_predictions is None:
+            keep_predictions = len(networks) * _kept_bytes(prepared, layers) <= MOST_KEPT
+        settings["predictions"] = "kept" if keep_predictions else "not kept"
         setting = Setting(
             prepared,
             method,
             draw_stimuli(len(prepared.stimuli), prepared.groups),
             {region: _populations(prepared, region) for region in prepared.recording.regions},
+            keep_predictions,
         )
         fitting = _Fitting(
             setting, weights, cross_temporal, scratch_limit, keep_features, out, console, workers
@@ -180,9 +191,23 @@ def fit_recording(
             raise
         if kept is None:
             parts = StoredFits({key: (fitting.path(*key), None) for key in fitted})
-            write_results(Results(root_dataset(prepared, settings), parts), out / RESULTS)
+            root = root_dataset(prepared, settings, keep_predictions)
+            write_results(Results(root, parts), out / RESULTS)
         shutil.rmtree(fitting.work, ignore_errors=True)
     return read_results(out / RESULTS)
+
+
+def _kept_bytes(prepared: Prepared, layers: Sequence[str] | None) -> int:
+    """Bytes of the predictions and mappings of a network, as if it had the most layers."""
+    regions = prepared.recording.regions
+    candidates = candidate_layers(find_model("rgc_intermediate"), regions)
+    tested = sum(len(split.test) for split in prepared.splits)
+    of_neuron = len(prepared.time_bins) * (4 * tested + 8 * len(prepared.stimuli))
+    fitted = {
+        region: len(layers) if layers else sum(region in each for each in candidates.values())
+        for region in regions
+    }
+    return sum(len(prepared.neurons(region)) * fitted[region] for region in regions) * of_neuron
 
 
 def _check_names(networks: Mapping[str, Any]) -> None:
@@ -426,12 +451,8 @@ def _settings(
         "cross_temporal": cross_temporal,
         "latencies": ", ".join(f"{each:g}" for each in prepared.latencies),
         "recording": prepared.recording.sha256,
-        "images": _digest(images),
-        "degrees": _digest(stimuli["degrees"].tolist()),
-        "splits": _digest([split.test.tolist() for split in prepared.splits]),
+        "images": digest(images),
+        "degrees": digest(stimuli["degrees"].tolist()),
+        "splits": digest([split.test.tolist() for split in prepared.splits]),
         **prepared.presentation.describe(),
     }
-
-
-def _digest(values: Any) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()

@@ -31,6 +31,7 @@ class LayerFits:
         shape = 2, len(self.populations), RESAMPLES, bins
         self.resampled = np.full(shape, np.nan, np.float32)
         self.learning = Learning(self)
+        self.kept = Kept(self) if setting.predictions else None
 
     def place(self, region: str) -> NDArray[np.intp]:
         """Positions of a region's neurons among those fitted."""
@@ -42,9 +43,45 @@ class LayerFits:
         columns = np.array(fit.bins)
         self.result.put(fit.held_out, place, fit.bins)
         self.notes[place[:, None], columns] = fit.held_out.notes[:, None]
+        if self.kept is not None:
+            self.kept.put(fit, place, columns)
         rows = [row for row, (region, _) in enumerate(self.populations) if region == fit.region]
         for row, values in zip(rows, np.moveaxis(fit.resampled, 1, 0), strict=True):
             self.resampled[:, row, :, columns] = np.moveaxis(values, 2, 0)
+
+
+class Kept:
+    """Held-out predictions and mappings, where they are kept.
+
+    Attributes
+    ----------
+    predicted : float32 array [split, test stimulus, neuron, bin]
+        Test stimuli in the recording's order; NaN after the last.
+    coefficients : float64 array [stimulus, neuron, bin]
+    intercept : float64 array [neuron, bin]
+        As of `mapping.Coefficients`; NaN where weights are shared over time.
+    """
+
+    def __init__(self, fits: LayerFits) -> None:
+        prepared = fits.setting.prepared
+        self._order = [np.argsort(split.test) for split in prepared.splits]
+        tested = max(len(order) for order in self._order)
+        size = len(fits.neurons), len(prepared.time_bins)
+        self.predicted = np.full((len(self._order), tested, *size), np.nan, np.float32)
+        self.coefficients = np.full((len(prepared.stimuli), *size), np.nan)
+        self.intercept = np.full(size, np.nan)
+
+    def put(self, fit: RegionFit, place: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
+        """Fill in a region's neurons in some bins."""
+        for row, (order, predicted) in enumerate(
+            zip(self._order, fit.held_out.predicted, strict=True)
+        ):
+            where = row, np.arange(len(order))[:, None, None], place[:, None], columns
+            self.predicted[where] = predicted[order]
+        if fit.coefficients is not None:
+            (column,) = columns
+            self.coefficients[:, place, column] = fit.coefficients.stimuli
+            self.intercept[place, column] = fit.coefficients.intercept
 
 
 class Learning:

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
+from convrnns_brainscore.fits.encoding import EncodingModel, check_same, encode
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.reliability import MIN_CEILING, ceiling
 from convrnns_brainscore.fits.resampling import standard_error
@@ -22,11 +24,18 @@ from convrnns_brainscore.fits.selection import Choice, choose
 from convrnns_brainscore.provenance import display_name
 from convrnns_brainscore.recordings import ALL
 
+if TYPE_CHECKING:  # tables and figures are made from results without a network's library
+    from convrnns_brainscore.convrnn import ConvRNN
+    from convrnns_brainscore.presentation import Presentation
+
 MEDIAN, MEAN = STATISTICS = ("median", "mean")
 """Over neurons."""
 
 MIN_RELIABILITY = 0.3
 """Neurons that agree less with themselves are left out of per-neuron normalised values."""
+
+PREDICTIONS = ("predicted", "coefficients", "intercept")
+"""The variables of a fit that hold its predictions and its mapping."""
 
 NO_RESPONSES = "no responses"
 
@@ -143,11 +152,132 @@ class Results:
         """
         key = (model, layer, region, subject)
         if key not in self._known:
-            fit = self.fits[model, layer].compute()
+            fit = self.fits[model, layer].drop_vars(PREDICTIONS, errors="ignore").compute()
             for each in regions_of(fit):
                 for whose in self.subjects(each):
                     self._known[model, layer, each, whose] = _predictivity(self, fit, each, whose)
         return self._known[key]
+
+    def encoding_model(
+        self,
+        network: ConvRNN,
+        region: str,
+        *,
+        layer: str | None = None,
+        model: str | None = None,
+        stimuli: pd.DataFrame | None = None,
+        time_bins: Sequence[int] | None = None,
+        presentation: Presentation | None = None,
+    ) -> EncodingModel:
+        """The mapping from images to a region's responses, fitted to all stimuli.
+
+        Parameters
+        ----------
+        network : ConvRNN
+            The network that was fitted: features of the stimuli are computed again.
+        region : str
+            One of `regions`.
+        layer : str, optional
+            None: the one that was chosen for the region (`region_choice`).
+        model : str, optional
+            The name in the results; None: the network's.
+        stimuli : DataFrame, optional
+            ``stimulus_id``, ``filename``, ``degrees`` of the recording's stimuli, where their files
+            have moved; None: as at the time of the fit.
+        time_bins : sequence of int, optional
+            Positions of bins; None: all that have a mapping.
+        presentation : Presentation, optional
+            What the network is shown; None: as at the time of the fit.
+
+        Raises
+        ------
+        ConvRNNError
+            No such fit; predictions were not kept; another network or presentation; images that
+            are missing or differ from those that were fitted.
+        """
+        name = self._fitted_as(network, region, model)
+        if layer is None:
+            choice = region_choice(self, name, region)
+            best = best_layer(self, name, region)
+            layer = choice.layer if choice else best.layer if best else "none"
+        if layer not in fitted_layers(self, name, region):
+            raise unknown(f"fitted layer of {region}", layer, fitted_layers(self, name, region))
+        fit = self.fits[name, layer]
+        check_same(network, fit.attrs)
+        return encode(
+            network,
+            layer,
+            fit.isel(neuroid=np.flatnonzero(self.neurons_of(fit, region))),
+            self.root,
+            stimuli=stimuli,
+            time_bins=time_bins,
+            presentation=presentation,
+        )
+
+    def _fitted_as(self, network: ConvRNN, region: str, model: str | None) -> str:
+        """The network's name in the results."""
+        names = [each for each in self.models if self.made_by(each).get("model") == network.name]
+        if model is not None:
+            names = [each for each in self.models if each == model]
+        if region not in self.regions:
+            raise unknown("region of the results", region, self.regions)
+        if len(names) != 1:
+            raise unknown("model in the results", model or network.name, self.models)
+        return names[0]
+
+    def predict(self, network: ConvRNN, images: Any, region: str, **options: Any) -> xr.DataArray:
+        """Predicted responses of a region's neurons to new images, image × neuroid × time_bin.
+
+        Parameters
+        ----------
+        network : ConvRNN
+            The network that was fitted.
+        images : DataFrame, path, array, or iterable of images or batches
+            As `ConvRNN.features` takes them.
+        region : str
+            One of `regions`.
+        **options
+            As of `encoding_model`, which several calls can share: its features of the recording's
+            stimuli are computed once.
+
+        Raises
+        ------
+        ConvRNNError
+            As `encoding_model` and `image_batches.image_batches`.
+        """
+        return self.encoding_model(network, region, **options).predict(images)
+
+    def held_out(self, model: str, layer: str, region: str) -> xr.Dataset:
+        """Predicted and observed responses of a region, stimulus × neuroid × time_bin.
+
+        Returns
+        -------
+        Dataset
+            ``predicted``: the mean over the splits that tested the stimulus, by fits to other
+            stimuli; NaN where none did. ``observed``: the mean over repetitions.
+
+        Raises
+        ------
+        ConvRNNError
+            Predictions were not kept.
+        """
+        fit = self.fits[model, layer]
+        if "predicted" not in fit:
+            raise ConvRNNError(
+                "these results hold no predictions: fit again with `keep_predictions=True`."
+            )
+        here = np.flatnonzero(self.neurons_of(fit, region))
+        predicted, test = fit["predicted"].values[:, :, here], self.root["test"].values == 1
+        every = np.full((len(test), test.shape[1], *predicted.shape[2:]), np.nan)
+        for split, tested in enumerate(test):
+            every[split, tested] = predicted[split, : tested.sum()]
+        axes = ("stimulus", "neuroid", "time_bin")
+        observed = self.root["observed"].isel(neuroid=np.flatnonzero(self.neurons(region)))
+        return observed.to_dataset().assign(predicted=(axes, nanmean(every)))
+
+    def table(self) -> pd.DataFrame:
+        """One row for each model, region, subject, layer and bin (`summary`)."""
+        return summary(self)
 
 
 def regions_of(fit: xr.Dataset) -> list[str]:

@@ -24,6 +24,7 @@ from convrnns_brainscore.choices import MethodName
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.encoding import shown_variables
 from convrnns_brainscore.fits.layer_fits import Choices, LayerFits
 from convrnns_brainscore.fits.results import STATISTICS, Results
 from convrnns_brainscore.integrity import seal
@@ -126,6 +127,12 @@ def layer_dataset(
             "learning_bin": ("learning_region", list(learning.values())),
         }
         coordinates["learning_region"] = np.array(list(learning), object)
+    if fits.kept is not None:
+        variables |= {
+            "predicted": (("split", "test_stimulus", "neuroid", "time_bin"), fits.kept.predicted),
+            "coefficients": (("stimulus", "neuroid", "time_bin"), fits.kept.coefficients),
+            "intercept": (("neuroid", "time_bin"), fits.kept.intercept),
+        }
     if crossed is not None:
         axes = ("crossed_region", "split", "feature_bin", "time_bin")
         variables["cross_temporal"] = (axes, crossed)
@@ -133,19 +140,32 @@ def layer_dataset(
     return xr.Dataset(variables, coordinates)
 
 
-def root_dataset(prepared: Prepared, settings: Mapping[str, Any]) -> xr.Dataset:
+def root_dataset(
+    prepared: Prepared, settings: Mapping[str, Any], predictions: bool = False
+) -> xr.Dataset:
     """The group at the root, which belongs to the recording.
 
     Parameters
     ----------
     settings : mapping of str to object
         All that makes the fits but the networks' weights, as plain values.
+    predictions : bool, default False
+        Add the observed responses, and where the stimuli are.
     """
     test = np.zeros((len(prepared.splits), len(prepared.stimuli)), np.int8)
     for index, split in enumerate(prepared.splits):
         test[index, split.test] = 1
+    kept: dict[str, Any] = {}
+    if predictions:
+        every = np.arange(len(prepared.recording.neurons))
+        responses = prepared.responses(every, range(len(prepared.time_bins)))
+        kept["observed"] = (("stimulus", "neuroid", "time_bin"), responses.astype(np.float32))
+        for name in ("filename", "degrees"):
+            kept[name] = ("stimulus", prepared.stimuli[name].to_numpy())
+        kept |= shown_variables(prepared.presentation)
     return xr.Dataset(
         {
+            **kept,
             "half_correlation": (("halving", "neuroid", "time_bin"), prepared.half_correlations),
             "test": (("split", "stimulus"), test),
         },

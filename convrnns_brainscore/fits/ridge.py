@@ -68,13 +68,22 @@ class KernelRidge:
         penalties : float64 array [neuron]
         """
         mean = responses.mean(axis=0)
-        projected = self.vectors.T @ (responses - mean)
+        projected, penalties = self._fit(responses - mean, penalty)
+        return self.across @ projected + mean, penalties
+
+    def dual(self, responses: Array, penalty: float | None = None) -> tuple[Array, Array]:
+        """Coefficients [train stimulus, neuron] that k is multiplied by, and penalties [neuron]."""
+        projected, penalties = self._fit(responses - responses.mean(axis=0), penalty)
+        return self.vectors @ projected, penalties
+
+    def _fit(self, centred: Array, penalty: float | None) -> tuple[Array, Array]:
+        """(Λ + α)⁻¹ Q'y [rank, neuron], and penalties [neuron]."""
+        projected = self.vectors.T @ centred
         if penalty is None:
-            penalties = PENALTIES[self._errors(responses - mean, projected).argmin(axis=0)]
+            penalties = PENALTIES[self._errors(centred, projected).argmin(axis=0)]
         else:
-            penalties = np.full(responses.shape[1], float(penalty))
-        dual = projected / (self.values[:, None] + penalties)
-        return self.across @ dual + mean, penalties
+            penalties = np.full(centred.shape[1], float(penalty))
+        return projected / (self.values[:, None] + penalties), penalties
 
     def _errors(self, centred: Array, projected: Array) -> Array:
         """Squared errors in leave-one-out, means over stimuli: [penalty, neuron].

@@ -16,6 +16,7 @@ from convrnns_brainscore.choices import FigureName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.results import MIN_RELIABILITY, Best, Results, best_layer, time_bins
 from convrnns_brainscore.fits.statistics import compare_models
 from convrnns_brainscore.report.fit_numbers import (
@@ -36,7 +37,9 @@ from convrnns_brainscore.report.style import save_figure, styles
 FORMATS = (".pdf", ".svg", ".png")
 
 
-def write_figure(results: Results, name: str, path: Path, region: str | None = None) -> None:
+def write_figure(
+    results: Results, name: str, path: Path, region: str | None = None, neuron: str | None = None
+) -> None:
     """Draw a figure to a file.
 
     Parameters
@@ -49,6 +52,8 @@ def write_figure(results: Results, name: str, path: Path, region: str | None = N
         Its suffix says the format, one of `FORMATS`.
     region : str, optional
         None: all, one panel each.
+    neuron : str, optional
+        For predicted against observed responses: a neuroid_id; None: each region's best predicted.
 
     Raises
     ------
@@ -79,7 +84,12 @@ def write_figure(results: Results, name: str, path: Path, region: str | None = N
         raise ConvRNNError("nothing to draw: without repetitions, no neuron has a reliability.")
     if kind is FigureName.learning and not any(layer_learning(results, each) for each in drawn):
         raise ConvRNNError("nothing to draw: weights shared over time have no learning curves.")
-    figure = DRAWN[kind](results, drawn)
+    if neuron is not None and kind is not FigureName.predicted:
+        raise ConvRNNError("`neuron=…` applies only to `figure='predicted'`.")
+    if kind is FigureName.predicted:
+        figure = draw_predicted(results, drawn, neuron)
+    else:
+        figure = DRAWN[kind](results, drawn)
     with written_whole(path) as partial:
         names = [results.display_name(model) for model in results.models]
         save_figure(figure, partial, names, path.suffix[1:], dpi=200)
@@ -230,6 +240,57 @@ def draw_learning(results: Results, regions: list[str]) -> Figure:
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.set_xlabel("training stimuli (dotted: extrapolated)")
         axes.set_ylabel("r on the same held-out stimuli")
+        _legend(axes)
+    return figure
+
+
+def draw_predicted(results: Results, regions: list[str], neuron: str | None = None) -> Figure:
+    """A neuron's predicted against its observed responses, at the best bin of each model's best
+    layer; predictions are by fits to other stimuli.
+
+    Raises
+    ------
+    ConvRNNError
+        No such neuron; predictions were not kept.
+    """
+    figure, panels = _panels(regions, (4.4, 4))
+    looks = styles(results.models)
+    models = [model for model in results.models if model != control.NAME]
+    for axes, region in zip(panels, regions, strict=True):
+        shown = neuron
+        for model in models:
+            best = best_layer(results, model, region)
+            if best is None or best.bin is None:
+                continue
+            found = results.held_out(model, best.layer, region).isel(time_bin=best.bin)
+            ids = found["neuroid_id"].values.tolist()
+            if shown is None:
+                fit = results.fits[model, best.layer]
+                r = nanmean(fit["r"][..., best.bin].values[:, results.neurons_of(fit, region)])
+                shown = ids[int(np.nanargmax(r))]
+            if shown not in ids:
+                raise unknown(f"neuron of {region}", shown, ids)
+            of_neuron = found.isel(neuroid=ids.index(shown))
+            predicted, observed = of_neuron["predicted"].values, of_neuron["observed"].values
+            known = np.isfinite(predicted) & np.isfinite(observed)
+            axes.scatter(
+                predicted[known],
+                observed[known],
+                s=12,
+                alpha=0.6,
+                color=looks[model].colour,
+                marker=looks[model].marker[0],
+                label=f"{results.display_name(model)} {best.layer}, "
+                f"{bin_names(results)[best.bin]} ms, {known.sum()} stimuli",
+            )
+        which = "" if neuron else " (best predicted)"
+        axes.set_title(f"{region}, neuron {shown}{which}")
+        axes.axline((0, 0), slope=1, color="0.6", linewidth=0.8, linestyle="--")
+        axes.set_xlim(axes.dataLim.x0, axes.dataLim.x1)
+        axes.set_ylim(axes.dataLim.y0, axes.dataLim.y1)
+        axes.margins(0.05)
+        axes.set_xlabel("predicted response, held-out stimuli")
+        axes.set_ylabel("observed response, mean over repetitions")
         _legend(axes)
     return figure
 
