@@ -1,4 +1,4 @@
-"""Recordings in a lab's files: netCDF, Zarr and NWB."""
+"""Recordings in a lab's files: netCDF, Zarr, NWB, and epochs of MNE-Python."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import xarray as xr
 import zarr
 
 from convrnns_brainscore.coordinates import DIMS
+from convrnns_brainscore.epochs import is_epochs, read_epochs
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
@@ -41,7 +42,7 @@ def read_recording(
     locations: Mapping[str, str] | None = None,
     window: TimeBin | None = None,
 ) -> Recording:
-    """Read a recording from a netCDF file, a Zarr store or an NWB file.
+    """Read a recording from a netCDF file, a Zarr store, an NWB file or epochs of MNE-Python.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def read_recording(
     window : (start, end), optional
         In ms: bins that lie wholly outside are not read. None: all are.
     intervals, stimulus_column, onset_column, region_of
-        Of NWB files, as in `nwb.read_nwb`.
+        Of NWB files, as in `nwb.read_nwb`; ``stimulus_column`` also of epochs.
 
     Raises
     ------
@@ -103,10 +104,16 @@ def read_recording(
         )
         # The locations are read there.
         recording = as_recording(data, region_of_all or region, regions=regions, window=window)
+    elif is_epochs(Path(path)) and not (intervals or onset_column or region_of):
+        check_readable(Path(path))
+        epochs = read_epochs(
+            Path(path), stimulus_column=stimulus_column, region=region_of_all or region
+        )
+        recording = as_recording(epochs, regions=regions, locations=locations, window=window)
     elif intervals or stimulus_column or onset_column or region_of:
         raise ConvRNNError(
             "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` apply only to "
-            f"NWB files (.nwb); {path} is not one."
+            f"NWB files (.nwb), and `stimulus_column=…` to epochs (-epo.fif); {path} is neither."
         )
     else:
         with opened(path) as held:

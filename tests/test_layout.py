@@ -21,8 +21,9 @@ ORDER = {
         "image_batches", "checkpoints", "download", "weights", "convrnn",
         "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
-        "recording_arrays", "array_files", "recordings", "nwb", "recording_files", "fits",
-        "decoding", "brainscore", "imagenet", "report", "submission", "doctor", "goldens", "demo",
+        "recording_arrays", "exports", "array_files", "recordings", "nwb", "epochs",
+        "recording_files", "fits", "decoding", "brainscore", "imagenet", "report", "submission",
+        "doctor", "goldens", "demo",
         "cli",
     ],
     "networks": [
@@ -35,7 +36,7 @@ ORDER = {
         "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "learning",
         "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
         "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
-        "estimate", "learning_curves", "statistics", "reference", "representation",
+        "estimate", "learning_curves", "statistics", "areas", "reference", "representation",
     ],
     "decoding": [
         "measures", "classifier", "behaviour", "question", "populations", "comparison", "study",

@@ -316,6 +316,17 @@ def test_a_subject_looks_at_movies(network: ConvRNN, tmp_path: Path) -> None:
     assert recorded.attrs["image_duration"] == "movies"
 
 
+def test_a_subject_shows_its_off_after_a_movie(network: ConvRNN, tmp_path: Path) -> None:
+    path = str(video(tmp_path / "movie.mkv", [40, 90, 200], 20))
+    presentation = Presentation.stream(12, off=(255, 0, 0))
+    subject = TemporalBrainModel(network, presentation=presentation)
+    subject.start_recording("IT", [(110, 120)])
+    recorded = subject.look_at([path])
+    layer = str(recorded["layer"].values[0])
+    (expected,) = network.features([path], layer, presentation)
+    np.testing.assert_allclose(recorded.values.ravel(), expected[layer][:, -1].ravel(), atol=1e-5)
+
+
 def test_a_broken_movie_is_named(tmp_path: Path) -> None:
     path = video(tmp_path / "broken.mkv", [10] * 30, 20)
     content = path.read_bytes()

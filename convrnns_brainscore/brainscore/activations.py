@@ -490,10 +490,13 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         shift of an image, [image × shift, …]."""
         result = None
         size, trials = internals.batch_size(self), 1 if shifts is None else len(shifts.pixels)
+        asked = self.asked_presentation
+        streamed = asked is not None and asked.name == "stream"
+        (off,) = (asked if streamed and asked else Presentation.constant(1)).fixed_frames
         with progress_bar(unit="images", shown=len(paths) > size, transient=True) as bar:
             task = bar.add_task(f"{self.network.name}: {what}", total=len(paths))
             for start in range(0, len(paths), size):
-                images = _load(paths[start : start + size], shifts)
+                images = _load(paths[start : start + size], shifts, off)
                 for trial in range(trials):
                     moved = images if shifts is None else shifts.moved(images, trial)
                     values = record(moved)
@@ -545,13 +548,12 @@ def _side_by_side(
     return np.concatenate(list(features.values()), axis=1)
 
 
-def _load(paths: Sequence[str], shifts: Microsaccades | None) -> Any:
-    """The images of a batch, or what its movies show over time."""
+def _load(paths: Sequence[str], shifts: Microsaccades | None, off: NDArray[np.float32]) -> Any:
+    """The images of a batch, or what its movies show over time, with ``off`` after their ends."""
     if not any(map(is_video, paths)):
         return load_images(paths)
     if shifts is not None:
         raise ConvRNNError("microsaccades (`require_variance`) are not made for movies.")
-    off = Presentation.constant(1).fixed_frames[0]
     return streams.Shown([streams.whole_movie(path, VISUAL_DEGREES) for path in paths], off)
 
 

@@ -31,7 +31,7 @@ def fit(
         str,
         typer.Argument(
             help="A recording: netCDF or Zarr (presentation × neuroid × time_bin; FILE::GROUP for "
-            "a group), NWB, or the name of a Brain-Score data set."
+            "a group), NWB, epochs of MNE-Python (-epo.fif), or the name of a Brain-Score data set."
         ),
     ],
     stimuli: StimulusOptions,

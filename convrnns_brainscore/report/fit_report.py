@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.areas import areas_table
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.learning import MORE
@@ -58,8 +59,10 @@ gives the number."""
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
-    """Write ``summary.csv``, ``learning_curves.csv``, each model's region map, ``report.html`` and
-    ``ceilings.html``.
+    """Write tables, each model's region map, and two pages.
+
+    The tables are ``summary.csv``, ``learning_curves.csv`` and ``areas.csv``; the pages
+    ``report.html`` and ``ceilings.html``.
 
     Returns
     -------
@@ -75,6 +78,11 @@ def write_report(results: Results, out: Path) -> list[Path]:
         written.append(out / "learning_curves.csv")
         with written_whole(written[-1]) as partial:
             curves.to_csv(partial, index=False)
+    areas = areas_table(results)
+    if len(areas):
+        written.append(out / "areas.csv")
+        with written_whole(written[-1]) as partial:
+            areas.to_csv(partial, index=False)
     models = [model for model in results.models if model != control.NAME]
     for model in models:
         choices = region_choices(results, model)

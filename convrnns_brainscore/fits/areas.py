@@ -1,0 +1,107 @@
+"""Do areas differ in the layer, or in the latency, that fits them best? Paired over splits.
+
+Each split's training stimuli choose a layer and a latency for each area (`selection.choose`). The
+splits share most of their stimuli, so that the variance over splits is too small by the share of
+test to training stimuli: it is corrected as Nadeau & Bengio (2003, Machine Learning 52:239) do for
+resampled comparisons.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student_t
+
+from convrnns_brainscore.fits.results import Results, region_choices
+from convrnns_brainscore.fits.statistics import holm
+from convrnns_brainscore.networks.backbones import layer_names
+from convrnns_brainscore.zoo import find_model
+
+DEPTH, LATENCY = QUANTITIES = ("depth", "latency_ms")
+"""The position of a layer in its network, from 1 on, and the latency in ms."""
+
+ALIKE = "all splits agree"
+"""Why there is no p: without variance there is no test."""
+
+
+def corrected_error(values: ArrayLike, tested: float) -> float:
+    """The standard error of a mean over splits of the same stimuli.
+
+    Parameters
+    ----------
+    values : array-like [split]
+        One value for each split.
+    tested : float
+        Test stimuli over training stimuli.
+
+    Examples
+    --------
+    >>> round(corrected_error([0, 10, 0, 10], tested=1 / 9), 2)
+    3.47
+    """
+    values = np.asarray(values, float)
+    return float(np.sqrt((1 / len(values) + tested) * values.var(ddof=1)))
+
+
+def areas_table(results: Results) -> pd.DataFrame:
+    """The layer's depth and the latency of each area, and how each two areas differ.
+
+    Parameters
+    ----------
+    results : Results
+        Results of fits.
+
+    Returns
+    -------
+    DataFrame
+        A row for each model, quantity and area, and for each two areas (``first``, ``second``):
+        ``value`` (the mean over splits, or its difference, first less second), ``error``, and for
+        differences ``p`` (two-sided, corrected for the pairs by Holm's procedure) or ``untested``,
+        which says why there is none.
+    """
+    rows = []
+    test = results.root["test"].values
+    tested = float(test.sum(axis=1).mean() / (test.shape[1] - test.sum(axis=1)).mean())
+    for model in results.models:
+        choices = region_choices(results, model)
+        if not choices:
+            continue
+        layers = layer_names(find_model(results.made_by(model)["model"]))
+        chosen = {
+            region: {
+                DEPTH: np.array([layers.index(layer) + 1.0 for layer, _, _ in choice.chosen]),
+                LATENCY: np.array([float(latency) for _, latency, _ in choice.chosen]),
+            }
+            for region, choice in choices.items()
+        }
+        for quantity in QUANTITIES:
+            for region, values in chosen.items():
+                of_area = {"model": model, "quantity": quantity, "first": region}
+                rows.append({**of_area, **_mean(values[quantity], tested), "p": np.nan})
+            pairs, ps = [], []
+            for first, second in combinations(chosen, 2):
+                d = chosen[first][quantity] - chosen[second][quantity]
+                found = _mean(d, tested)
+                p, untested = np.nan, ""
+                if found["error"] > 0:
+                    p = 2 * student_t.sf(abs(found["value"]) / found["error"], len(d) - 1)
+                else:
+                    untested = ALIKE
+                ps.append(float(p))
+                pairs.append(
+                    {
+                        "model": model, "quantity": quantity, "first": first, "second": second,
+                        **found, "untested": untested,
+                    }
+                )  # fmt: skip
+            for row, p in zip(pairs, holm(ps), strict=True):
+                rows.append({**row, "p": float(p)})
+    columns = ["model", "quantity", "first", "second", "value", "error", "p", "untested"]
+    return pd.DataFrame(rows, columns=columns).fillna({"second": "", "untested": ""})
+
+
+def _mean(values: NDArray[np.float64], tested: float) -> dict[str, float]:
+    return {"value": float(values.mean()), "error": corrected_error(values, tested)}

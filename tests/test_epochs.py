@@ -1,0 +1,85 @@
+"""Epochs of MEG and EEG, as MNE-Python saves them, as recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+
+from convrnns_brainscore import ConvRNNError, read_recording
+
+TYPES = ["mag", "mag", "grad", "eeg", "eeg", "eog"]
+
+
+def saved(folder: Path, rate: float = 200, metadata: bool = True) -> Path:
+    """20 epochs of five sensors and an EOG channel, from −100 to 295 ms, in volts and teslas."""
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["M1", "M2", "G1", "E1", "E2", "EOG"], rate, TYPES)
+    samples = round(0.4 * rate)
+    data = 1e-13 * rng.standard_normal((20, 6, samples))
+    data += 1e-12 * np.arange(samples) / samples
+    events = np.stack([np.arange(20), np.zeros(20, int), 1 + np.arange(20) % 4], axis=1)
+    names = {"face": 1, "house": 2, "tool": 3, "car": 4}
+    table = pd.DataFrame({"stimulus_id": [f"s{i % 10}" for i in range(20)], "block": range(20)})
+    epochs = mne.EpochsArray(
+        data, info, events, -0.1, names, metadata=table if metadata else None,
+        baseline=(None, 0), verbose="error",
+    )  # fmt: skip
+    epochs.info["bads"] = ["E2"]
+    path = folder / "subject-epo.fif"
+    epochs.save(path, verbose="error")
+    return path
+
+
+def test_channels_are_neuroids_in_bins_of_10_ms(tmp_path: Path) -> None:
+    recording = read_recording(saved(tmp_path))
+    assert recording.values.shape == (20, 4, 40)  # without the bad channel and the EOG
+    assert recording.neurons["neuroid_id"].tolist() == ["M1", "M2", "G1", "E1"]
+    assert recording.neurons["region"].tolist() == ["MAG", "MAG", "GRAD", "EEG"]
+    assert recording.time_bins[0] == (-100, -90)
+    assert recording.time_bins[-1] == (290, 300)
+    assert len(recording.stimuli) == 10
+    notes = "; ".join(recording.notes)
+    assert "1 bad channels are left out (E2)" in notes
+    assert "baseline: -100 to 0 ms" in notes
+    assert "divided by their standard deviation" in notes
+
+
+def test_bins_are_means_over_samples(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    recording = read_recording(path, region="MEG", regions=["MEG"])
+    data = mne.read_epochs(path, verbose="error").get_data(picks=["M1"])[:, 0]
+    expected = data.reshape(20, 40, 2).mean(axis=2)
+    r = np.corrcoef(expected.ravel(), recording.values[:, 0].ravel())[0, 1]
+    assert r > 1 - 1e-6
+
+
+def test_events_name_the_stimuli_where_there_is_no_metadata(tmp_path: Path) -> None:
+    recording = read_recording(saved(tmp_path, metadata=False))
+    assert recording.stimuli["stimulus_id"].tolist() == ["car", "face", "house", "tool"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"stimulus_column": "image"}, "unknown stimulus column of subject-epo.fif 'image'"),
+        ({"intervals": "trials"}, "apply only to NWB files"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    tmp_path: Path, options: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConvRNNError, match=said):
+        read_recording(saved(tmp_path), **options)
+
+
+def test_slow_sampling_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConvRNNError, match="sampled at 50 Hz"):
+        read_recording(saved(tmp_path, rate=50))
+    path = tmp_path / "damaged-epo.fif"
+    path.write_bytes(b"not a fif file")
+    with pytest.raises(ConvRNNError, match="cannot be read as epochs"):
+        read_recording(path)
