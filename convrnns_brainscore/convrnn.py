@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ from convrnns_brainscore.networks.operations import Tensor, repeated, stack
 from convrnns_brainscore.networks.trainable import PREFIX, trained_names
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.streams import Shown, presentation_of
+from convrnns_brainscore.timing import MS_PER_STEP
 from convrnns_brainscore.weights import Weights, load_weights, retrained
 from convrnns_brainscore.zoo import Model, find_model
 
@@ -275,6 +277,17 @@ class ConvRNN:
             return f"<ConvRNN {self.name} ({self.label})>"
         except ConvRNNError:  # a debugger shows it, whatever training made of it
             return f"<ConvRNN {self.name} (with NaN or infinite weights)>"
+
+    def _repr_html_(self) -> str:
+        first = [MS_PER_STEP * self.first_step(layer) for layer in self.layers]
+        table = pd.DataFrame(
+            {
+                "layer": self.layers,
+                "shape": [" × ".join(map(str, self.output_shape(each))) for each in self.layers],
+                "from (ms)": first,
+            }
+        )
+        return f"<p>{escape(repr(self))}</p>{table.to_html(index=False)}"
 
     @property
     def label(self) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,10 @@ class Presentation:
             f"{start * MS_PER_STEP}–{end * MS_PER_STEP} ms: {labels[frame]}"
             for start, end, frame in runs(self.schedule)
         ]
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self.time_line())
+        return f"<p>Presentation {escape(self.name)}, {self.times} steps</p><ul>{lines}</ul>"
 
     def describe(self) -> dict[str, str | int]:
         """All that makes this presentation, as plain values for provenance and cache keys."""

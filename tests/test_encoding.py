@@ -168,3 +168,10 @@ def test_predicted_and_observed_responses_are_drawn(results: Results, tmp_path: 
     with pytest.raises(ConvRNNError, match="applies only to"):
         write_figure(results, "layers", tmp_path / "none.svg", neuron="3")
     assert not (tmp_path / "none.svg").exists()
+
+
+def test_results_show_their_best_layers_in_a_notebook(results: Results) -> None:
+    html = results._repr_html_()
+    assert "<td>PFC</td>" in html
+    assert f"<td>{LAYER}</td>" in html
+    assert len(results.table()) == 2 * len(BINS)  # the network, and the image itself

@@ -21,9 +21,9 @@ ORDER = {
         "image_batches", "checkpoints", "download", "weights", "convrnn",
         "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
-        "recording_arrays", "exports", "array_files", "recordings", "nwb", "epochs",
-        "recording_files", "fits", "decoding", "brainscore", "imagenet", "report", "submission",
-        "doctor", "goldens", "demo",
+        "recording_arrays", "recording_tables", "exports", "array_files", "recordings", "nwb",
+        "epochs", "recording_files", "fits", "decoding", "brainscore", "imagenet", "report",
+        "submission", "doctor", "goldens", "demo",
         "cli",
     ],
     "networks": [

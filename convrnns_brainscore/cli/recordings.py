@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convrnns_brainscore.cli.groups import split_names
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.errors import ConvRNNError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 app = typer.Typer(
     name="recording",
@@ -29,32 +32,43 @@ def recording() -> None:
 @app.command()
 def make(
     source: Annotated[
-        Path, typer.Argument(help="The responses: .npy, .npz or MATLAB's .mat (5 or 7.3).")
+        Path,
+        typer.Argument(
+            help="The responses: .npy, .npz or MATLAB's .mat (5 or 7.3); a .csv with the columns "
+            "stimulus_id, neuroid_id and response; or a .csv of spikes with the columns trial, "
+            "neuroid_id and time_ms or time_s."
+        ),
     ],
+    out: Annotated[Path, typer.Option("--out", help="The recording to write: ….nc.")],
     stimulus_ids: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--stimulus-ids",
             help="Ids of the stimuli (or presentations) in their order: the name of an array in "
             "the file, an array file, or a .csv with a column stimulus_id, whose other columns are "
-            "kept.",
+            "kept. Of spikes: a .csv with the columns trial and stimulus_id.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     regions: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--regions", help="Region of all neurons, such as V4, or an array, one per neuron."
+            "--regions",
+            help="Region of all neurons, such as V4, or an array, one per neuron. A .csv may have "
+            "a column region instead.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     time_bins: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--time-bins",
             help="In ms from image onset: '70:170' is one bin, '0:300:10' are bins of 10 ms; or an "
-            "array of starts and ends.",
+            "array of starts and ends. A .csv of responses may have columns time_bin_start and "
+            "time_bin_end instead.",
+            show_default=False,
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="The recording to write: ….nc.")],
+    ] = None,
     responses: Annotated[
         str | None,
         typer.Option(
@@ -91,32 +105,29 @@ def make(
     ] = None,
 ) -> None:
     """Label an array of responses, and write it as a recording for fit, geometry and package."""
-    from convrnns_brainscore.array_files import only_array, read_arrays, read_labels
     from convrnns_brainscore.files import written_whole
     from convrnns_brainscore.netcdf import write_group
-    from convrnns_brainscore.recording_arrays import recording_from_arrays
     from convrnns_brainscore.recordings import as_recording
+    from convrnns_brainscore.tables import SUFFIXES
 
     if out.suffix != ".nc":
         raise ConvRNNError(f"{out}: expected a name that ends in .nc.")
-    arrays = read_arrays(source)
-
-    def given(text: str | None, plain: bool) -> Any:
-        """An array by its name, or the text itself where one value may stand for all."""
-        if text is None or (plain and text not in arrays and not Path(text).suffix):
-            return text
-        return read_labels(text, arrays, "stimulus_id")
-
-    data = recording_from_arrays(
-        only_array(arrays, responses, source),
-        given(stimulus_ids, plain=False),
-        given(regions, plain=True),
-        _time_bins(time_bins, arrays),
-        axes=None if axes is None else split_names(axes),
-        neuroid_ids=given(neuron_ids, plain=False),
-        subjects=given(subjects, plain=True),
-        image_on_ms=image_ms,
-    )
+    if source.suffix.lower() in SUFFIXES:
+        other = {"responses": responses, "axes": axes, "neuron-ids": neuron_ids}
+        other |= {"subjects": subjects}
+        for name, value in other.items():
+            if value is not None:
+                raise ConvRNNError(f"--{name} applies only to arrays; {source} is a table.")
+        data = _of_table(source, stimulus_ids, regions, time_bins)
+        if image_ms is not None:
+            data = data.assign_coords(
+                image_on_ms=("presentation", [image_ms] * data.sizes["presentation"])
+            )
+    else:
+        data = _of_arrays(
+            source, stimulus_ids, regions, time_bins, responses, axes, neuron_ids, subjects,
+            image_ms,
+        )  # fmt: skip
     checked = as_recording(data)
     for note in checked.notes:
         say(as_options(note))
@@ -131,6 +142,78 @@ def make(
     count = len(checked.time_bins)
     bins = f"{count} time bin{'s' if count > 1 else ''} ({first:g}–{last:g} ms)"
     say(f"{out}: {shown}, {counts}, {bins}")
+
+
+def _of_arrays(
+    source: Path,
+    stimulus_ids: str | None,
+    regions: str | None,
+    time_bins: str | None,
+    responses: str | None,
+    axes: str | None,
+    neuron_ids: str | None,
+    subjects: str | None,
+    image_ms: float | None,
+) -> xr.DataArray:
+    """The recording of a file of arrays."""
+    from convrnns_brainscore.array_files import only_array, read_arrays, read_labels
+    from convrnns_brainscore.recording_arrays import recording_from_arrays
+
+    needed = {"stimulus-ids": stimulus_ids, "regions": regions, "time-bins": time_bins}
+    for name, value in needed.items():
+        if value is None:
+            raise ConvRNNError(f"--{name} is missing: arrays have no labels.")
+    arrays = read_arrays(source)
+
+    def given(text: str | None, plain: bool) -> Any:
+        """An array by its name, or the text itself where one value may stand for all."""
+        if text is None or (plain and text not in arrays and not Path(text).suffix):
+            return text
+        return read_labels(text, arrays, "stimulus_id")
+
+    return recording_from_arrays(
+        only_array(arrays, responses, source),
+        given(stimulus_ids, plain=False),
+        given(regions, plain=True),
+        _time_bins(str(time_bins), arrays),
+        axes=None if axes is None else split_names(axes),
+        neuroid_ids=given(neuron_ids, plain=False),
+        subjects=given(subjects, plain=True),
+        image_on_ms=image_ms,
+    )
+
+
+def _of_table(
+    source: Path, stimulus_ids: str | None, regions: str | None, time_bins: str | None
+) -> xr.DataArray:
+    """The recording of a table of responses, or of spikes."""
+    from convrnns_brainscore.recording_tables import (
+        KNOWN,
+        NEURON,
+        is_spikes,
+        recording_of_responses,
+        recording_of_spikes,
+    )
+    from convrnns_brainscore.tables import read_table
+
+    table = read_table(source, [NEURON], KNOWN)
+    bins = None if time_bins is None else [tuple(each) for each in _time_bins(time_bins, {})]
+    if is_spikes(table):
+        if stimulus_ids is None or bins is None:
+            raise ConvRNNError(
+                f"{source} holds spikes: give --stimulus-ids, a table with the columns trial and "
+                "stimulus_id, and --time-bins."
+            )
+        trials = read_table(Path(stimulus_ids), ["trial", "stimulus_id"])
+        return recording_of_spikes(table, trials, bins, regions)
+    if stimulus_ids is not None:
+        raise ConvRNNError(f"{source} names the stimuli in its rows: omit --stimulus-ids.")
+    if bins is not None and len(bins) > 1:
+        raise ConvRNNError(
+            "--time-bins: a table of responses has one time bin, or the columns time_bin_start and "
+            "time_bin_end."
+        )
+    return recording_of_responses(table, regions, None if bins is None else bins[0])
 
 
 def _time_bins(text: str, arrays: dict[str, Any]) -> Any:

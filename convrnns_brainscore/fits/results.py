@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -246,6 +247,38 @@ class Results:
             As `encoding_model` and `image_batches.image_batches`.
         """
         return self.encoding_model(network, region, **options).predict(images)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Results: {', '.join(self.models)}; {', '.join(self.regions)}; "
+            f"{self.root.sizes['time_bin']} time bins>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns: dict[str, list[str]] = {
+            "model": [],
+            "region": [],
+            "layer": [],
+            "bin (ms)": [],
+            "r": [],
+            "ceiling": [],
+        }
+        for model in self.models:
+            for region in self.regions:
+                best = best_layer(self, model, region)
+                if best is None or best.bin is None:
+                    continue
+                values = best.values
+                row = (
+                    self.display_name(model), region, best.layer,
+                    "{:g}–{:g}".format(*time_bins(self.root)[best.bin]),
+                    f"{values.r[best.bin]:.3f} ± {values.error[best.bin]:.3f}",
+                    f"{values.ceiling[best.bin]:.2f}",
+                )  # fmt: skip
+                for column, value in zip(columns.values(), row, strict=True):
+                    column.append(value)
+        table = pd.DataFrame(columns).to_html(index=False)
+        return f"<p>{escape(repr(self))}</p><p>Best layer and bin of all:</p>{table}"
 
     def held_out(self, model: str, layer: str, region: str) -> xr.Dataset:
         """Predicted and observed responses of a region, stimulus × neuroid × time_bin.

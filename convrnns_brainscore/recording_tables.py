@@ -1,0 +1,247 @@
+"""Recordings from tables: a response in each row, or a spike in each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from convrnns_brainscore.coordinates import NOTES
+from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.recording_arrays import recording_from_arrays
+from convrnns_brainscore.timing import TimeBin
+
+NEURON = "neuroid_id"
+RESPONSES = ("stimulus_id", NEURON, "response")
+"""Columns of a table of responses."""
+
+SPIKES = ("trial", NEURON)
+"""Columns of a table of spikes, with one of `TIMES`."""
+
+TIMES = {"time_ms": 1.0, "time_s": 1000.0}
+"""Column of the times of spikes → ms."""
+
+KNOWN = ("repetition", "region", "subject", "time_bin_start", "time_bin_end", *RESPONSES, *SPIKES,
+         *TIMES)  # fmt: skip
+"""All columns that have a meaning here."""
+
+EDGES = ["time_bin_start", "time_bin_end"]
+
+
+def is_spikes(table: pd.DataFrame) -> bool:
+    """Whether each row of a table is a spike."""
+    return any(name in table for name in TIMES)
+
+
+def recording_of_responses(
+    table: pd.DataFrame, region: str | None = None, time_bin: TimeBin | None = None
+) -> xr.DataArray:
+    """A recording of a table with one response in each row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``stimulus_id``, ``neuroid_id``, ``response``; if there are any ``repetition`` (else the
+        rows of a stimulus and neuron are its repetitions, in their order), ``region``, ``subject``,
+        ``time_bin_start`` and ``time_bin_end`` in ms. Other columns that are constant for each
+        presentation become coordinates.
+    region : str, optional
+        The area of all neurons, where the table has no column ``region``.
+    time_bin : (start, end), optional
+        In ms, where the table has no bins.
+
+    Raises
+    ------
+    ConvRNNError
+        A column is missing or given twice; something that is not a number; two responses in one
+        place.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame(
+    ...     {
+    ...         "stimulus_id": ["face", "face", "house", "house"],
+    ...         "neuroid_id": ["n1", "n2", "n1", "n2"],
+    ...         "response": [3, 0, 1, 5],
+    ...     }
+    ... )
+    >>> recording = recording_of_responses(rows, "IT", (70, 170))
+    >>> recording.sel(neuroid=recording.neuroid_id == "n2").values.ravel().tolist()
+    [0.0, 5.0]
+    """
+    _check_columns(table, RESPONSES)
+    table = table.reset_index(drop=True)
+    has_bins = set(EDGES) <= set(table)
+    if has_bins == (time_bin is not None):
+        said = "both" if has_bins else "neither"
+        raise ConvRNNError(
+            "time bins are given by the columns time_bin_start and time_bin_end, or by "
+            f"`time_bins=…`: expected one of them, and there are {said}."
+        )
+    numbers = [*EDGES, "response"] if has_bins else ["response"]
+    table = table.assign(**{name: _numbers(table, name) for name in numbers})
+    bins = table[EDGES].drop_duplicates().sort_values(EDGES) if has_bins else None
+    place = ["stimulus_id", NEURON, *(EDGES if has_bins else [])]
+    notes = []
+    if "repetition" not in table:
+        table["repetition"] = table.groupby(place, sort=False).cumcount()
+        if table["repetition"].any():
+            notes.append("the rows of a stimulus and neuron are its repetitions, in their order")
+    twice = table.duplicated([*place, "repetition"])
+    if twice.any():
+        row = table[twice].iloc[0]
+        raise ConvRNNError(
+            f"stimulus {row['stimulus_id']}, neuron {row[NEURON]}, repetition "
+            f"{row['repetition']} has two responses in one time bin."
+        )
+    shown = table.drop_duplicates(["stimulus_id", "repetition"]).reset_index(drop=True)
+    neurons = _neurons(table, region)
+    rows = _positions(table, shown, ["stimulus_id", "repetition"])
+    columns = _positions(table, neurons, [NEURON])
+    at = np.zeros(len(table), int) if bins is None else _positions(table, bins, EDGES)
+    values = np.full((len(shown), len(neurons), 1 if bins is None else len(bins)), np.nan)
+    values[rows, columns, at] = table["response"]
+    if np.isnan(values).any():
+        notes.append(f"{np.isnan(values).sum()} of {values.size} responses are missing")
+    edges = [time_bin] if bins is None else bins[EDGES].to_numpy().tolist()
+    presentations = table.groupby(["stimulus_id", "repetition"])
+    labels = shown[
+        [
+            name
+            for name in shown
+            if name in ("stimulus_id", "repetition")
+            or (name not in KNOWN and (presentations[name].nunique() <= 1).all())
+        ]
+    ]
+    return _recording(values, labels, neurons, edges, notes)
+
+
+def recording_of_spikes(
+    spikes: pd.DataFrame,
+    trials: pd.DataFrame,
+    time_bins: Sequence[TimeBin],
+    region: str | None = None,
+) -> xr.DataArray:
+    """A recording of spike times: counts of spikes in each bin.
+
+    Parameters
+    ----------
+    spikes : DataFrame
+        A row for each spike: ``trial``, ``neuroid_id``, and ``time_ms`` or ``time_s`` from image
+        onset; if there are any ``region``, ``subject``.
+    trials : DataFrame
+        A row for each trial: ``trial``, ``stimulus_id``; other columns become coordinates. Trials
+        without a spike count 0.
+    time_bins : sequence of (start, end)
+        In ms; a spike at the end of a bin belongs to the next.
+    region : str, optional
+        The area of all neurons, where the spikes have no column ``region``.
+
+    Raises
+    ------
+    ConvRNNError
+        A column is missing; something that is not a number; a trial comes twice, or is not in the
+        table of trials; no spike is in any bin.
+    """
+    _check_columns(spikes, SPIKES)
+    _check_columns(trials, ("trial", "stimulus_id"))
+    given = [name for name in TIMES if name in spikes]
+    if len(given) != 1:
+        raise ConvRNNError("expected the times of spikes as one column, time_ms or time_s.")
+    times = _numbers(spikes, given[0]) * TIMES[given[0]]
+    trials = trials.reset_index(drop=True).astype({"trial": str})
+    if trials["trial"].duplicated().any():
+        raise ConvRNNError(f"trial {trials['trial'][trials['trial'].duplicated()].iloc[0]} twice.")
+    unknown_trials = sorted(set(spikes["trial"].astype(str)) - set(trials["trial"]))
+    if unknown_trials:
+        raise ConvRNNError(
+            f"{len(unknown_trials)} trials of the spikes are not in the table of trials: "
+            f"{', '.join(unknown_trials[:5])}."
+        )
+    neurons = _neurons(spikes, region)
+    rows = _positions(spikes.astype({"trial": str}), trials, ["trial"])
+    columns = _positions(spikes, neurons, [NEURON])
+    values = np.zeros((len(trials), len(neurons), len(time_bins)))
+    for index, (start, end) in enumerate(time_bins):
+        inside = ((times >= start) & (times < end)).to_numpy()
+        np.add.at(values[..., index], (rows[inside], columns[inside]), 1)
+    if not values.any():
+        raise ConvRNNError(
+            f"no spike is in any time bin: spikes are from {times.min():g} to {times.max():g} ms."
+        )
+    notes = [
+        f"{int(values.sum())} of {len(spikes)} spikes are in time bins",
+        "neurons without a spike are not in the table, and are not in the recording",
+    ]
+    return _recording(values, trials.drop(columns="trial"), neurons, time_bins, notes)
+
+
+def _check_columns(table: pd.DataFrame, needed: Sequence[str]) -> None:
+    for name in needed:
+        if name not in table:
+            raise ConvRNNError(f"the table has no column {name}; it has {', '.join(table)}.")
+    if not len(table):
+        raise ConvRNNError("the table has no rows.")
+
+
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column's numbers; NaN where a row is empty."""
+    found = pd.to_numeric(table[name], errors="coerce").astype(float)
+    text = table[name].astype(str).str.strip()
+    wrong = found.isna() & ~text.str.lower().isin(["", "nan", "na", "none", "<na>"])
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ConvRNNError(f"{name} in row {row + 1} is {text.iloc[row]!r}, not a number.")
+    return found
+
+
+def _of_neurons(table: pd.DataFrame) -> list[str]:
+    return [name for name in ("region", "subject") if name in table]
+
+
+def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
+    """A row for each neuron, with its area."""
+    if ("region" in table) == (region is not None):
+        raise ConvRNNError(
+            "the areas of neurons are given by the column region, or by `regions=…`: expected one "
+            "of them."
+        )
+    found = table[[NEURON, *_of_neurons(table)]].drop_duplicates().reset_index(drop=True)
+    twice = found[NEURON][found[NEURON].duplicated()]
+    if len(twice):
+        raise ConvRNNError(f"neuron {twice.iloc[0]} has several regions or subjects.")
+    return found if region is None else found.assign(region=region)
+
+
+def _positions(table: pd.DataFrame, among: pd.DataFrame, names: list[str]) -> NDArray[np.intp]:
+    """The row of ``among`` that has the same values, for each row of ``table``."""
+    place = {
+        key: index for index, key in enumerate(among[names].itertuples(index=False, name=None))
+    }
+    return np.array(
+        [place[key] for key in table[names].itertuples(index=False, name=None)], np.intp
+    )
+
+
+def _recording(
+    values: NDArray[np.float64],
+    labels: pd.DataFrame,
+    neurons: pd.DataFrame,
+    time_bins: Any,
+    notes: list[str],
+) -> xr.DataArray:
+    found = recording_from_arrays(
+        values,
+        labels,
+        neurons["region"].tolist(),
+        [tuple(each) for each in time_bins],
+        axes="presentation, neuroid, time_bin",
+        neuroid_ids=neurons[NEURON].tolist(),
+        subjects=neurons["subject"].tolist() if "subject" in neurons else None,
+    )
+    found.attrs[NOTES] = [*notes, *found.attrs[NOTES][1:]]
+    return found

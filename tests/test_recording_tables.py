@@ -1,0 +1,150 @@
+"""Tables of responses and of spikes become recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from convrnns_brainscore import ConvRNNError, read_recording
+from convrnns_brainscore.cli import app
+from convrnns_brainscore.recording_tables import recording_of_responses, recording_of_spikes
+
+BINS = [(0, 50), (50, 100)]
+
+
+def responses() -> pd.DataFrame:
+    """Three stimuli twice, two neurons of two areas, two bins; the response says where it is."""
+    rows = [
+        {
+            "stimulus_id": stimulus, "repetition": repetition, "neuroid_id": neuron,
+            "region": {"n1": "V4", "n2": "IT"}[neuron], "time_bin_start": start,
+            "time_bin_end": end, "response": 100 * i + 10 * repetition + j + start / 100,
+            "object_name": stimulus[0], "depth": j,
+        }
+        for i, stimulus in enumerate(["face", "house", "tree"])
+        for repetition in (0, 1)
+        for j, neuron in enumerate(["n1", "n2"])
+        for start, end in BINS
+    ]  # fmt: skip
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+
+
+def test_each_response_stands_in_its_place() -> None:
+    recording = recording_of_responses(responses())
+    assert recording.sizes == {"presentation": 6, "neuroid": 2, "time_bin": 2}
+    one = recording.isel(
+        presentation=((recording.stimulus_id == "house") & (recording.repetition == 1)).values,
+        neuroid=(recording.neuroid_id == "n2").values,
+    )
+    assert one.values.ravel().tolist() == pytest.approx([111, 111.5])
+    assert recording["object_name"].dims == ("presentation",)
+    assert "depth" not in recording.coords  # it is not a property of presentations
+
+
+def test_rows_without_repetitions_are_numbered_and_gaps_are_counted() -> None:
+    table = responses().drop(columns="repetition")[:-1]
+    recording = recording_of_responses(table)
+    assert recording.sizes["presentation"] == 6
+    notes = "; ".join(recording.attrs["notes"])
+    assert "are its repetitions, in their order" in notes
+    assert "1 of 24 responses are missing" in notes
+
+
+def spikes() -> tuple[pd.DataFrame, pd.DataFrame]:
+    table = pd.DataFrame(
+        [("1", "n1", 10.0), ("1", "n1", 49.9), ("1", "n1", 50.0), ("3", "n2", 99.0),
+         ("3", "n2", 100.0), ("3", "n1", -5.0)],
+        columns=["trial", "neuroid_id", "time_ms"],
+    )  # fmt: skip
+    trials = pd.DataFrame({"trial": [1, 2, 3], "stimulus_id": ["a", "b", "a"]})
+    return table, trials
+
+
+def test_spikes_are_counted_from_the_start_of_a_bin_to_before_its_end() -> None:
+    recording = recording_of_spikes(*spikes(), BINS, "IT")
+    assert recording.values[:, 0].tolist() == [[2, 1], [0, 0], [0, 0]]
+    assert recording.values[:, 1].tolist() == [[0, 0], [0, 0], [0, 1]]
+    assert recording["stimulus_id"].values.tolist() == ["a", "b", "a"]
+    assert "4 of 6 spikes are in time bins" in recording.attrs["notes"]
+    table, trials = spikes()
+    seconds = table.assign(time_s=table["time_ms"] / 1000).drop(columns="time_ms")
+    assert recording_of_spikes(seconds, trials, BINS, "IT").sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.drop(columns="response"), "no column response"),
+        (lambda t: t[:0], "no rows"),
+        (lambda t: t.drop(columns="region"), "column region, or by `regions=…`"),
+        (lambda t: t.drop(columns="time_bin_end"), "there are neither"),
+        (lambda t: t.astype(object).assign(response="3,5"), "'3,5', not a number"),
+        (lambda t: pd.concat([t, t[:1]]), "two responses in one time bin"),
+        (lambda t: t.assign(region=["V4", "IT"] * 12), "several regions or subjects"),
+    ],
+)
+def test_tables_that_make_no_sense_are_refused(change, said: str) -> None:
+    with pytest.raises(ConvRNNError, match=said):
+        recording_of_responses(change(responses()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s, t: (s, t[:2]), "1 trials of the spikes are not in the table of trials: 3"),
+        (lambda s, t: (s, pd.concat([t, t])), "trial 1 twice"),
+        (lambda s, t: (s.assign(time_ms=s["time_ms"] + 1e4), t), "no spike is in any time bin"),
+        (lambda s, t: (s.drop(columns="time_ms"), t), "time_ms or time_s"),
+    ],
+)
+def test_spikes_that_make_no_sense_are_refused(change, said: str) -> None:
+    with pytest.raises(ConvRNNError, match=said):
+        recording_of_spikes(*change(*spikes()), BINS, "IT")
+
+
+def test_the_command_makes_recordings_of_tables(tmp_path: Path) -> None:
+    responses().to_csv(tmp_path / "rates.csv", index=False, sep=";")
+    table, trials = spikes()
+    table.to_csv(tmp_path / "spikes.csv", index=False)
+    trials.to_csv(tmp_path / "trials.csv", index=False)
+    run = CliRunner().invoke
+    arguments = ["recording", "make", f"{tmp_path}/rates.csv", "--out", f"{tmp_path}/rates.nc"]
+    done = run(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "6 presentations of 3 stimuli, 1 neurons of V4, 1 neurons of IT, 2 time bins" in (
+        done.output
+    )
+    assert read_recording(tmp_path / "rates.nc").values.shape == (6, 2, 2)
+    arguments = ["recording", "make", f"{tmp_path}/spikes.csv", "--out", f"{tmp_path}/spikes.nc"]
+    arguments += ["--stimulus-ids", f"{tmp_path}/trials.csv", "--time-bins", "0:100:50"]
+    done = run(app, [*arguments, "--regions", "IT", "--image-ms", "100"])
+    assert done.exit_code == 0, done.output
+    recording = read_recording(tmp_path / "spikes.nc")
+    np.testing.assert_array_equal(recording.values.sum(axis=(0, 1)), [2, 2])
+    assert (recording.image_on_ms == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "said"),
+    [
+        ("spikes.csv", [], "give --stimulus-ids"),
+        ("rates.csv", ["--stimulus-ids", "x.csv"], "omit --stimulus-ids"),
+        ("rates.csv", ["--axes", "neuroid"], "--axes applies only to arrays"),
+        ("rates.csv", ["--time-bins", "0:100:50"], "has one time bin"),
+    ],
+)
+def test_options_that_do_not_fit_a_table(
+    tmp_path: Path, file: str, options: list[str], said: str
+) -> None:
+    responses().to_csv(tmp_path / "rates.csv", index=False)
+    spikes()[0].to_csv(tmp_path / "spikes.csv", index=False)
+    done = CliRunner().invoke(
+        app, ["recording", "make", str(tmp_path / file), "--out", str(tmp_path / "o.nc"), *options]
+    )
+    assert isinstance(done.exception, ConvRNNError)
+    assert said in str(done.exception)
+    assert not (tmp_path / "o.nc").exists()
