@@ -217,7 +217,12 @@ class Results:
 
     def _fitted_as(self, network: ConvRNN, region: str, model: str | None) -> str:
         """The network's name in the results."""
-        names = [each for each in self.models if self.made_by(each).get("model") == network.name]
+        asked = network.describe()
+        names = [
+            each
+            for each in self.models
+            if all(self.made_by(each).get(key) == asked[key] for key in ("model", "lesion"))
+        ]
         if model is not None:
             names = [each for each in self.models if each == model]
         if region not in self.regions:
