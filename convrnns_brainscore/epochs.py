@@ -5,6 +5,7 @@ Each channel is a neuroid. Reading needs the extra ``sensors``.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.coordinates import NOTES
+from convrnns_brainscore.coordinates import NOTES, as_ids
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.timing import MS_PER_STEP
@@ -117,7 +118,7 @@ def _presentations(
     """What each epoch showed."""
     if metadata is not None and (column or STIMULUS) in metadata:
         table = metadata.reset_index(drop=True)
-        return table.assign(**{STIMULUS: table[column or STIMULUS].astype(str)})
+        return table.assign(**{STIMULUS: as_ids(table[column or STIMULUS].to_numpy())})
     if column is not None:
         raise unknown(
             f"stimulus column of {path.name}", column, [] if metadata is None else list(metadata)
@@ -149,5 +150,7 @@ def _in_bins(
 def _scaled(values: NDArray[Any]) -> NDArray[Any]:
     """Values over each channel's standard deviation: volts and teslas are too small for float32
     sums, and fits and correlations do not depend on the unit."""
-    spread = values.std(axis=(0, 2), keepdims=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a channel of NaN alone
+        spread = np.nanstd(values, axis=(0, 2), keepdims=True)
     return values / np.where(spread > 0, spread, 1)

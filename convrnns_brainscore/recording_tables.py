@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.coordinates import NOTES
+from convrnns_brainscore.coordinates import DIMS, NOTES
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.timing import TimeBin
@@ -74,7 +74,11 @@ def recording_of_responses(
     [0.0, 5.0]
     """
     _check_columns(table, RESPONSES)
-    table = table.reset_index(drop=True)
+    if "repetition" not in table and "trial" in table:
+        table = table.rename(columns={"trial": "repetition"})
+    table = _with_ids(table, ["stimulus_id", NEURON, "repetition"])
+    if len(set(EDGES) & set(table)) == 1:
+        raise ConvRNNError("the table has only one of time_bin_start and time_bin_end.")
     has_bins = set(EDGES) <= set(table)
     if has_bins == (time_bin is not None):
         said = "both" if has_bins else "neither"
@@ -84,6 +88,8 @@ def recording_of_responses(
         )
     numbers = [*EDGES, "response"] if has_bins else ["response"]
     table = table.assign(**{name: _numbers(table, name) for name in numbers})
+    if has_bins and table[EDGES].isna().any(axis=None):
+        raise ConvRNNError("time_bin_start or time_bin_end is empty in some row.")
     bins = table[EDGES].drop_duplicates().sort_values(EDGES) if has_bins else None
     place = ["stimulus_id", NEURON, *(EDGES if has_bins else [])]
     notes = []
@@ -91,6 +97,12 @@ def recording_of_responses(
         table["repetition"] = table.groupby(place, sort=False).cumcount()
         if table["repetition"].any():
             notes.append("the rows of a stimulus and neuron are its repetitions, in their order")
+        counts = table.groupby(place).size().groupby("stimulus_id").nunique()
+        if (counts > 1).any():
+            notes.append(
+                f"neurons have different numbers of rows for {(counts > 1).sum()} stimuli: which "
+                "were recorded together is not known; give a column trial or repetition"
+            )
     twice = table.duplicated([*place, "repetition"])
     if twice.any():
         row = table[twice].iloc[0]
@@ -153,17 +165,18 @@ def recording_of_spikes(
     if len(given) != 1:
         raise ConvRNNError("expected the times of spikes as one column, time_ms or time_s.")
     times = _numbers(spikes, given[0]) * TIMES[given[0]]
-    trials = trials.reset_index(drop=True).astype({"trial": str})
+    spikes = _with_ids(spikes, ["trial", NEURON])
+    trials = _with_ids(trials, ["trial", "stimulus_id"])
     if trials["trial"].duplicated().any():
         raise ConvRNNError(f"trial {trials['trial'][trials['trial'].duplicated()].iloc[0]} twice.")
-    unknown_trials = sorted(set(spikes["trial"].astype(str)) - set(trials["trial"]))
+    unknown_trials = sorted(set(spikes["trial"]) - set(trials["trial"]))
     if unknown_trials:
         raise ConvRNNError(
             f"{len(unknown_trials)} trials of the spikes are not in the table of trials: "
             f"{', '.join(unknown_trials[:5])}."
         )
     neurons = _neurons(spikes, region)
-    rows = _positions(spikes.astype({"trial": str}), trials, ["trial"])
+    rows = _positions(spikes, trials, ["trial"])
     columns = _positions(spikes, neurons, [NEURON])
     values = np.zeros((len(trials), len(neurons), len(time_bins)))
     for index, (start, end) in enumerate(time_bins):
@@ -180,17 +193,47 @@ def recording_of_spikes(
     return _recording(values, trials.drop(columns="trial"), neurons, time_bins, notes)
 
 
+def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The table with ids as text, so that 1, 1.0 and '1 ' are the same."""
+    found = table.reset_index(drop=True)
+    for name in names:
+        if name in found:
+            ids = [_id(value) for value in found[name]]
+            if "" in ids:
+                raise ConvRNNError(f"{name} is empty in row {ids.index('') + 1}.")
+            found[name] = ids
+    return found
+
+
+def _id(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if whole else value).strip()
+
+
 def _check_columns(table: pd.DataFrame, needed: Sequence[str]) -> None:
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ConvRNNError(f"the table has the column {twice[0]} twice.")
+    reserved = [str(name) for name in table if name in DIMS]
+    if reserved:
+        raise ConvRNNError(f"a column is called {reserved[0]}, a name of an axis: rename it.")
     for name in needed:
         if name not in table:
-            raise ConvRNNError(f"the table has no column {name}; it has {', '.join(table)}.")
+            raise ConvRNNError(
+                f"the table has no column {name}; it has {', '.join(map(str, table))}."
+            )
     if not len(table):
         raise ConvRNNError("the table has no rows.")
 
 
 def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     """A column's numbers; NaN where a row is empty."""
+    if table[name].dtype.kind not in "fiubOUST":
+        raise ConvRNNError(f"{name} is of type {table[name].dtype}; expected numbers.")
     found = pd.to_numeric(table[name], errors="coerce").astype(float)
+    found = found.mask(np.isinf(found))
     text = table[name].astype(str).str.strip()
     wrong = found.isna() & ~text.str.lower().isin(["", "nan", "na", "none", "<na>"])
     if wrong.any():

@@ -11,7 +11,7 @@ import xarray as xr
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge
 
-from convrnns_brainscore import ConvRNNError, load_network
+from convrnns_brainscore import ConvRNNError, Presentation, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.fits.correlation import pearson
 from convrnns_brainscore.fits.fit import fit_recording
@@ -20,6 +20,7 @@ from convrnns_brainscore.fits.heldout import Method
 from convrnns_brainscore.fits.mapping import fit_to_all
 from convrnns_brainscore.fits.prepare import Prepared, prepare
 from convrnns_brainscore.fits.results import Results
+from convrnns_brainscore.fits.scratch import layer_bins
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.objects92 import load_objects92
 from convrnns_brainscore.recordings import Recording
@@ -175,3 +176,14 @@ def test_results_show_their_best_layers_in_a_notebook(results: Results) -> None:
     assert "<td>PFC</td>" in html
     assert f"<td>{LAYER}</td>" in html
     assert len(results.table()) == 2 * len(BINS)  # the network, and the image itself
+
+
+def test_feed_forward_layers_are_read_when_they_see_the_image(network: ConvRNN) -> None:
+    """Not at their first step, where a sequence begins with gray."""
+    late = Presentation.of_frames([("gray", 100), ("image", 100)])
+    bins = layer_bins(network.model, "conv1", [(120, 170)], late, centred=True)
+    ((step, _),) = bins.averages[0]
+    assert late.image_is_on(step - network.first_step("conv1"))
+    stream = Presentation.stream(20)
+    bins = layer_bins(network.model, "conv1", [(50, 70), (120, 170)], stream, centred=True)
+    assert len(bins.averages) == 2

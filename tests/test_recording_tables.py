@@ -37,7 +37,7 @@ def test_each_response_stands_in_its_place() -> None:
     recording = recording_of_responses(responses())
     assert recording.sizes == {"presentation": 6, "neuroid": 2, "time_bin": 2}
     one = recording.isel(
-        presentation=((recording.stimulus_id == "house") & (recording.repetition == 1)).values,
+        presentation=((recording.stimulus_id == "house") & (recording.repetition == "1")).values,
         neuroid=(recording.neuroid_id == "n2").values,
     )
     assert one.values.ravel().tolist() == pytest.approx([111, 111.5])
@@ -81,7 +81,7 @@ def test_spikes_are_counted_from_the_start_of_a_bin_to_before_its_end() -> None:
         (lambda t: t.drop(columns="response"), "no column response"),
         (lambda t: t[:0], "no rows"),
         (lambda t: t.drop(columns="region"), "column region, or by `regions=…`"),
-        (lambda t: t.drop(columns="time_bin_end"), "there are neither"),
+        (lambda t: t.drop(columns=["time_bin_start", "time_bin_end"]), "there are neither"),
         (lambda t: t.astype(object).assign(response="3,5"), "'3,5', not a number"),
         (lambda t: pd.concat([t, t[:1]]), "two responses in one time bin"),
         (lambda t: t.assign(region=["V4", "IT"] * 12), "several regions or subjects"),
@@ -148,3 +148,26 @@ def test_options_that_do_not_fit_a_table(
     assert isinstance(done.exception, ConvRNNError)
     assert said in str(done.exception)
     assert not (tmp_path / "o.nc").exists()
+
+
+def test_ids_are_text_and_trials_hold_neurons_together() -> None:
+    rows = [(1, "n1", 1.0), (2.0, "n1 ", 2.0), ("2", "n2", 3.0), ("3", "n1", 4.0)]
+    table = pd.DataFrame(rows, columns=["trial", "neuroid_id", "response"])
+    recording = recording_of_responses(table.assign(stimulus_id=7.0), "IT", (70, 170))
+    np.testing.assert_array_equal(recording.values[..., 0], [[1, np.nan], [2, 3], [4, np.nan]])
+    assert set(recording["stimulus_id"].values) == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.assign(neuroid_id=[None, *t["neuroid_id"][1:]]), "neuroid_id is empty in row"),
+        (lambda t: t.assign(time_bin_start=[np.nan, *t["time_bin_start"][1:]]), "is empty in some"),
+        (lambda t: t.drop(columns="time_bin_end"), "only one of time_bin_start"),
+        (lambda t: t.assign(time_bin=1), "a name of an axis"),
+        (lambda t: pd.concat([t, t[["response"]]], axis=1), "column response twice"),
+    ],
+)
+def test_ids_and_columns_that_make_no_sense_are_refused(change, said: str) -> None:
+    with pytest.raises(ConvRNNError, match=said):
+        recording_of_responses(change(responses()))

@@ -78,8 +78,14 @@ def areas_table(results: Results) -> pd.DataFrame:
             for region, choice in choices.items()
         }
         for quantity in QUANTITIES:
+            weights = results.made_by(model).get("weights", "none")
             for region, values in chosen.items():
-                of_area = {"model": model, "quantity": quantity, "first": region}
+                of_area = {
+                    "model": model,
+                    "weights": weights,
+                    "quantity": quantity,
+                    "first": region,
+                }
                 rows.append({**of_area, **_mean(values[quantity], tested), "p": np.nan})
             pairs, ps = [], []
             for first, second in combinations(chosen, 2):
@@ -93,13 +99,14 @@ def areas_table(results: Results) -> pd.DataFrame:
                 ps.append(float(p))
                 pairs.append(
                     {
-                        "model": model, "quantity": quantity, "first": first, "second": second,
+                        "model": model, "weights": weights, "quantity": quantity, "first": first,
+                        "second": second,
                         **found, "untested": untested,
                     }
                 )  # fmt: skip
             for row, p in zip(pairs, holm(ps), strict=True):
                 rows.append({**row, "p": float(p)})
-    columns = ["model", "quantity", "first", "second", "value", "error", "p", "untested"]
+    columns = ["model", "quantity", "first", "second", "value", "error", "p", "untested", "weights"]
     return pd.DataFrame(rows, columns=columns).fillna({"second": "", "untested": ""})
 
 

@@ -161,7 +161,6 @@ def encode(
     *,
     stimuli: pd.DataFrame | None = None,
     time_bins: Sequence[int] | None = None,
-    presentation: Presentation | None = None,
 ) -> EncodingModel:
     """The encoding model of a fit whose mapping was kept.
 
@@ -171,7 +170,7 @@ def encode(
         What was fitted.
     fit, root : Dataset
         As `results_file` lays them out; of ``fit`` the neurons that are wanted.
-    stimuli, time_bins, presentation
+    stimuli, time_bins
         As of `Results.encoding_model`.
 
     Raises
@@ -184,14 +183,16 @@ def encode(
             "these results hold no mapping: fit again with `keep_predictions=True`, and with "
             "separate weights for each time bin (`time='per-bin'`)."
         )
-    shown = presentation or _shown(root)
+    shown = _shown(root)
     bins = [
         tuple(each) for each in np.stack([fit["time_bin_start"], fit["time_bin_end"]], 1).tolist()
     ]
     its = layer_bins(network.model, layer, bins, shown, centred=True)
     defined = [index for index, each in enumerate(bins) if each in its.position]
-    asked = defined if time_bins is None else [range(len(bins))[index] for index in time_bins]
+    asked = defined if time_bins is None else np.atleast_1d(time_bins).tolist()
     for index in asked:
+        if not 0 <= index < len(bins):
+            raise ConvRNNError(f"`time_bins=…` has {index}, and there are {len(bins)} bins.")
         if index not in defined:
             start, end = bins[index]
             raise ConvRNNError(f"{layer} at {start:g}–{end:g} ms: {its.undefined[bins[index]]}.")

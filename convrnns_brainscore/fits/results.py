@@ -27,7 +27,6 @@ from convrnns_brainscore.recordings import ALL
 
 if TYPE_CHECKING:  # tables and figures are made from results without a network's library
     from convrnns_brainscore.convrnn import ConvRNN
-    from convrnns_brainscore.presentation import Presentation
 
 MEDIAN, MEAN = STATISTICS = ("median", "mean")
 """Over neurons."""
@@ -168,7 +167,6 @@ class Results:
         model: str | None = None,
         stimuli: pd.DataFrame | None = None,
         time_bins: Sequence[int] | None = None,
-        presentation: Presentation | None = None,
     ) -> EncodingModel:
         """The mapping from images to a region's responses, fitted to all stimuli.
 
@@ -187,14 +185,12 @@ class Results:
             have moved; None: as at the time of the fit.
         time_bins : sequence of int, optional
             Positions of bins; None: all that have a mapping.
-        presentation : Presentation, optional
-            What the network is shown; None: as at the time of the fit.
 
         Raises
         ------
         ConvRNNError
-            No such fit; predictions were not kept; another network or presentation; images that
-            are missing or differ from those that were fitted.
+            No such fit; predictions were not kept; another network; images that are missing or
+            differ from those that were fitted.
         """
         name = self._fitted_as(network, region, model)
         if layer is None:
@@ -212,7 +208,6 @@ class Results:
             self.root,
             stimuli=stimuli,
             time_bins=time_bins,
-            presentation=presentation,
         )
 
     def _fitted_as(self, network: ConvRNN, region: str, model: str | None) -> str:
@@ -299,6 +294,10 @@ class Results:
         ConvRNNError
             Predictions were not kept.
         """
+        if region not in self.regions:
+            raise unknown("region of the results", region, self.regions)
+        if layer not in fitted_layers(self, model, region):
+            raise unknown(f"fitted layer of {region}", layer, fitted_layers(self, model, region))
         fit = self.fits[model, layer]
         if "predicted" not in fit:
             raise ConvRNNError(

@@ -88,9 +88,10 @@ def layer_bins(
         What is shown when.
     centred : bool, default False
         The features will be centred over stimuli. A feed-forward layer then needs one step for all
-        bins, scaled by the share of the bin in which it sees the image: the rest of the bin is the
-        same for all images, and centring takes it out. That is exact for PLS and ridge, and for
-        nothing that compares units of one stimulus, such as 1 − Pearson r between patterns.
+        bins, unless stimuli have times of their own, scaled by the share of the bin in which it
+        sees the image: the rest of the bin is the same for all images, and centring takes it out.
+        That is exact for PLS and ridge, and for nothing that compares units of one stimulus, such
+        as 1 − Pearson r between patterns.
     """
     first = first_step(model, layer)
     averages: dict[Average, int] = {}
@@ -109,8 +110,9 @@ def layer_bins(
             if shown == 0:
                 undefined[start, end] = AFTER_THE_IMAGE
                 continue
-            if centred:
-                average = ((first, round(shown, 9)),)
+            if centred and presentation.name != "stream":
+                sees = first + presentation.schedule.index(0)
+                average = ((sees, round(shown, 9)),)
         position[start, end] = averages.setdefault(average, len(averages))
     return LayerBins(tuple(averages), position, undefined)
 
