@@ -553,7 +553,23 @@ class ConvRNN:
     def weighted_averages(
         self, images: Tensor, asked: Mapping[str, Sequence[Average]], presentation: Presentation
     ) -> dict[str, list[Tensor]]:
-        """The averages of each layer, [batch, …], or [1, …] where all images give the same."""
+        """As `averages`, in tensors of the network's backend, without a look at the pixels.
+
+        Gradients flow to ``images``, where these are tensors of that library.
+
+        Parameters
+        ----------
+        images : tensor [batch, 224, 224, 3]
+            Normalised.
+        asked, presentation
+            As in `averages`.
+
+        Returns
+        -------
+        dict
+            Layer → tensors, one for each average: [batch, …], or [1, …] where all images give the
+            same.
+        """
         self._check_finite()
         key = tuple((layer, tuple(averages)) for layer, averages in asked.items())
         last = max(step for _, averages in key for average in averages for step, _ in average)

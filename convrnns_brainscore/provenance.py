@@ -12,9 +12,12 @@ from convrnns_brainscore._version import __version__
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.integrity import SEAL, check_plain
 from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.stimuli import check_images
 from convrnns_brainscore.weights import FINE_TUNED, UNTRAINED
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from convrnns_brainscore.convrnn import ConvRNN
 
 
@@ -31,6 +34,11 @@ def describe(network: ConvRNN, presentation: Presentation) -> dict[str, Any]:
 def digest(values: Any) -> str:
     """SHA-256 of plain values, such as nested lists of numbers and text."""
     return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def images_digest(stimuli: pd.DataFrame) -> str:
+    """SHA-256 of the contents of all images of a table, in its order; every file is read."""
+    return digest(check_images(stimuli)[0]["image_sha256"].tolist())
 
 
 PACKAGE = "convrnns_brainscore"

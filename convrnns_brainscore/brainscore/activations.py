@@ -491,8 +491,9 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         result = None
         size, trials = internals.batch_size(self), 1 if shifts is None else len(shifts.pixels)
         asked = self.asked_presentation
-        streamed = asked is not None and asked.name == "stream"
-        (off,) = (asked if streamed and asked else Presentation.constant(1)).fixed_frames
+        if asked is None or asked.name != "stream":
+            asked = Presentation.constant(1)
+        (off,) = asked.fixed_frames
         with progress_bar(unit="images", shown=len(paths) > size, transient=True) as bar:
             task = bar.add_task(f"{self.network.name}: {what}", total=len(paths))
             for start in range(0, len(paths), size):

@@ -30,8 +30,7 @@ from convrnns_brainscore.fits.scratch import FeatureStore, grouped, layer_bins, 
 from convrnns_brainscore.fits.splits import Split
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
-from convrnns_brainscore.provenance import describe, digest
-from convrnns_brainscore.stimuli import check_images
+from convrnns_brainscore.provenance import describe
 
 _log = logging.getLogger(__name__)
 
@@ -233,17 +232,20 @@ def decode_layers(
     network: ConvRNN,
     name: str,
     stimuli: pd.DataFrame,
+    seen: str,
     presentation: Presentation,
     layers: Sequence[str] | None,
     work: Path,
     progress: bool,
 ) -> Iterator[tuple[str, Decoded, list[str]]]:
-    """Each layer's decoding, and why it is undefined in each bin."""
+    """Each layer's decoding, and why it is undefined in each bin.
+
+    ``seen`` is a digest of the images and their sizes: layers that were decoded from others are
+    decoded again.
+    """
     time_bins = question.recording.time_bins
     wanted = list(layers or network.layers)
     every = {layer: layer_bins(network.model, layer, time_bins, presentation) for layer in wanted}
-    images = check_images(stimuli)[0]["image_sha256"].tolist()
-    seen = digest([images, stimuli["degrees"].tolist()])
     key = f"{sorted(describe(network, presentation).items())} {seen}"
     rows = np.arange(len(question.labels))
     folds = question.made_folds(rows)

@@ -28,7 +28,7 @@ from convrnns_brainscore.decoding.question import Across, Question
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
 from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.provenance import PACKAGE, describe, digest
+from convrnns_brainscore.provenance import PACKAGE, describe, digest, images_digest
 
 
 def decode(
@@ -107,6 +107,9 @@ def decode(
                 for n, (first, second) in enumerate(halved(question, region))
             ]
         why: dict[str, list[str]] = {}
+        seen = ""
+        if networks and stimuli is not None:
+            seen = digest([images_digest(stimuli), stimuli["degrees"].tolist()])
         for model, load in networks.items():
             assert stimuli is not None
             assert presentation is not None
@@ -114,7 +117,7 @@ def decode(
             network.check_lesion(presentation)
             made_by[model] = {**describe(network, presentation), "label": network.label}
             for layer, decoded, undefined in decode_layers(
-                question, network, model, stimuli, presentation, layers, work, progress
+                question, network, model, stimuli, seen, presentation, layers, work, progress
             ):
                 found[f"{model} {layer}"] = decoded
                 why[f"{model} {layer}"] = undefined

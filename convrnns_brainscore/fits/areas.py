@@ -79,36 +79,33 @@ def areas_table(results: Results) -> pd.DataFrame:
         }
         for quantity in QUANTITIES:
             weights = results.made_by(model).get("weights", "none")
+            common = {"model": model, "quantity": quantity, "weights": weights}
             for region, values in chosen.items():
-                of_area = {
-                    "model": model,
-                    "weights": weights,
-                    "quantity": quantity,
-                    "first": region,
-                }
-                rows.append({**of_area, **_mean(values[quantity], tested), "p": np.nan})
-            pairs, ps = [], []
-            for first, second in combinations(chosen, 2):
-                d = chosen[first][quantity] - chosen[second][quantity]
-                found = _mean(d, tested)
-                p, untested = np.nan, ""
-                if found["error"] > 0:
-                    p = 2 * student_t.sf(abs(found["value"]) / found["error"], len(d) - 1)
-                else:
-                    untested = ALIKE
-                ps.append(float(p))
-                pairs.append(
-                    {
-                        "model": model, "weights": weights, "quantity": quantity, "first": first,
-                        "second": second,
-                        **found, "untested": untested,
-                    }
-                )  # fmt: skip
-            for row, p in zip(pairs, holm(ps), strict=True):
-                rows.append({**row, "p": float(p)})
+                rows.append({**common, "first": region, **_mean(values[quantity], tested)})
+            pairs = list(combinations(chosen, 2))
+            found = [
+                _difference(chosen[first][quantity], chosen[second][quantity], tested)
+                for first, second in pairs
+            ]
+            corrected = holm([each["p"] for each in found])
+            for (first, second), each, p in zip(pairs, found, corrected, strict=True):
+                untested = ALIKE if np.isnan(p) else ""
+                both = {"first": first, "second": second, "untested": untested}
+                rows.append({**common, **both, **each, "p": float(p)})
     columns = ["model", "quantity", "first", "second", "value", "error", "p", "untested", "weights"]
     return pd.DataFrame(rows, columns=columns).fillna({"second": "", "untested": ""})
 
 
 def _mean(values: NDArray[np.float64], tested: float) -> dict[str, float]:
     return {"value": float(values.mean()), "error": corrected_error(values, tested)}
+
+
+def _difference(
+    first: NDArray[np.float64], second: NDArray[np.float64], tested: float
+) -> dict[str, float]:
+    """The mean difference with its error and p, which is NaN where all splits agree."""
+    found = _mean(first - second, tested)
+    p = np.nan
+    if found["error"] > 0:
+        p = 2 * student_t.sf(abs(found["value"]) / found["error"], len(first) - 1)
+    return {**found, "p": float(p)}

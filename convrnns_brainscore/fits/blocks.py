@@ -248,11 +248,7 @@ def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:
     predict = predictor(setting.method, gram)
     done = Done()
     for region, index in block.fits:
-        fitted = _fit(setting, predict, region, (index,))
-        if setting.predictions:
-            (responses,) = _bins(prepared, region, [index])
-            fitted = replace(fitted, coefficients=fit_to_all(setting.method, gram, responses))
-        done.fits.append(fitted)
+        done.fits.append(_fit(setting, predict, region, (index,), gram))
     every = range(len(prepared.time_bins))
     for region in block.crossed:
         bins = _bins(prepared, region, every)
@@ -289,7 +285,14 @@ def fit_parts(setting: Setting, features: Features, block: LearningBlock) -> Don
     return done
 
 
-def _fit(setting: Setting, predict: Predict, region: str, bins: tuple[int, ...]) -> RegionFit:
+def _fit(
+    setting: Setting,
+    predict: Predict,
+    region: str,
+    bins: tuple[int, ...],
+    gram: Array | None = None,
+) -> RegionFit:
+    """Fit a region; the mapping is kept of a single bin, by the inner products of its features."""
     prepared = setting.prepared
     neurons = prepared.neurons(region)
     responses = prepared.responses(neurons, bins)
@@ -308,8 +311,9 @@ def _fit(setting: Setting, predict: Predict, region: str, bins: tuple[int, ...])
         list(setting.populations[region].values()),
     )
     if not setting.predictions:
-        fitted = replace(fitted, predicted=[])
-    return RegionFit(region, bins, fitted, resampled)
+        return RegionFit(region, bins, replace(fitted, predicted=[]), resampled)
+    coefficients = gram if gram is None else fit_to_all(setting.method, gram, responses[..., 0])
+    return RegionFit(region, bins, fitted, resampled, coefficients)
 
 
 def _bins(prepared: Prepared, region: str, bins: Sequence[int]) -> list[Array]:

@@ -17,12 +17,12 @@ from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.prepare import match_stimuli
 from convrnns_brainscore.fits.scratch import layer_bins
 from convrnns_brainscore.image_batches import image_batches, table_of
+from convrnns_brainscore.images import SIZE
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.networks import operations as ops
 from convrnns_brainscore.networks.forward import Average, as_images
 from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.provenance import digest
-from convrnns_brainscore.stimuli import check_images
+from convrnns_brainscore.provenance import images_digest
 from convrnns_brainscore.streams import presentation_of
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, runs
 
@@ -266,7 +266,7 @@ def shown_variables(presentation: Presentation) -> dict[str, Any]:
 
 def _shown(root: xr.Dataset) -> Presentation:
     """The presentation of `shown_variables`."""
-    schedule, shape = root["schedule"].values, (224, 224, 3)
+    schedule, shape = root["schedule"].values, (SIZE, SIZE, 3)
     frames = [np.broadcast_to(frame, shape) for frame in root["frames"].values]
     if root["schedule"].attrs["stream"]:
         return Presentation.stream(len(schedule), frames[0])
@@ -288,8 +288,7 @@ def _stimuli(root: xr.Dataset, stimuli: pd.DataFrame | None) -> pd.DataFrame:
         )
     else:
         table = match_stimuli(ids, stimuli, [])
-    images = check_images(table)[0]["image_sha256"].tolist()
-    if digest(images) != json.loads(root.attrs["settings"])["images"]:
+    if images_digest(table) != json.loads(root.attrs["settings"])["images"]:
         raise ConvRNNError(
             "the images of the recording's stimuli are not those that were fitted: give the same "
             "files as `stimuli=…`."

@@ -50,10 +50,9 @@ from convrnns_brainscore.fits.results_file import (
 from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins, grouped, layer_bins, room
 from convrnns_brainscore.integrity import is_sealed, seal, verify
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
-from convrnns_brainscore.provenance import check_made_alike, describe, digest
+from convrnns_brainscore.provenance import check_made_alike, describe, digest, images_digest
 from convrnns_brainscore.recordings import ALL
 from convrnns_brainscore.regions import candidate_layers
-from convrnns_brainscore.stimuli import check_images
 from convrnns_brainscore.timing import BEFORE_ONSET
 from convrnns_brainscore.zoo import find_model
 
@@ -440,7 +439,6 @@ def _settings(
 ) -> dict[str, Any]:
     """All that makes the fits but the networks' weights, as plain values."""
     stimuli = prepared.stimuli
-    images = check_images(stimuli)[0]["image_sha256"].tolist()
     return {
         "schema": SCHEMA,
         "convrnns_brainscore": __version__,
@@ -451,7 +449,7 @@ def _settings(
         "cross_temporal": cross_temporal,
         "latencies": ", ".join(f"{each:g}" for each in prepared.latencies),
         "recording": prepared.recording.sha256,
-        "images": digest(images),
+        "images": images_digest(stimuli),
         "degrees": digest(stimuli["degrees"].tolist()),
         "splits": digest([split.test.tolist() for split in prepared.splits]),
         **prepared.presentation.describe(),

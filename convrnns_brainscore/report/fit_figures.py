@@ -16,7 +16,6 @@ from convrnns_brainscore.choices import FigureName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.results import MIN_RELIABILITY, Best, Results, best_layer, time_bins
 from convrnns_brainscore.fits.statistics import compare_models
 from convrnns_brainscore.report.fit_numbers import (
@@ -255,22 +254,17 @@ def draw_predicted(results: Results, regions: list[str], neuron: str | None = No
     """
     figure, panels = _panels(regions, (4.4, 4))
     looks = styles(results.models)
-    models = [model for model in results.models if model != control.NAME]
     for axes, region in zip(panels, regions, strict=True):
         shown = neuron
-        for model in models:
-            best = best_layer(results, model, region)
-            if best is None or best.bin is None:
+        for scores in neuron_scores(results, region):
+            if scores.model == control.NAME:
                 continue
-            found = results.held_out(model, best.layer, region).isel(time_bin=best.bin)
-            ids = found["neuroid_id"].values.tolist()
             if shown is None:
-                fit = results.fits[model, best.layer]
-                r = nanmean(fit["r"][..., best.bin].values[:, results.neurons_of(fit, region)])
-                shown = ids[int(np.nanargmax(r))]
-            if shown not in ids:
-                raise unknown(f"neuron of {region}", shown, ids)
-            of_neuron = found.isel(neuroid=ids.index(shown))
+                shown = scores.neurons[int(np.nanargmax(scores.r))]
+            if shown not in scores.neurons:
+                raise unknown(f"neuron of {region}", shown, scores.neurons)
+            found = results.held_out(scores.model, scores.layer, region)
+            of_neuron = found.isel(neuroid=scores.neurons.index(shown), time_bin=scores.time_bin)
             predicted, observed = of_neuron["predicted"].values, of_neuron["observed"].values
             known = np.isfinite(predicted) & np.isfinite(observed)
             axes.scatter(
@@ -278,10 +272,10 @@ def draw_predicted(results: Results, regions: list[str], neuron: str | None = No
                 observed[known],
                 s=12,
                 alpha=0.6,
-                color=looks[model].colour,
-                marker=looks[model].marker[0],
-                label=f"{results.display_name(model)} {best.layer}, "
-                f"{bin_names(results)[best.bin]} ms, {known.sum()} stimuli",
+                color=looks[scores.model].colour,
+                marker=looks[scores.model].marker[0],
+                label=f"{scores.name} {scores.layer}, {bin_names(results)[scores.time_bin]} ms, "
+                f"{known.sum()} stimuli",
             )
         which = "" if neuron else " (best predicted)"
         axes.set_title(f"{region}, neuron {shown}{which}")

@@ -69,20 +69,17 @@ def write_report(results: Results, out: Path) -> list[Path]:
     list of path
         The files.
     """
-    table = summary(results)
-    written = [out / "summary.csv"]
-    with written_whole(written[0]) as partial:
-        table.to_csv(partial, index=False)
-    curves = learning_curves(results)
-    if len(curves):
-        written.append(out / "learning_curves.csv")
-        with written_whole(written[-1]) as partial:
-            curves.to_csv(partial, index=False)
-    areas = areas_table(results)
-    if len(areas):
-        written.append(out / "areas.csv")
-        with written_whole(written[-1]) as partial:
-            areas.to_csv(partial, index=False)
+    tables = {
+        "summary.csv": summary(results),
+        "learning_curves.csv": learning_curves(results),
+        "areas.csv": areas_table(results),
+    }
+    written = []
+    for name, table in tables.items():
+        if len(table):
+            written.append(out / name)
+            with written_whole(out / name) as partial:
+                table.to_csv(partial, index=False)
     models = [model for model in results.models if model != control.NAME]
     for model in models:
         choices = region_choices(results, model)
