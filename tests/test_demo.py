@@ -12,7 +12,8 @@ import xarray as xr
 from test_checkpoints import write_checkpoint
 
 from convrnns_brainscore.convrnn import ConvRNN
-from convrnns_brainscore.demo import highest, load
+from convrnns_brainscore.demo.geometry import highest
+from convrnns_brainscore.demo.setting import load
 
 
 def test_the_table_says_where_the_similarity_is_highest() -> None:

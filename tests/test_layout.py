@@ -48,10 +48,11 @@ ORDER = {
         "simulate", "trial",
     ],
     "report": [
-        "style", "heat_map", "tables", "fit_numbers", "fit_figures", "fit_interactive",
-        "fit_report", "geometry_report", "decoding_report", "unit_figure", "score_figures",
-        "trials",
+        "style", "heat_map", "tables", "page", "methods", "fit_numbers", "fit_figures",
+        "fit_interactive", "fit_report", "geometry_report", "decoding_report", "unit_figure",
+        "score_figures", "trials",
     ],
+    "demo": ["setting", "geometry", "scores", "fits", "page"],
     "cli": [
         "messages", "options", "groups", "recordings", "first", "fits", "decoding", "networks",
         "scores", "submission",
@@ -103,7 +104,7 @@ def test_no_module_imports_upwards(folder: str) -> None:
 
 
 def test_only_its_folder_the_demonstration_and_the_probe_import_brain_score() -> None:
-    allowed = {FOLDER / "demo.py", FOLDER / "submission" / "probe.py"}
+    allowed = {FOLDER / "demo" / "scores.py", FOLDER / "submission" / "probe.py"}
     for path in below(FOLDER):
         uses = {module.split(".")[0] for module in imported(path)}
         if FOLDER / "brainscore" not in path.parents and path not in allowed:

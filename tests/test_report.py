@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pypdf
 import pytest
 import xarray as xr
@@ -202,12 +203,14 @@ def test_hover_tells_values_and_why_a_cell_is_blank(page: Page, report: Path) ->
     assert "20 neurons" in told
 
 
-def test_model_and_region_can_be_chosen(page: Page, report: Path) -> None:
+def test_layers_of_a_model_and_a_region_can_be_chosen(page: Page, report: Path) -> None:
     opened(page, report)
-    figure = page.locator(".js-plotly-plot").nth(LAYERS)
-    figure.locator(".updatemenu-header").click()
-    figure.locator(".updatemenu-dropdown-button", has_text=control.NAME).click()
-    assert "image" in hovered(page, LAYERS, 0.9, 0.5)
+    drawn = page.locator(".js-plotly-plot").first
+    assert drawn.locator(".legendtext", has_text=f"{WHOLE} conv5").count() == 1
+    page.locator("select[data-views]").first.select_option(LESIONED)
+    drawn.locator(".legendtext", has_text="conv3").wait_for(timeout=10_000)
+    assert drawn.locator(".legendtext", has_text=WHOLE).count() == 0
+    assert "image" in hovered(page, LAYERS + 2, 0.9, 0.5)  # the control's map stands beside
 
     sections = page.locator("section[data-region]")
     page.select_option("#region", "IT")
@@ -216,13 +219,86 @@ def test_model_and_region_can_be_chosen(page: Page, report: Path) -> None:
     assert [sections.nth(index).is_visible() for index in (0, 1)] == [True, True]
 
 
+def test_the_numbers_and_the_drawing_of_a_figure_can_be_saved(
+    page: Page, report: Path, tmp_path: Path
+) -> None:
+    opened(page, report)
+    with page.expect_download() as saved:
+        page.locator("button", has_text="Numbers (CSV)").first.click()
+    saved.value.save_as(tmp_path / "numbers.csv")
+    table = pd.read_csv(tmp_path / "numbers.csv")
+    of_layer = table[table["series"] == f"{WHOLE} conv5"]
+    assert of_layer["y"].tolist()[1:] == pytest.approx([0.4] * 5, abs=0.02)
+    assert {"x", "error", "ceiling", "neurons"} <= set(table)
+    with page.expect_download() as saved:
+        page.locator("button", has_text="Figure (SVG)").first.click()
+    saved.value.save_as(tmp_path / "figure.svg")
+    assert ElementTree.parse(tmp_path / "figure.svg").getroot().tag.endswith("svg")
+
+
+def test_nothing_runs_out_of_a_phone(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    opened(page, report)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for place in page.locator(".js-plotly-plot").all():
+        box = place.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 390
+
+
+def test_a_single_bin_shows_layers_beside_each_other_and_the_ceiling(
+    page: Page, tmp_path: Path
+) -> None:
+    """Bins of one window are the commonest recordings: there is no time to draw along."""
+    results = made_results({WHOLE: {"conv3": 0.3, "conv5": 0.4}}, bins=2)
+    one = Results(
+        results.root.isel(time_bin=[1]),
+        {
+            key: fit.isel(time_bin=[1]).assign(learning_bin=("learning_region", [0, 0]))
+            for key, fit in results.fits.items()
+        },
+    )
+    write_report(one, tmp_path)
+    opened(page, tmp_path / "report.html")
+    drawn = page.locator(".js-plotly-plot").first
+    assert drawn.locator(".xtick text").all_text_contents() == ["conv3", "conv5", "image"]
+    assert drawn.locator(".yerror").count() == 3
+    ticks = [
+        float(text.replace("−", "-")) for text in drawn.locator(".ytick text").all_text_contents()
+    ]
+    assert min(ticks) == 0
+    assert max(ticks) >= 0.8
+    assert "time from image onset" not in page.inner_text("section >> nth=0")
+    for kind in ("over-time", "layers", "neurons", "differences"):
+        write_figure(one, kind, tmp_path / f"{kind}.pdf")
+
+
+def test_without_repetitions_neurons_stand_against_the_control(tmp_path: Path) -> None:
+    results = made_results({WHOLE: {"conv5": 0.4}})
+    results.root["half_correlation"][:] = np.nan
+    write_report(results, tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No stimulus was repeated" in text
+    assert "r from the image itself (the control)" in text
+    write_figure(results, "neurons", tmp_path / "neurons.svg")
+
+
+def test_the_page_says_how_much_data_it_rests_on_and_how_to_repeat_it(tmp_path: Path) -> None:
+    results = made_results({WHOLE: {"conv5": 0.4}})
+    results.root["repetitions"] = ("stimulus", [4] * 10)
+    write_report(results, tmp_path, "convrnns fit rgc_shallow lab.nc --stimuli images")
+    text = " ".join((tmp_path / "report.html").read_text(encoding="utf-8").split())
+    assert "10 stimuli, 40 presentations (median 4 per stimulus); 10 splits with 1 test" in text
+    assert "<code>convrnns fit rgc_shallow lab.nc --stimuli images</code>" in text
+    assert "Responses of 40 neurons (V4: 20, IT: 20; 1 subject) to 10 stimuli" in text
+
+
 def test_it_prints_whole_and_is_legible_in_the_dark(page: Page, report: Path, tmp_path) -> None:
     opened(page, report)
     page.select_option("#region", "IT")
     page.emulate_media(media="print")
     page.pdf(path=tmp_path / "report.pdf")
     text = "".join(each.extract_text() for each in pypdf.PdfReader(tmp_path / "report.pdf").pages)
-    for told in ("V4", "IT", "Are the models di", "time from image onset"):
+    for told in ("V4", "IT", "erences between models", "time from image onset"):
         assert told in text
     page.emulate_media(media="screen", color_scheme="dark")
     colour = "e => getComputedStyle(e).fill"
@@ -240,7 +316,7 @@ def test_the_worked_page_has_the_numbers(page: Page, report: Path, results: Resu
 
 def test_lesioned_and_whole_are_compared_layer_by_layer(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
-    assert f"<h3>{WHOLE} less {LESIONED}</h3>" in text
+    assert f"<h3>{WHOLE} − {LESIONED}</h3>" in text
     assert f'<td>{WHOLE}</td><td>{LESIONED}</td><td class="number">0.00' in text
 
 

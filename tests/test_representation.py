@@ -262,7 +262,8 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
     for name in ("geometry.nc", "geometry.png"):
         assert "untrained, seed 0" in str(read_provenance(Path("geometry") / name))
     assert {path.name for path in Path("geometry").iterdir()} == {
-        "geometry.nc", "geometry.csv", "geometry.png", "differences.csv",
+        "geometry.nc", "geometry.csv", "differences.csv",
+        "geometry.png", "geometry.pdf", "geometry.svg",
     }  # fmt: skip
     monkeypatch.setattr(sys, "argv", [*command[:-1], "conv99"])
     with pytest.raises(SystemExit) as ended:

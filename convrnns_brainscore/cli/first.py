@@ -101,12 +101,12 @@ def _compare_with_the_original(
 
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", file_okay=False, help="Folder for the figure.")
+        Path, typer.Option("--out", file_okay=False, help="Folder for the figures.")
     ] = Path("demo"),
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Compare two ConvRNNs with real macaque IT on 92 photographs (about 5 minutes)."""
+    """Compare two ConvRNNs with real macaque IT on 92 photographs (about 90 seconds)."""
     from convrnns_brainscore.brainscore.internals import quieten
 
     quieten()

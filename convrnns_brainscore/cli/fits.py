@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -206,7 +208,7 @@ def fit(
     from convrnns_brainscore.report.fit_report import write_report
     from convrnns_brainscore.report.tables import fit_table, wide_console
 
-    files = write_report(results, out)
+    files = write_report(results, out, shlex.join(["convrnns", *sys.argv[1:]]))
     wide_console().print(fit_table(results))
     say("\n".join(map(str, [out / "results.nc", *files])))
 

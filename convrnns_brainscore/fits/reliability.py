@@ -145,3 +145,9 @@ def reliability(halves: NDArray[np.float64]) -> NDArray[np.float64]:
 def ceiling(halves: NDArray[np.float64]) -> NDArray[np.float64]:
     """The ceiling of each bin in Brain-Score's order: median over neurons, mean over halvings."""
     return nanmean(nanmedian(spearman_brown(halves), axis=1))
+
+
+def ceiling_error(halves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The standard deviation of `ceiling` over halvings, per bin; NaN where it is undefined."""
+    medians = nanmedian(spearman_brown(halves), axis=1)
+    return np.sqrt(nanmean((medians - nanmean(medians)) ** 2))

@@ -115,7 +115,11 @@ def compare_networks(
         if not there:
             shutil.rmtree(folder)
         raise
-    found.attrs = {"made_by": json.dumps(made_by), "notes": "\n".join(reference.notes)}
+    found.attrs = {
+        "made_by": json.dumps(made_by),
+        "notes": "\n".join(reference.notes),
+        "stimuli": len(reference.stimuli),
+    }
     return found, differences
 
 

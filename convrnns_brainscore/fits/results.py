@@ -19,7 +19,7 @@ from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.encoding import EncodingModel, check_same, encode
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
-from convrnns_brainscore.fits.reliability import MIN_CEILING, ceiling
+from convrnns_brainscore.fits.reliability import MIN_CEILING, ceiling, ceiling_error
 from convrnns_brainscore.fits.resampling import standard_error
 from convrnns_brainscore.fits.selection import Choice, choose
 from convrnns_brainscore.provenance import display_name
@@ -61,6 +61,8 @@ class Predictivity:
         Standard error of r over other stimuli and neurons (`resampling`).
     ceiling : float64 array
         Median over neurons of split-half reliability, mean over halvings.
+    ceiling_error : float64 array
+        The standard deviation of the ceiling over halvings.
     normalised : float64 array
         sign(r) · r² / ceiling, Brain-Score's order and formula with r's sign; NaN where the ceiling
         is below `MIN_CEILING`.
@@ -76,6 +78,7 @@ class Predictivity:
     r: Array
     error: Array
     ceiling: Array
+    ceiling_error: Array
     normalised: Array
     noise_corrected: Array
     neurons: NDArray[np.intp]
@@ -344,6 +347,7 @@ def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) 
         raw,
         np.where(np.isfinite(raw), standard_error(resampled(fit, region, subject)), np.nan),
         ceilings,
+        ceiling_error(halves),
         normalised,
         nanmedian(corrected, axis=0),
         counted.sum(axis=0),
@@ -455,6 +459,7 @@ def summary(results: Results) -> pd.DataFrame:
                             "score": found.r[index],
                             "error": found.error[index],
                             "ceiling": found.ceiling[index],
+                            "ceiling_error": found.ceiling_error[index],
                             "normalised_score": found.normalised[index],
                             "noise_corrected_r": found.noise_corrected[index],
                             "neurons": found.neurons[index],

@@ -168,6 +168,7 @@ def root_dataset(
             **kept,
             "half_correlation": (("halving", "neuroid", "time_bin"), prepared.half_correlations),
             "test": (("split", "stimulus"), test),
+            "repetitions": ("stimulus", prepared.trials.repetitions),
         },
         {
             **_coordinates(prepared, slice(None)),

@@ -123,6 +123,10 @@ class Choice:
         The same of the one bin that they chose.
     chosen : list of (str, int, int)
         [split], layer, latency and bin that they chose.
+    layers, latencies : list
+        All that could be chosen.
+    validated : float64 array [layer, latency]
+        r on the validated part of the training stimuli, mean over splits and bins.
     """
 
     layer: str
@@ -131,6 +135,9 @@ class Choice:
     score: Array
     bin_score: Array
     chosen: list[tuple[str, int, int]]
+    layers: list[str]
+    latencies: list[int]
+    validated: Array
 
 
 def choose(
@@ -162,4 +169,14 @@ def choose(
     overall = tested.mean(axis=(2, 3))
     layer, latency = divmod(int(overall.argmax()), len(latencies))
     time_bin = int(tested[layer, latency].mean(axis=0).argmax())
-    return Choice(layers[layer], latencies[latency], bins[time_bin], score, bin_score, chosen)
+    return Choice(
+        layers[layer],
+        latencies[latency],
+        bins[time_bin],
+        score,
+        bin_score,
+        chosen,
+        list(layers),
+        list(latencies),
+        validated.mean(axis=(2, 3)),
+    )

@@ -121,6 +121,8 @@ class Comparison:
         Of the difference meaned over bins.
     over_time : float64 array [bin]
         The difference, mean over neurons.
+    error_over_time : float64 array [bin]
+        Its standard error.
     p_over_time : float64 array [bin]
         Corrected over bins.
     untested : str
@@ -137,6 +139,7 @@ class Comparison:
     error: float
     p: float
     over_time: Array
+    error_over_time: Array
     p_over_time: Array
     untested: str
     counted: NDArray[np.bool_]
@@ -177,6 +180,7 @@ def compare(
         float(standard_error(drawn[:, None])[0]),
         float(paired_test(overall[:, None])[0]),
         nanmean(d),
+        np.where(common, standard_error(first[1] - second[1]), np.nan),
         paired_test(d),
         untested,
         common,

@@ -7,25 +7,36 @@ text and grid suit a light and a dark page alike.
 from __future__ import annotations
 
 import hashlib
+import json
+import textwrap
 from collections.abc import Sequence
+from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from convrnns_brainscore.fits.results import MIN_RELIABILITY, Predictivity, Results
+from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.results import MIN_RELIABILITY, Predictivity, Results, region_choice
 from convrnns_brainscore.fits.statistics import ByLayer, Comparison
 from convrnns_brainscore.report.fit_numbers import (
     ALPHA,
     best_curves,
+    best_layers,
     bin_middles,
     bin_names,
     colour_limit,
+    colour_range,
     compared,
     crossed_maps,
     differs,
+    jittered,
     layer_learning,
     layer_maps,
+    layer_names,
+    layer_places,
+    neuron_r,
     neuron_scores,
     noise_ceiling,
 )
@@ -35,21 +46,28 @@ from convrnns_brainscore.report.tables import with_error
 MOST_DOTS = 1000
 """Neurons of a region that are drawn as dots of each model; of more, so many at random."""
 
+MOST_BEHIND = 200
+"""The same of dots behind each layer's r."""
+
+_GRAY, _BLUE = "#808080", "#0072B2"
 _FAINT = "rgba(128,128,128,0.35)"
 _BLANK = "rgba(128,128,128,0.15)"
 BEST = "best layer of each model"
+CEILING = "noise ceiling, √reliability"
 
 Array = NDArray[np.float64]
 
 
 def draw_over_time(results: Results, region: str) -> str:
     """r of each bin with its error and the noise ceiling: each model's best layer, or all layers of
-    one model, to be chosen."""
+    one model, to be chosen; of a single bin, r of every layer."""
+    if results.root.sizes["time_bin"] == 1:
+        return draw_one_bin(results, region)
     figure = go.Figure()
     views: list[str] = []
     looks, curves = styles(results.models), best_curves(results, region)
     for curve in curves:
-        look, name = looks[curve.model], f"{curve.name} {curve.layer}"
+        look, name = looks[curve.model], _broken(f"{curve.name} {curve.layer}")
         _line(figure, results, name, curve.values, look.colour, look.marker[1], look.dash[1])
         views += [BEST] * 2
     for found in layer_maps(results, region):
@@ -61,75 +79,178 @@ def draw_over_time(results: Results, region: str) -> str:
             views += [found.name] * 2
     top = noise_ceiling(curves)
     if top is not None:
+        x = bin_middles(results)
         figure.add_scatter(
-            x=bin_middles(results), y=_blank(top), mode="lines",
-            name="noise ceiling, √reliability",
-            line={"color": "#808080", "dash": "dash"}, hovertemplate="ceiling %{y:.3f}",
+            x=x.tolist(), y=_blank(top.r), mode="lines", name=CEILING, meta=["SD over halvings"],
+            customdata=[_blank(top.high - top.r)],
+            line={"color": _GRAY, "dash": "dash"}, hovertemplate="ceiling %{y:.3f}",
         )  # fmt: skip
-        views.append("always")
-    _choice(figure, views)
+        _band(figure, x, top.low, top.high, _GRAY, CEILING)
+        views += ["always"] * 2
     figure.update_xaxes(title="time from image onset (ms)", rangemode="tozero")
-    figure.update_yaxes(title="r on held-out stimuli")
+    figure.update_yaxes(title="r on held-out stimuli", rangemode="tozero")
+    return _html(figure, 420, views)
+
+
+def draw_one_bin(results: Results, region: str) -> str:
+    """r of every layer in the only bin with its error; single neurons behind, and the noise
+    ceiling as a band."""
+    figure = go.Figure()
+    looks, maps = styles(results.models), layer_maps(results, region)
+    names, dots = layer_names(maps), thinned(int(results.neurons(region).sum()), MOST_BEHIND)
+    for place, found in enumerate(maps):
+        look, x = looks[found.model], layer_places(maps, place)
+        every = [neuron_r(results, found.model, layer, region, 0)[dots] for layer in found.layers]
+        figure.add_scatter(
+            x=np.concatenate([jittered(middle, len(dots)) for middle in x]).round(3).tolist(),
+            y=_blank(np.concatenate(every)), mode="markers", name="single neurons",
+            hoverinfo="skip", showlegend=False, legendgroup=found.name,
+            marker={"color": look.colour, "size": 3, "opacity": 0.25},
+        )  # fmt: skip
+        values = found.values
+        figure.add_scatter(
+            x=x.tolist(), y=_blank(found.r[:, 0]), mode="markers", name=_broken(found.name),
+            legendgroup=found.name, meta=["layer", "error", "ceiling", "neurons"],
+            customdata=[
+                found.layers, *(_blank(np.array([getattr(v, name)[0] for v in values]))
+                                for name in ("error", "ceiling", "neurons")),
+            ],
+            text=[f"{layer}: {_told(v, 0)}" for layer, v in zip(found.layers, values, strict=True)],
+            hovertemplate="%{text}", marker={
+                "color": look.colour, "symbol": look.marker[1], "size": 8},
+            error_y={"array": _blank(np.array([v.error[0] for v in values]))},
+        )  # fmt: skip
+    top = noise_ceiling(maps)
+    if top is not None:
+        ends = np.array([-0.5, len(names) - 0.5])
+        figure.add_scatter(
+            x=ends.tolist(), y=_blank(np.repeat(top.r, 2)), mode="lines", name=CEILING,
+            line={"color": _GRAY, "dash": "dash"}, hovertemplate="ceiling %{y:.3f}",
+        )  # fmt: skip
+        _band(figure, ends, np.repeat(top.low, 2), np.repeat(top.high, 2), _GRAY, CEILING)
+    figure.update_xaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[-0.6, len(names) - 0.4],
+        title=f"layer; responses in {bin_names(results)[0]} ms", zeroline=False,
+    )  # fmt: skip
+    figure.update_yaxes(title="r on held-out stimuli", rangemode="tozero")
     return _html(figure, 420)
 
 
-def draw_layers(results: Results, region: str) -> str:
-    """r of every layer at every bin, of the model that is chosen."""
-    figure = go.Figure()
+def draw_layers(results: Results, region: str) -> list[str]:
+    """r of every layer at every bin, a figure for each model; a ring marks each bin's best layer.
+    Of a single bin there is nothing to show over time."""
+    if results.root.sizes["time_bin"] == 1:
+        return []
     maps = layer_maps(results, region)
-    limit = colour_limit(each.r for each in maps)
-    for index, found in enumerate(maps):
+    ends = colour_range(each.r for each in maps)
+    drawn = []
+    for found in maps:
+        figure = go.Figure()
         told = [
-            [
-                why
-                or f"r {with_error(r, error)}<br>{_known('ceiling', ceiling)}<br>{neurons} neurons"
-                for why, r, error, ceiling, neurons in zip(
-                    v.undefined, v.r, v.error, v.ceiling, v.neurons, strict=True
-                )
-            ]
-            for v in found.values
+            [why or _told(v, index) for index, why in enumerate(v.undefined)] for v in found.values
         ]
-        _heat(figure, found.r, bin_names(results), found.layers, told, limit, index == 0)
-    _choice(figure, [found.name for found in maps])
-    figure.update_xaxes(title="bin (ms)", type="category")
-    most = max((len(found.layers) for found in maps), default=1)
-    return _html(figure, 180 + 26 * most)
+        _heat(figure, found.r, bin_names(results), found.layers, told, ends)
+        if len(found.layers) > 1:
+            best = [
+                (time, layer) for time, layer in enumerate(best_layers(found)) if layer is not None
+            ]
+            figure.add_scatter(
+                x=[bin_names(results)[time] for time, _ in best],
+                y=[found.layers[layer] for _, layer in best],
+                mode="markers", hoverinfo="skip", showlegend=False, name="best layer",
+                marker={"color": "white", "symbol": "circle-open", "size": 7},
+            )  # fmt: skip
+        figure.update_layout(title=_title(found.name))
+        figure.update_xaxes(title="time bin (ms from image onset)", type="category")
+        drawn.append(_html(figure, 190 + 26 * len(found.layers)))
+    return drawn
+
+
+def draw_choice(results: Results, region: str) -> list[str]:
+    """r on validation stimuli of every layer at every latency, a figure for each model; a star
+    marks the chosen pair. Nothing where only one latency was tried."""
+    found = {model: region_choice(results, model, region) for model in results.models}
+    choices = {
+        model: choice for model, choice in found.items() if choice and len(choice.latencies) > 1
+    }
+    ends = colour_range(choice.validated for choice in choices.values())
+    drawn = []
+    for model, choice in choices.items():
+        figure, x = go.Figure(), [f"{latency:g}" for latency in choice.latencies]
+        told = [[f"r {r:.3f}" for r in row] for row in choice.validated]
+        _heat(figure, choice.validated, x, choice.layers, told, ends)
+        figure.add_scatter(
+            x=[f"{choice.latency:g}"], y=[choice.layer], mode="markers", hoverinfo="skip",
+            showlegend=False, name="chosen",
+            marker={
+                "color": "white", "symbol": "star", "size": 11,
+                "line": {"color": "black", "width": 1},
+            },
+        )  # fmt: skip
+        figure.update_layout(title=_title(results.display_name(model)))
+        figure.update_xaxes(title="latency (ms)", type="category")
+        drawn.append(_html(figure, 190 + 26 * len(choice.layers)))
+    return drawn
 
 
 def draw_neurons(results: Results, region: str) -> str:
-    """Each neuron's r at the best bin of each model's best layer against its reliability there."""
+    """Each neuron's r at the best bin of each model's best layer against its reliability there;
+    where no neuron has a reliability, against its r from the image itself. Beside it the
+    distribution of r."""
     figure = go.Figure()
     looks = styles(results.models)
-    for found in neuron_scores(results, region):
+    every = neuron_scores(results, region)
+    reliable = any(found.reliable for found in every)
+    base = next((found for found in every if found.model == control.NAME), None)
+    for found in every:
         drawn = thinned(len(found.neurons))
-        figure.add_scatter(
-            x=_blank(found.reliability[drawn]),
-            y=_blank(found.r[drawn]),
-            mode="markers",
-            name=f"{found.name} {found.layer}, {bin_names(results)[found.time_bin]}",
-            text=[found.neurons[index] for index in drawn],
-            hovertemplate="neuron %{text}<br>reliability %{x:.2f}<br>r %{y:.3f}",
-            marker={
-                "color": looks[found.model].colour, "symbol": looks[found.model].marker[1],
-                "size": 6, "opacity": 0.6,
-            },
+        name = _broken(f"{found.name} {found.layer}, {bin_names(results)[found.time_bin]} ms")
+        against = found.reliability if reliable else None if base is None else base.r
+        if against is not None and (reliable or found is not base):
+            figure.add_scatter(
+                x=_blank(against[drawn]), y=_blank(found.r[drawn]), mode="markers", name=name,
+                text=[found.neurons[index] for index in drawn], legendgroup=name,
+                meta=["neuron"], customdata=[[found.neurons[index] for index in drawn]],
+                hovertemplate="neuron %{text}<br>%{x:.2f}<br>r %{y:.3f}",
+                marker={
+                    "color": looks[found.model].colour, "symbol": looks[found.model].marker[1],
+                    "size": 6, "opacity": 0.6,
+                },
+            )  # fmt: skip
+        figure.add_histogram(
+            y=_blank(found.r), nbinsy=30, xaxis="x2", name=name, legendgroup=name,
+            showlegend=against is None or (not reliable and found is base), opacity=0.5,
+            marker={"color": looks[found.model].colour}, hovertemplate="%{x} neurons, r %{y}",
         )  # fmt: skip
-    line = np.linspace(0, 1, 60)
-    figure.add_scatter(
-        x=line, y=np.sqrt(line), mode="lines", name="√reliability", hoverinfo="skip",
-        line={"color": "#808080", "dash": "dash"},
-    )  # fmt: skip
-    figure.add_vline(MIN_RELIABILITY, line={"color": _FAINT, "dash": "dot"})
-    figure.update_xaxes(title="split-half reliability (Spearman–Brown)")
+    if reliable:
+        line = np.linspace(0, 1, 60)
+        figure.add_scatter(
+            x=line.tolist(), y=np.sqrt(line).tolist(), mode="lines", name="√reliability",
+            hoverinfo="skip", line={"color": _GRAY, "dash": "dash"},
+        )  # fmt: skip
+        figure.add_vline(MIN_RELIABILITY, line={"color": _FAINT, "dash": "dot"})
+        figure.update_xaxes(title="split-half reliability (Spearman–Brown)")
+    elif base is not None:
+        low, high = float(np.nanmin(base.r)), float(np.nanmax(base.r))
+        figure.add_scatter(
+            x=[low, high], y=[low, high], mode="lines", name="equal", hoverinfo="skip",
+            line={"color": _GRAY, "dash": "dash"},
+        )  # fmt: skip
+        figure.update_xaxes(title="r from the image itself (the control)")
+    figure.update_layout(
+        barmode="overlay",
+        xaxis={"domain": [0, 0.78]},
+        xaxis2={"domain": [0.82, 1], "title": "neurons"},
+    )
     figure.update_yaxes(title="r on held-out stimuli")
-    return _html(figure, 420)
+    return _html(figure, 440)
 
 
-def thinned(neurons: int) -> NDArray[np.intp]:
+def thinned(neurons: int, most: int = MOST_DOTS) -> NDArray[np.intp]:
     """Positions of the neurons that are drawn, the same for all models."""
-    if neurons <= MOST_DOTS:
+    if neurons <= most:
         return np.arange(neurons)
-    return np.sort(np.random.default_rng(0).choice(neurons, MOST_DOTS, replace=False))
+    return np.sort(np.random.default_rng(0).choice(neurons, most, replace=False))
 
 
 def draw_crossed(results: Results, region: str) -> str | None:
@@ -139,14 +260,13 @@ def draw_crossed(results: Results, region: str) -> str | None:
     if not panels:
         return None
     figure = go.Figure()
-    limit, names = colour_limit(panels.values()), bin_names(results)
+    ends, names = colour_range(panels.values()), bin_names(results)
     for index, cells in enumerate(panels.values()):
         told = [[f"r {r:.3f}" if np.isfinite(r) else "undefined" for r in row] for row in cells]
-        _heat(figure, cells, names, names, told, limit, index == 0)
-    _choice(figure, list(panels))
+        _heat(figure, cells, names, names, told, ends, index == 0)
     figure.update_xaxes(title="recording's bin (ms)", type="category")
     figure.update_yaxes(title="features' bin (ms)", type="category")
-    return _html(figure, 520)
+    return _html(figure, 520, list(panels))
 
 
 def draw_learning(results: Results, region: str) -> str | None:
@@ -177,27 +297,46 @@ def draw_learning(results: Results, region: str) -> str | None:
 
 
 def draw_differences(results: Results, comparisons: Sequence[Comparison]) -> str | None:
-    """How two models differ over time, of the pair that is chosen; bins that differ are filled."""
+    """How two models differ over time, with the error, of the pair that is chosen; bins that differ
+    are filled. Of a single bin, all pairs beside each other."""
     defined = [each for each in comparisons if np.isfinite(each.over_time).any()]
     if not defined:
         return None
-    figure = go.Figure()
+    figure, middles = go.Figure(), bin_middles(results)
+    one_bin, views = len(middles) == 1, []
     for index, each in enumerate(defined):
         told = [
-            f"difference {d:.3f}, {_p(p)}"
-            for d, p in zip(each.over_time, each.p_over_time, strict=True)
+            f"difference {with_error(d, error)}, {_p(p)}"
+            for d, error, p in zip(
+                each.over_time, each.error_over_time, each.p_over_time, strict=True
+            )
         ]
+        pair, marked = _broken(compared(results, each)), differs(each)
         figure.add_scatter(
-            x=bin_middles(results), y=_blank(each.over_time), mode="lines+markers", text=told,
-            hovertemplate="%{text}", name=compared(results, each), visible=index == 0,
-            line={"color": "#0072B2"},
-            marker={"symbol": ["circle" if d else "circle-open" for d in differs(each)], "size": 9},
+            x=[index] if one_bin else middles.tolist(), y=_blank(each.over_time),
+            mode="lines+markers", text=told, hovertemplate="%{text}", name=pair,
+            meta=["error", "p"], visible=one_bin or index == 0, line={"color": _BLUE},
+            customdata=[_blank(each.error_over_time), _blank(each.p_over_time)],
+            marker={"symbol": ["circle" if d else "circle-open" for d in marked], "size": 9},
+            error_y={"array": _blank(each.error_over_time)} if one_bin else None,
+            showlegend=not one_bin,
         )  # fmt: skip
-    _choice(figure, [compared(results, each) for each in defined])
+        views.append("always" if one_bin else compared(results, each))
+        if not one_bin:
+            low, high = (each.over_time + sign * each.error_over_time for sign in (-1, 1))
+            _band(figure, middles, low, high, _BLUE, pair, visible=index == 0)
+            views.append(compared(results, each))
     figure.add_hline(0, line={"color": _FAINT})
-    figure.update_xaxes(title="time from image onset (ms)")
     figure.update_yaxes(title="difference of r")
-    return _html(figure, 360)
+    if one_bin:
+        names = [_broken(compared(results, each), 24) for each in defined]
+        figure.update_xaxes(
+            tickvals=list(range(len(defined))), ticktext=names,
+            range=[-0.6, len(defined) - 0.4], zeroline=False,
+        )  # fmt: skip
+    else:
+        figure.update_xaxes(title="time from image onset (ms)")
+    return _html(figure, 360, views)
 
 
 def draw_layer_differences(results: Results, found: ByLayer) -> str:
@@ -212,13 +351,14 @@ def draw_layer_differences(results: Results, found: ByLayer) -> str:
     ]
     names = bin_names(results)
     limit = colour_limit([found.difference])
-    _heat(figure, found.difference, names, found.layers, told, limit, True)
+    _heat(figure, found.difference, names, found.layers, told, (-limit, limit), scale="RdBu_r")
     layer, time = np.nonzero(found.p < ALPHA)
     figure.add_scatter(
         x=[names[index] for index in time], y=[found.layers[index] for index in layer],
         mode="markers", marker={"color": "black", "size": 5}, hoverinfo="skip", showlegend=False,
+        name=f"p < {ALPHA}",
     )  # fmt: skip
-    figure.update_xaxes(title="bin (ms)", type="category")
+    figure.update_xaxes(title="time bin (ms from image onset)", type="category")
     return _html(figure, 180 + 26 * len(found.layers))
 
 
@@ -234,29 +374,37 @@ def _line(
 ) -> None:
     """A line with its band of error."""
     x = bin_middles(results)
-    known = np.isfinite(values.r) & np.isfinite(values.error)
+    figure.add_scatter(
+        x=x.tolist(), y=_blank(values.r), mode="lines+markers", name=name,
+        text=[_told(values, index) for index in range(len(x))], visible=visible,
+        hovertemplate="%{text}", legendgroup=name, line={"color": colour, "dash": dash},
+        marker={"symbol": marker, "size": 7}, meta=["error", "ceiling", "neurons"],
+        customdata=[
+            _blank(values.error), _blank(values.ceiling), _blank(values.neurons.astype(float)),
+        ],
+    )  # fmt: skip
+    _band(figure, x, values.r - values.error, values.r + values.error, colour, name, visible)
+
+
+def _band(
+    figure: go.Figure,
+    x: Array,
+    low: Array,
+    high: Array,
+    colour: str,
+    group: str,
+    visible: bool = True,
+) -> None:
+    """The area between two lines; each run of defined places by itself."""
     edge: list[float | None] = []
     height: list[float | None] = []
-    places = np.flatnonzero(known)
-    low, high = values.r - values.error, values.r + values.error
+    places = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
     for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
-        edge += [*x[run], *x[run][::-1], None]  # each run of defined bins by itself
-        height += [*high[run], *low[run][::-1], None]
-    told = [
-        f"r {with_error(r, error)}, {_known('ceiling', ceiling)}, {neurons} neurons"
-        for r, error, ceiling, neurons in zip(
-            values.r, values.error, values.ceiling, values.neurons, strict=True
-        )
-    ]
+        edge += [*x[run].tolist(), *x[run][::-1].tolist(), None]
+        height += [*_blank(high[run]), *_blank(low[run][::-1]), None]
     figure.add_scatter(
-        x=x, y=_blank(values.r), mode="lines+markers", name=name, text=told, visible=visible,
-        hovertemplate="%{text}", legendgroup=name, line={"color": colour, "dash": dash},
-        marker={"symbol": marker, "size": 7},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=edge, y=height, fill="toself",
-        fillcolor=colour, opacity=0.2, line={"width": 0}, hoverinfo="skip", showlegend=False,
-        visible=visible, legendgroup=name, mode="lines",
+        x=edge, y=height, fill="toself", fillcolor=colour, opacity=0.2, line={"width": 0},
+        hoverinfo="skip", showlegend=False, visible=visible, legendgroup=group, mode="lines",
     )  # fmt: skip
 
 
@@ -266,46 +414,38 @@ def _heat(
     x: Sequence[str],
     y: Sequence[str],
     told: Sequence[Sequence[str]],
-    limit: float,
-    visible: bool,
+    ends: tuple[float, float],
+    visible: bool = True,
+    scale: str = "Viridis",
 ) -> None:
+    ticks = sorted({ends[0], 0.0, ends[1] / 2, ends[1]})
     figure.add_heatmap(
         z=[_blank(row) for row in cells], x=list(x), y=list(y), text=told, visible=visible,
-        zmin=-limit, zmax=limit, colorscale="RdBu_r", colorbar={"title": "r"},
+        zmin=ends[0], zmax=ends[1], colorscale=scale,
+        colorbar={
+            "title": "r", "thickness": 14, "ticklen": 3,
+            "tickvals": ticks, "ticktext": [f"{tick:.2f}" for tick in ticks],
+        },
         hovertemplate="%{y}, %{x} ms<br>%{text}<extra></extra>", xgap=1, ygap=1,
     )  # fmt: skip
 
 
-def _choice(figure: go.Figure, views: Sequence[str]) -> None:
-    """A menu of what is shown: the traces of one view, and those that always are."""
-    names = [name for name in dict.fromkeys(views) if name != "always"]
-    if len(names) < 2:
-        return
-    buttons = [
-        {
-            "label": name,
-            "method": "restyle",
-            "args": [{"visible": [view in (name, "always") for view in views]}],
-        }
-        for name in names
-    ]
-    menu = {
-        "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
-        "bgcolor": "#f4f4f4", "bordercolor": "#888", "font": {"color": "#222"},
-    }  # fmt: skip
-    figure.update_layout(updatemenus=[menu])
+def _html(figure: go.Figure, height: int, views: Sequence[str] = ()) -> str:
+    """The figure as HTML, and above it a menu of its views where there are several.
 
-
-def _html(figure: go.Figure, height: int) -> str:
+    Parameters
+    ----------
+    views : sequence of str
+        The view of each trace; ``"always"``: of all.
+    """
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 70, "r": 20, "t": 50, "b": 90},
+        margin={"l": 70, "r": 20, "t": 36 if figure.layout.title.text else 10, "b": 90},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor=_BLANK,
         hovermode="closest",
         font={"family": "system-ui, sans-serif", "size": 13},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#888", "activecolor": "#888"},
         legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom"},
         hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222"}},
     )
@@ -313,18 +453,38 @@ def _html(figure: go.Figure, height: int) -> str:
     figure.update_yaxes(
         gridcolor=_FAINT, zerolinecolor=_FAINT, automargin=True, exponentformat="none"
     )
-    # Named one by one: others would send the figure to a server.
-    buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]]
-    config = {"displaylogo": False, "responsive": True, "modeBarButtons": buttons}
     digest = hashlib.sha256(figure.to_json().encode()).hexdigest()[:12]  # the same in every run
     drawn: str = figure.to_html(
-        config=config,
+        config={"displayModeBar": False, "responsive": True},
         include_plotlyjs=False,
         full_html=False,
         default_height=height,
         div_id=f"figure-{digest}",
     )
-    return drawn
+    names = [name for name in dict.fromkeys(views) if name != "always"]
+    if len(names) < 2:
+        return drawn
+    options = "".join(f"<option>{escape(name)}</option>" for name in names)
+    shown = escape(json.dumps(list(views)))
+    menu = f'<select data-views="{shown}" aria-label="what is shown">{options}</select>'
+    return f'<label class="view">Show {menu}</label>{drawn}'
+
+
+def _told(values: Predictivity, index: int) -> str:
+    """What the mouse is told of a layer in a bin."""
+    return (
+        f"r {with_error(values.r[index], values.error[index])}<br>"
+        f"{_known('ceiling', values.ceiling[index])}<br>{values.neurons[index]} neurons"
+    )
+
+
+def _title(name: str) -> dict[str, Any]:
+    return {"text": _broken(name), "font": {"size": 13}, "x": 0.02, "y": 0.98, "yanchor": "top"}
+
+
+def _broken(name: str, width: int = 48) -> str:
+    """A long name, such as that of a lesion, on several lines."""
+    return "<br>".join(textwrap.wrap(name, width))
 
 
 def _p(p: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,11 @@ class NeuronScores:
     reliability: Array
     r: Array
 
+    @property
+    def reliable(self) -> bool:
+        """Whether any neuron has a reliability."""
+        return bool(np.isfinite(self.reliability).any())
+
 
 def best_curves(results: Results, region: str) -> list[Curve]:
     """Each model's best layer."""
@@ -121,12 +126,24 @@ def layer_learning(results: Results, region: str) -> list[LayerLearning]:
     return found
 
 
-def noise_ceiling(curves: Iterable[Curve]) -> Array | None:
-    """The r that a perfect model would reach in each bin, √reliability; None: it is not known."""
+@dataclass(frozen=True)
+class NoiseCeiling:
+    """The r that a perfect model would reach, √reliability, and ± 1 standard deviation over
+    halvings; arrays are [bin]."""
+
+    r: Array
+    low: Array
+    high: Array
+
+
+def noise_ceiling(curves: Iterable[Curve | LayerMap]) -> NoiseCeiling | None:
+    """The noise ceiling of a region; None: it is not known."""
     for curve in curves:
-        if np.isfinite(curve.values.ceiling).any():
+        values = curve.values[0] if isinstance(curve, LayerMap) else curve.values
+        if np.isfinite(values.ceiling).any():
+            spread = np.array([0.0, -1.0, 1.0])[:, None] * values.ceiling_error
             with np.errstate(invalid="ignore"):
-                return np.sqrt(curve.values.ceiling)
+                return NoiseCeiling(*np.sqrt(np.clip(values.ceiling + spread, 0, 1)))
     return None
 
 
@@ -151,7 +168,7 @@ def neuron_scores(results: Results, region: str) -> list[NeuronScores]:
             continue
         fit = results.fits[model, best.layer]
         here = results.neurons_of(fit, region)
-        r = nanmean(fit["r"][..., best.bin].values[:, here])
+        r = neuron_r(results, model, best.layer, region, best.bin)
         names = fit["neuroid_id"].values[here].tolist()
         found.append(
             NeuronScores(
@@ -165,6 +182,38 @@ def neuron_scores(results: Results, region: str) -> list[NeuronScores]:
             )
         )
     return found
+
+
+def neuron_r(results: Results, model: str, layer: str, region: str, time_bin: int) -> Array:
+    """r of each neuron of a region in a bin, mean over splits."""
+    fit = results.fits[model, layer]
+    here = results.neurons_of(fit, region)
+    return np.asarray(nanmean(fit["r"][..., time_bin].values[:, here]), np.float64)
+
+
+def layer_names(maps: Sequence[LayerMap]) -> list[str]:
+    """The layers of all models, in their order."""
+    return list(dict.fromkeys(layer for each in maps for layer in each.layers))
+
+
+def layer_places(maps: Sequence[LayerMap], place: int) -> Array:
+    """Where the layers of one of the models stand along an axis of `layer_names`, [layer]: the
+    models beside each other."""
+    names, found = layer_names(maps), maps[place]
+    shift = 0.6 * ((place + 0.5) / len(maps) - 0.5)
+    return np.array([names.index(layer) + shift for layer in found.layers])
+
+
+def jittered(middle: float, neurons: int) -> Array:
+    """Places of single neurons around a layer's, [neuron]; the same in every run."""
+    return middle + np.random.default_rng(0).uniform(-0.08, 0.08, neurons)
+
+
+def best_layers(found: LayerMap) -> list[int | None]:
+    """The position of each bin's best layer; None where no layer has an r."""
+    return [
+        int(np.nanargmax(column)) if np.isfinite(column).any() else None for column in found.r.T
+    ]
 
 
 def crossed_maps(results: Results, region: str) -> dict[str, Array]:
@@ -201,7 +250,14 @@ def bin_names(results: Results) -> list[str]:
     return [f"{start:g}–{end:g}" for start, end in time_bins(results.root)]
 
 
+def colour_range(values: Iterable[Array]) -> tuple[float, float]:
+    """The ends of a sequential colour scale: all defined values, and zero."""
+    known = [each[np.isfinite(each)] for each in values]
+    every = np.concatenate([[0.0], *known])
+    return float(every.min()), max(0.01, float(every.max()))
+
+
 def colour_limit(values: Iterable[Array]) -> float:
-    """The largest magnitude among all that is defined, for the ends of a colour scale."""
+    """The largest magnitude among all defined values, for the ends of a diverging scale."""
     known = [float(np.nanmax(abs(each))) for each in values if np.isfinite(each).any()]
     return max([0.01, *known])

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
@@ -31,6 +30,7 @@ from convrnns_brainscore.fits.results import (
     best_layer,
     fitted_layers,
     noise_corrected,
+    region_choice,
     region_choices,
     summary,
     time_bins,
@@ -45,7 +45,9 @@ from convrnns_brainscore.fits.statistics import (
 from convrnns_brainscore.provenance import PACKAGE, display_name
 from convrnns_brainscore.regions import LATENCY, MADE_BY, region_layers
 from convrnns_brainscore.report import fit_interactive
-from convrnns_brainscore.report.fit_numbers import differs, layer_learning
+from convrnns_brainscore.report.fit_numbers import differs, layer_learning, neuron_scores
+from convrnns_brainscore.report.methods import CITATIONS, methods, sample_of
+from convrnns_brainscore.report.page import render
 from convrnns_brainscore.report.tables import few_tested, with_error
 from convrnns_brainscore.zoo import find_model
 
@@ -58,11 +60,20 @@ MOST_NAMED = 10
 gives the number."""
 
 
-def write_report(results: Results, out: Path) -> list[Path]:
+def write_report(results: Results, out: Path, command: str = "") -> list[Path]:
     """Write tables, each model's region map, and two pages.
 
     The tables are ``summary.csv``, ``learning_curves.csv`` and ``areas.csv``; the pages
     ``report.html`` and ``ceilings.html``.
+
+    Parameters
+    ----------
+    results : Results
+        Results of fits.
+    out : path
+        The folder of the files.
+    command : str, optional
+        The command line that made the fits, for the page.
 
     Returns
     -------
@@ -100,7 +111,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
             partial.write_text(json.dumps(layers, indent=1) + "\n", encoding="utf-8")
     for name, content in (
         ("ceilings.html", ceilings_page(results)),
-        ("report.html", page(results)),
+        ("report.html", page(results, command)),
     ):
         written.append(out / name)
         with written_whole(out / name) as partial:
@@ -108,16 +119,22 @@ def write_report(results: Results, out: Path) -> list[Path]:
     return written
 
 
-def page(results: Results) -> str:
+def page(results: Results, command: str = "") -> str:
     """The report as one HTML page; figures and what moves them are part of it."""
     flagged = _flagged(results)
-    return _render(
+    return render(
         "fits.html",
         title="Fits of "
         + ", ".join(results.display_name(m) for m in results.models if m != control.NAME),
         script=get_plotlyjs(),
         regions=[_region(results, region) for region in results.regions],
+        sample=sample_of(results),
+        one_bin=results.root.sizes["time_bin"] == 1,
         chosen=_chosen_rows(results),
+        areas=_area_rows(results),
+        methods=methods(results),
+        citations=CITATIONS,
+        command=command,
         flagged=flagged[:MOST_FLAGGED],
         unlisted=len(flagged) - MOST_FLAGGED,
         notes=results.root.attrs["notes"].splitlines(),
@@ -127,6 +144,7 @@ def page(results: Results) -> str:
         min_reliability=MIN_RELIABILITY,
         more=MORE,
         most_dots=fit_interactive.MOST_DOTS,
+        most_behind=fit_interactive.MOST_BEHIND,
         fewest_neurons=FEWEST_NEURONS,
         resamples=RESAMPLES,
         few_tested=few_tested(results) if results.fewest_tested < FEW_TESTED else "",
@@ -137,7 +155,7 @@ def ceilings_page(results: Results) -> str:
     """How ceilings and normalised values come about, worked through with the results' numbers."""
     found = _example(results)
     if found is None:
-        return _render("ceilings.html", example=None, min_ceiling=MIN_CEILING)
+        return render("ceilings.html", example=None, min_ceiling=MIN_CEILING)
     region, model, best, time_bin = found
     fit = results.fits[model, best.layer]
     here, there = results.neurons_of(fit, region), results.neurons(region)
@@ -158,7 +176,7 @@ def ceilings_page(results: Results) -> str:
             "corrected": float(known[at]),
             **{name: float(each[at]) for name, each in factors.items()},
         }
-    return _render(
+    return render(
         "ceilings.html",
         example={
             "region": region,
@@ -197,17 +215,6 @@ def _example(results: Results) -> tuple[str, str, Best, int] | None:
     return found
 
 
-def _render(template: str, **values: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("convrnns_brainscore.report"),
-        autoescape=select_autoescape(),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["pm"] = lambda found: with_error(found.difference, found.error)
-    return environment.get_template(template).render(**values)
-
-
 def _region(results: Results, region: str) -> dict[str, Any]:
     """What the page says of a region."""
     comparisons = compare_models(results, region)
@@ -215,6 +222,10 @@ def _region(results: Results, region: str) -> dict[str, Any]:
     return {
         "name": region,
         "neurons": neurons,
+        "size": f"n = {neurons} neurons, {results.root.sizes['stimulus']} stimuli, "
+        f"{results.root.sizes['split']} splits.",
+        "reliable": any(each.reliable for each in neuron_scores(results, region)),
+        "choice": fit_interactive.draw_choice(results, region),
         "over_time": fit_interactive.draw_over_time(results, region),
         "layers": fit_interactive.draw_layers(results, region),
         "neurons_figure": fit_interactive.draw_neurons(results, region),
@@ -299,6 +310,23 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
+def _area_rows(results: Results) -> list[dict[str, str]]:
+    """The rows of ``areas.csv`` as text, where there are several areas."""
+    table = areas_table(results)
+    if not len(table) or not (table["second"] != "").any():
+        return []
+    return [
+        {
+            "model": results.display_name(row.model),
+            "quantity": row.quantity,
+            "area": f"{row.first} − {row.second}" if row.second else row.first,
+            "value": with_error(row.value, row.error),
+            "p": row.untested or ("–" if np.isnan(row.p) else f"{row.p:.2g}"),
+        }
+        for row in table.itertuples()
+    ]
+
+
 def _bin(results: Results, index: int) -> str:
     return "{:g}–{:g} ms".format(*time_bins(results.root)[index])
 
@@ -310,6 +338,10 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
         return [{"model": model, "layer": "–", "bin": "no defined bin"}]
     layer, where = best.layer, best.bin
     rows = [_row(results, model, layer, best.values, where, results.made_by(model)["label"])]
+    choice = region_choice(results, model, region)
+    if choice is not None:
+        spread = float(np.std(choice.score, ddof=1)) if len(choice.score) > 1 else np.nan
+        rows[0]["nested"] = with_error(float(choice.score.mean()), spread)
     for subject in results.subjects(region)[1:]:
         theirs = results.predictivity(model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))
@@ -325,6 +357,7 @@ def _row(
         "layer": layer,
         "bin": _bin(results, where),
         "r": with_error(found.r[where], found.error[where]),
+        "nested": "–",
         "ceiling": _number(found.ceiling[where]),
         "normalised": _number(found.normalised[where]),
         "noise_corrected": _number(found.noise_corrected[where]),

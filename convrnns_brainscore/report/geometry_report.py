@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -18,15 +20,16 @@ from convrnns_brainscore.integrity import seal
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import display_name
-from convrnns_brainscore.report.heat_map import heat_map
-from convrnns_brainscore.report.style import save_figure
+from convrnns_brainscore.report.fit_numbers import colour_range
+from convrnns_brainscore.report.heat_map import colour_bar, heat_map
+from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS, save_figure
 from convrnns_brainscore.report.tables import number, with_error
 from convrnns_brainscore.timing import MS_PER_STEP
 
 
 def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> list[Path]:
-    """Write ``geometry.nc``, ``geometry.csv``, ``differences.csv`` (of several models) and
-    ``geometry.png``.
+    """Write ``geometry.nc``, ``geometry.csv``, ``differences.csv`` (of several models), and the
+    figure as ``geometry.png``, ``.pdf`` and ``.svg``.
 
     Parameters
     ----------
@@ -54,10 +57,14 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
     for name, rows in files.items():
         with written_whole(out / name) as partial:
             rows.to_csv(partial, index=False)
-    with written_whole(out / "geometry.png") as partial:
-        names = [display_name(*each) for each in made_by.items()]
-        save_figure(draw_similarity(found), partial, names, "png")
-    return [out / name for name in ("geometry.nc", *files, "geometry.png")]
+    names = [display_name(*each) for each in made_by.items()]
+    figures = [f"geometry.{kind}" for kind in ("png", "pdf", "svg")]
+    with rc_context(LOOK):
+        figure = draw_similarity(found)
+        for name in figures:
+            with written_whole(out / name) as partial:
+                save_figure(figure, partial, names, Path(name).suffix[1:], dpi=300)
+    return [out / name for name in ("geometry.nc", *files, *figures)]
 
 
 def draw_similarity(found: xr.Dataset) -> Figure:
@@ -65,19 +72,24 @@ def draw_similarity(found: xr.Dataset) -> Figure:
     where p < .05, corrected over all."""
     models, regions = found["model"].values, found["region"].values
     layers = found["layer"].values
-    size = 4.4 * len(regions) + 1, (1 + 0.25 * len(layers)) * len(models) + 0.6
+    width = ONE_COLUMN if len(regions) == 1 else TWO_COLUMNS
+    size = width, (0.55 + 0.14 * len(layers)) * len(models) + 0.5
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(models), len(regions), squeeze=False)
-    limit = max(0.01, float(np.nanmax(abs(found["similarity"].values))))
-    starts = found["time_bin_start"].values
+    ends = colour_range([found["similarity"].values])
+    bins = list(zip(found["time_bin_start"].values, found["time_bin_end"].values, strict=True))
     made_by = json.loads(found.attrs["made_by"])
     for (row, model), (column, region) in product(enumerate(models), enumerate(regions)):
         axes, here = grid[row, column], found.sel(model=model, region=region)
-        image = heat_map(axes, here["similarity"].values, layers, starts, limit)
+        image = heat_map(axes, here["similarity"].values, layers, bins, ends)
         layer, time = np.nonzero(here["p"].values < 0.05)
-        axes.plot(time, layer, "k.", markersize=3)
-        axes.set_title(f"{region}: {display_name(model, made_by[model])}", fontsize=9)
-    figure.colorbar(image, ax=grid, label="Spearman's r")
+        axes.plot(time, layer, ".", color="white", markersize=2)
+        axes.set_title(textwrap.fill(f"{region}: {display_name(model, made_by[model])}", 44))
+    colour_bar(figure, image, grid, "Spearman's r of dissimilarities")
+    sample = f"{found.attrs['stimuli']} stimuli. " if "stimuli" in found.attrs else ""
+    figure.supxlabel(
+        f"{sample}Dots: p < .05, stimuli permuted, corrected over layers and bins.", fontsize=6
+    )
     return figure
 
 
@@ -105,7 +117,7 @@ def draw_movie(
     figure = Figure(figsize=(4.6 * len(similarities) + 1.2, 4.6), layout="constrained")
     figure.suptitle(title, fontsize=11)
     panels = figure.subplots(1, len(similarities), squeeze=False)[0]
-    limit = max(float(np.nanmax(np.abs(values))) for values in similarities.values())
+    ends = colour_range(values.values for values in similarities.values())
     for axes, (name, values) in zip(panels, similarities.items(), strict=True):
         layers, times = values.sizes["layer"], values.sizes["time_bin"]
         image = axes.imshow(
@@ -113,9 +125,9 @@ def draw_movie(
             aspect="auto",
             origin="lower",
             extent=(0, times * MS_PER_STEP, -0.5, layers - 0.5),
-            cmap="RdBu_r",
-            vmin=-limit,
-            vmax=limit,
+            cmap="viridis",
+            vmin=ends[0],
+            vmax=ends[1],
             interpolation="nearest",
         )
         axes.set_facecolor("0.88")
@@ -125,7 +137,7 @@ def draw_movie(
         for time, label in ((0, "image on"), (presentation.image_off, "image off")):
             if time is None:
                 continue
-            axes.axvline(time * MS_PER_STEP, color="black", linewidth=1.2, linestyle="--")
+            axes.axvline(time * MS_PER_STEP, color="0.3", linewidth=1.2, linestyle="--")
             axes.annotate(
                 label,
                 (time * MS_PER_STEP, layers - 0.5),
@@ -134,13 +146,17 @@ def draw_movie(
                 va="top",
                 fontsize=8,
             )
-    figure.colorbar(image, ax=panels, label="similarity to macaque IT (Spearman)")
+    colour_bar(figure, image, panels, "similarity to macaque IT (Spearman)")
     figure.savefig(path, dpi=150)
 
 
 def geometry_table(found: xr.Dataset) -> Table:
     """Each model's most similar layer and bin in each region."""
-    table = Table(title="Most similar layer and bin (of all, and so flattered)")
+    table = Table(
+        title="Most similar layer and bin (selected on these data, biased upward)",
+        caption="±: standard error over stimuli and neurons, bootstrapped. p: probability of such "
+        "an r when stimuli are permuted, corrected over layers and bins.",
+    )
     for name in ("region", "model", "layer", "bin"):
         table.add_column(name, no_wrap=True)
     for name in ("Spearman's r", "p", "reliability"):

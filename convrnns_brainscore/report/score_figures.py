@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from convrnns_brainscore.report.style import save_figure
+from convrnns_brainscore.report.style import save_figure, styles
 
 
 def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -26,6 +26,7 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         The file to write; its suffix says the format.
     """
     names = list(dict.fromkeys(record["benchmark"] for record in records))
+    looks = styles(list(dict.fromkeys(record["model"] for record in records)))
     figure = Figure(figsize=(5 * len(names) + 0.6, 5.4), layout="constrained")
     panels = figure.subplots(2, len(names), squeeze=False, sharex="col", sharey="row")
     if len(records) == 1:
@@ -39,11 +40,13 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         ceiling = [_or_nan(one["ceiling"]) for one in bins]
         if np.isfinite(ceiling).any():
             raw_axes.plot(middle, ceiling, color="0.5", linestyle="--", label="ceiling")
-        for index, record in enumerate(of_name):
+        for record in of_name:
             label = f"{record['model']} ({record['made_by']['weights']})"
+            look = looks[record["model"]]
             style = {
-                "color": f"C{index}",
-                "marker": _MARKERS[index % len(_MARKERS)],
+                "color": look.colour,
+                "marker": look.marker[0],
+                "linestyle": look.dash[0],
                 "markersize": 4,
             }
             for axes, value in ((raw_axes, "raw"), (ceiled_axes, "ceiled")):
@@ -61,9 +64,6 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     panels[1, 0].set_ylabel("ceiled value")
     names = [f"{record['model']} ({record['made_by']['weights']})" for record in records]
     save_figure(figure, path, list(dict.fromkeys(names)), path.suffix[1:])
-
-
-_MARKERS = "os^Dv"
 
 
 def _or_nan(value: float | None) -> float:

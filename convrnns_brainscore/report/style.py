@@ -21,6 +21,21 @@ _MARKERS = (("o", "circle"), ("s", "square"), ("D", "diamond"), ("^", "triangle-
 _DASHES = (("-", "solid"), ("--", "dash"), ("-.", "dashdot"), (":", "dot"))
 
 
+ONE_COLUMN, TWO_COLUMNS = 85 / 25.4, 180 / 25.4
+"""Widths of journals' columns, in inches."""
+
+LOOK: Any = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "legend.fontsize": 6,
+    "lines.linewidth": 1,
+    "lines.markersize": 3,
+    "axes.linewidth": 0.6,
+    "pdf.fonttype": 42,  # fonts are embedded whole, so that an editor can change the text
+}
+"""matplotlib's settings of these figures."""
+
+
 @dataclass(frozen=True)
 class Style:
     """Of one model's lines and dots; markers and dashes by matplotlib's and by plotly's names."""

@@ -1,0 +1,48 @@
+"""The third part of the demo: fits of all layers to the simulated recording, and their report."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import xarray as xr
+
+from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.demo.setting import PRESENTATION
+from convrnns_brainscore.fits.fit import fit_recording
+from convrnns_brainscore.fits.heldout import Method
+from convrnns_brainscore.fits.prepare import prepare
+from convrnns_brainscore.fits.results import Results
+from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.objects92 import Objects92
+from convrnns_brainscore.recordings import as_recording
+from convrnns_brainscore.report.fit_report import write_report
+from convrnns_brainscore.timing import MS_PER_STEP
+
+
+def fit(networks: list[ConvRNN], recording: xr.DataArray, objects: Objects92, out: Path) -> Results:
+    """Fit the networks' layers to the simulated recording, and write the report into ``out``."""
+    stimuli = objects.stimuli.assign(degrees=float(VISUAL_DEGREES))
+    method = Method()
+    prepared = prepare(
+        as_recording(recording),
+        stimuli[["stimulus_id", "filename", "degrees"]],
+        image_ms=(PRESENTATION.image_off or 0) * MS_PER_STEP,
+        needed=method.needed,
+        latencies=[0],
+    )
+    shutil.rmtree(out, ignore_errors=True)
+    results = fit_recording(
+        {network.name: partial(_itself, network) for network in networks},
+        prepared,
+        out,
+        method=method,
+        progress=True,
+    )
+    write_report(results, out)
+    return results
+
+
+def _itself(network: ConvRNN) -> ConvRNN:
+    return network

@@ -1,0 +1,51 @@
+"""The models, stimuli and sizes of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from convrnns_brainscore.checkpoints import find_checkpoint
+from convrnns_brainscore.convrnn import ConvRNN, load_network
+from convrnns_brainscore.presentation import Presentation
+from convrnns_brainscore.regions import region_layers
+
+MODELS = ("timedecay_shallow", "simplernn_shallow")
+"""The two networks that take the least time."""
+
+TRUTH = "timedecay_shallow"
+"""The network that the simulated neurons read out."""
+
+PRESENTATION = Presentation.custom(times=14, image_off=10)
+"""The image for 100 ms, as in the paper's recordings, followed to 140 ms."""
+
+REGIONS = ("V4", "IT")
+"""Regions of the simulated recording."""
+
+NEURONS, REPETITIONS = 20, 4
+"""Neurons of each simulated region, and repetitions of each image."""
+
+RESAMPLES = 50
+"""Bootstrap samples of the images for the errors of the similarities."""
+
+PROJECTED = 500
+"""Features to which a region's layer is projected at random before the benchmark sees them."""
+
+
+def load(name: str, checkpoints: Path, seed: int) -> ConvRNN:
+    """The network with its checkpoint below ``checkpoints``, or, without one, random weights."""
+    checkpoint = find_checkpoint(checkpoints, name)
+    if checkpoint:
+        return load_network(name, checkpoint=checkpoint)
+    return load_network(name, weights="random", seed=seed)
+
+
+def region_layer(network: ConvRNN, region: str) -> str:
+    """The one layer of a region in the default map."""
+    return region_layers(network.model)[region][0]
+
+
+def paired_steps(networks: Sequence[ConvRNN], region: str) -> list[tuple[int, int]]:
+    """The steps of each 20 ms bin, from the first at which the image is in all networks' layers."""
+    reached = max(network.first_step(region_layer(network, region)) for network in networks)
+    return [(step, step + 1) for step in range(reached, PRESENTATION.times - 1, 2)]
