@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 # Before anything imports Brain-Score: its progress bars off, and its caches, which are keyed by
@@ -15,12 +16,28 @@ os.environ["CONVRNNS_CHECKPOINTS"] = "/nonexistent/checkpoints"
 import numpy as np
 import pytest
 
-from convrnns_brainscore import load_network
+from convrnns_brainscore import cli, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import normalise
 from convrnns_brainscore.objects92 import OBJECTS92
 
 SHARED = Path(__file__).parents[1] / ".." / "shared"
+
+
+@pytest.fixture
+def convrnns(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """``convrnns`` in this process, which saves the start of another: what it says, in one piece,
+    where it ends with the expected code."""
+
+    def run(*arguments: object, code: int = 0) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert (ended.value.code or 0) == code, said.err
+        return said.out + said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -559,6 +559,7 @@ def score_real_v4(shared: Path, folder: Path, networks, per_object: int) -> dict
     }
 
 
+@pytest.mark.slow
 def test_two_networks_are_scored_on_real_v4(shared: Path, tmp_path: Path, networks) -> None:
     raw = score_real_v4(shared, tmp_path, networks, per_object=12)
     assert all(0.1 < value < 0.6 for value in raw.values()), raw

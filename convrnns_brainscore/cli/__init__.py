@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 
 from convrnns_brainscore.cli import decoding, first, fits, networks, recordings, scores, submission
-from convrnns_brainscore.cli.messages import as_options, say
+from convrnns_brainscore.cli.messages import GIVEN, as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
 VERBOSE, DEBUG = "--verbose", "--debug"
@@ -109,6 +109,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     given = sys.argv[1:] if arguments is None else arguments
     first_ones = [each for each in given if each in (VERBOSE, DEBUG)]
     given = [*first_ones, *(each for each in given if each not in first_ones)]
+    GIVEN[:] = given
     _end_when_stuck()
     shown = _Warnings(logging.WARNING)
     if not first_ones:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +20,7 @@ from convrnns_brainscore.cli.groups import (
     parse_off,
     split_names,
 )
-from convrnns_brainscore.cli.messages import as_options, say
+from convrnns_brainscore.cli.messages import GIVEN, as_options, say
 from convrnns_brainscore.cli.options import Frames, ImageMs, Off, Scheduler
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -208,7 +207,7 @@ def fit(
     from convrnns_brainscore.report.fit_report import write_report
     from convrnns_brainscore.report.tables import fit_table, wide_console
 
-    files = write_report(results, out, shlex.join(["convrnns", *sys.argv[1:]]))
+    files = write_report(results, out, shlex.join(["convrnns", *GIVEN]))
     wide_console().print(fit_table(results))
     say("\n".join(map(str, [out / "results.nc", *files])))
 

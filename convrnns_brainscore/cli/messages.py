@@ -23,6 +23,9 @@ NAMES = {
 }
 """Parameters whose options are called otherwise."""
 
+GIVEN: list[str] = []
+"""The arguments of this command line, for pages that say how to reproduce them."""
+
 OPEN = "…"
 """The value of a parameter that a message leaves open."""
 

@@ -304,7 +304,11 @@ def draw_learning(results: Results, regions: list[str]) -> Figure:
                 }
                 measured, more = slice(None, -1), slice(-2, None)
                 axes.plot(
-                    found.sizes[measured], values[measured], linestyle=dash, label=what, **style
+                    found.sizes[measured],
+                    values[measured],
+                    linestyle=dash,
+                    label=_wrapped(what),
+                    **style,
                 )
                 axes.plot(found.sizes[more], values[more], linestyle=":", **style)
         axes.set_xlim(left=0)
@@ -378,7 +382,7 @@ def _panels(results: Results, regions: list[str]) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each region, titled with its numbers of neurons and stimuli."""
     columns = min(len(regions), 2)
     rows = -(-len(regions) // columns)
-    size = (ONE_COLUMN, TWO_COLUMNS)[columns - 1], 2.9 * rows
+    size = (ONE_COLUMN, TWO_COLUMNS)[columns - 1], 2.5 * rows
     figure = Figure(figsize=size, layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, region in zip(grid, regions, strict=False):
@@ -397,5 +401,11 @@ def _wrapped(name: str) -> str:
 
 
 def _legend(axes: Axes, below: float = 0.2) -> None:
-    """Below the panel, where it hides no data."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), frameon=False)
+    """Below the panel, where it hides no data; the figure grows with its lines."""
+    drawn = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), frameon=False)
+    lines = sum(text.get_text().count("\n") + 1 for text in drawn.get_texts())
+    place = axes.get_subplotspec()
+    rows = place.get_gridspec().nrows if place else 1
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.set_figheight(max(figure.get_figheight(), rows * (2.5 + below + 0.12 * lines)))

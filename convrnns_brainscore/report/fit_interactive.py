@@ -438,10 +438,17 @@ def _html(figure: go.Figure, height: int, views: Sequence[str] = ()) -> str:
     views : sequence of str
         The view of each trace; ``"always"``: of all.
     """
+    title = figure.layout.title.text or ""
+    above = 20 + 18 * (title.count("<br>") + 1) if title else 10
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 70, "r": 20, "t": 36 if figure.layout.title.text else 10, "b": 90},
+        margin={
+            "l": 70,
+            "r": 20,
+            "t": above,
+            "b": 90,
+        },
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor=_BLANK,
         hovermode="closest",
@@ -482,7 +489,7 @@ def _title(name: str) -> dict[str, Any]:
     return {"text": _broken(name), "font": {"size": 13}, "x": 0.02, "y": 0.98, "yanchor": "top"}
 
 
-def _broken(name: str, width: int = 48) -> str:
+def _broken(name: str, width: int = 36) -> str:
     """A long name, such as that of a lesion, on several lines."""
     return "<br>".join(textwrap.wrap(name, width))
 
