@@ -7,7 +7,7 @@ STAMP := .venv/installed
 # Much of a test's time is one process starting or tracing: two at a time, a file in one process.
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: install bench demo docs test test-all check format wheel-check clean
+.PHONY: install bench demo docs test test-all examples check format wheel-check clean
 
 install: $(STAMP)
 
@@ -34,6 +34,10 @@ test: check
 
 test-all: check
 	$(BIN)/pytest $(IN_PARALLEL)
+
+# The notebooks, one after the other: each uses all cores.
+examples: $(STAMP)
+	$(BIN)/pytest tests/test_examples.py
 
 docs: $(STAMP)
 	mkdir -p build
