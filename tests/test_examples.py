@@ -1,4 +1,4 @@
-"""The notebooks in ``examples/`` run in a real kernel, and their stored outputs are what they give."""
+"""The notebooks in ``examples/`` run in a real kernel, and give the outputs that they show."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ ORDER = {
         "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
         "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
         "estimate", "learning_curves", "statistics", "areas", "reference", "representation",
+        "partition", "partition_study",
     ],
     "decoding": [
         "measures", "classifier", "behaviour", "question", "populations", "comparison", "study",
@@ -49,13 +50,13 @@ ORDER = {
     ],
     "report": [
         "style", "heat_map", "tables", "page", "methods", "fit_numbers", "fit_figures",
-        "fit_interactive", "fit_report", "geometry_report", "decoding_report", "unit_figure",
-        "score_figures", "trials",
+        "fit_interactive", "fit_report", "geometry_report", "decoding_report",
+        "partition_report", "unit_figure", "score_figures", "trials",
     ],
     "demo": ["setting", "geometry", "scores", "fits", "page"],
     "cli": [
-        "messages", "options", "groups", "recordings", "first", "fits", "decoding", "networks",
-        "scores", "submission",
+        "messages", "options", "groups", "recordings", "first", "fits", "decoding", "partition",
+        "networks", "scores", "submission",
     ],
 }  # fmt: skip
 """Folder → its modules; a module imports only what stands before it."""

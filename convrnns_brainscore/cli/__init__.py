@@ -21,7 +21,16 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.cli import decoding, first, fits, networks, recordings, scores, submission
+from convrnns_brainscore.cli import (
+    decoding,
+    first,
+    fits,
+    networks,
+    partition,
+    recordings,
+    scores,
+    submission,
+)
 from convrnns_brainscore.cli.messages import GIVEN, as_options, say
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -58,7 +67,8 @@ app = typer.Typer(
 )
 for command in (
     networks.models, networks.download, networks.convert, networks.extract,
-    scores.score, scores.benchmarks, fits.fit, fits.geometry, decoding.decode, fits.package,
+    scores.score, scores.benchmarks, fits.fit, fits.geometry, decoding.decode, partition.partition,
+    fits.package,
     fits.plot, networks.imagenet, scores.describe, scores.register, first.doctor, first.demo,
 ):  # fmt: skip
     app.command()(command)

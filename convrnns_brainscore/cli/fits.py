@@ -21,7 +21,15 @@ from convrnns_brainscore.cli.groups import (
     split_names,
 )
 from convrnns_brainscore.cli.messages import GIVEN, as_options, say
-from convrnns_brainscore.cli.options import Frames, ImageMs, Off, Scheduler
+from convrnns_brainscore.cli.options import (
+    Frames,
+    Group,
+    ImageMs,
+    Off,
+    Scheduler,
+    Splits,
+    Stratify,
+)
 from convrnns_brainscore.errors import ConvRNNError
 
 
@@ -72,25 +80,9 @@ def fit(
     image_ms: ImageMs = None,
     off: Off = None,
     frame: Frames = None,
-    splits: Annotated[int, typer.Option("--splits", help="Number of train/test splits.")] = 10,
-    stratify: Annotated[
-        str | None,
-        typer.Option(
-            "--stratify",
-            help="Coordinate of the presentations whose values are balanced between training and "
-            "test stimuli, or 'none'. [default: object_name]",
-            show_default=False,
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            "--group",
-            help="Coordinate of the presentations: stimuli with the same value stay together on "
-            "one side of a split.",
-            show_default=False,
-        ),
-    ] = None,
+    splits: Splits = 10,
+    stratify: Stratify = None,
+    group: Group = None,
     latencies: Annotated[
         tuple[int, int],
         typer.Option(

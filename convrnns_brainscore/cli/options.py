@@ -279,3 +279,25 @@ MaxNeuroids = Annotated[
         show_default=False,
     ),
 ]
+
+Splits = Annotated[int, typer.Option("--splits", help="Number of train/test splits.")]
+
+Stratify = Annotated[
+    str | None,
+    typer.Option(
+        "--stratify",
+        help="Coordinate of the presentations whose values are balanced between training and "
+        "test stimuli, or 'none'. [default: object_name]",
+        show_default=False,
+    ),
+]
+
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        help="Coordinate of the presentations: stimuli with the same value stay together on "
+        "one side of a split.",
+        show_default=False,
+    ),
+]

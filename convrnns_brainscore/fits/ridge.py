@@ -76,6 +76,11 @@ class KernelRidge:
         projected, penalties = self._fit(responses - responses.mean(axis=0), penalty)
         return self.vectors @ projected, penalties
 
+    def least_errors(self, responses: Array) -> Array:
+        """The least mean squared error in leave-one-out over all `PENALTIES`, [neuron]."""
+        centred = responses - responses.mean(axis=0)
+        return np.asarray(self._errors(centred, self.vectors.T @ centred).min(axis=0))
+
     def _fit(self, centred: Array, penalty: float | None) -> tuple[Array, Array]:
         """(Λ + α)⁻¹ Q'y [rank, neuron], and penalties [neuron]."""
         projected = self.vectors.T @ centred

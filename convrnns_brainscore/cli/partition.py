@@ -1,0 +1,88 @@
+"""The command that partitions variance between two sets of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convrnns_brainscore.cli.groups import (
+    LesionOptions,
+    RecordingOptions,
+    StimulusOptions,
+    WeightOptions,
+    grouped,
+    parse_frames,
+    parse_off,
+)
+from convrnns_brainscore.cli.messages import as_options, say
+from convrnns_brainscore.cli.options import Frames, Group, ImageMs, Off, Splits, Stratify
+
+
+@grouped
+def partition(
+    recording: Annotated[str, typer.Argument(help="A recording, as for fit.")],
+    first: Annotated[
+        str,
+        typer.Option(
+            "--first",
+            help="The first set of features: NETWORK/LAYER, such as rgc_intermediate/conv10, in "
+            "the recording's time bins; NETWORK/LAYER@first for the first step at which the image "
+            "is in the layer; or NETWORK/LAYER@START-END for a window in ms.",
+        ),
+    ],
+    second: Annotated[str, typer.Option("--second", help="The second set, as for --first.")],
+    stimuli: StimulusOptions,
+    parts: RecordingOptions,
+    weights: WeightOptions,
+    lesion: LesionOptions,
+    image_ms: ImageMs = None,
+    off: Off = None,
+    frame: Frames = None,
+    splits: Splits = 10,
+    stratify: Stratify = None,
+    group: Group = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", file_okay=False, help="Folder for the results. Rerun the command to resume."
+        ),
+    ] = Path("partition"),
+) -> None:
+    """Partition the variance of responses between two models, layers or times.
+
+    With --lesion feedback, NETWORK-without-feedback names the network with the lesion.
+    """
+    from convrnns_brainscore.fits.partition_study import FeatureSet, partition_recording
+    from convrnns_brainscore.fits.prepare import prepare
+
+    sets = FeatureSet.parse(first), FeatureSet.parse(second)
+    names = list(dict.fromkeys(each.network.split("-without-")[0] for each in sets))
+    networks = lesion.beside_whole(names, weights)
+    prepared = prepare(
+        parts.read(recording),
+        stimuli.read(),
+        regions=parts.asked,
+        window=parts.window,
+        image_ms=image_ms,
+        off=parse_off(off),
+        frames=parse_frames(frame) if frame else None,
+        splits=splits,
+        stratify=stratify,
+        group=group,
+        needed=1,
+        latencies=[0],
+    )
+    for note in prepared.notes:
+        say(as_options(note), err=True)
+    weights.start()
+
+    from convrnns_brainscore.report.partition_report import partition_table, write_partition
+    from convrnns_brainscore.report.tables import wide_console
+
+    work = out / ".partition.partial"
+    found = partition_recording(sets, networks, prepared, work, progress=True)
+    written = write_partition(found, out)
+    wide_console().print(partition_table(found))
+    say("\n".join(map(str, written)))
