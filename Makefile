@@ -4,10 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-# Much of a test's time is one process starting or tracing: two at a time, a file in one process.
+# Much of a test's time is one process starting or tracing: two at a time, a file in one process,
+# each on one core.
 IN_PARALLEL := --numprocesses 2 --dist loadfile
+ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
-.PHONY: install bench demo docs test test-all examples check format wheel-check clean
+.PHONY: install bench demo docs test test-all coverage examples check format wheel-check clean
 
 install: $(STAMP)
 
@@ -30,10 +32,14 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest -m "not slow" $(IN_PARALLEL)
+	$(ONE_CORE) $(BIN)/pytest -m "not slow" $(IN_PARALLEL) $(REPORT)
 
 test-all: check
-	$(BIN)/pytest $(IN_PARALLEL)
+	$(ONE_CORE) $(BIN)/pytest $(IN_PARALLEL)
+
+# The same with the coverage of lines, which CI prints.
+coverage: REPORT := --cov --cov-report=term:skip-covered
+coverage: test
 
 # The notebooks, one after the other: each uses all cores.
 examples: $(STAMP)

@@ -130,7 +130,7 @@ def test_a_worker_that_is_killed_costs_its_block_alone(
     scheduler: Cluster, two_workers: Cluster, photographs: list[Path], tmp_path: Path
 ) -> None:
     network = load_network("timedecay_shallow", weights="random")
-    images = photographs[:48]
+    images = photographs[:32]
     with workers(scheduler.address) as who:
         extract(network, images, ["conv5"], tmp_path / "whole.zarr", batch_size=2, workers=who)
 

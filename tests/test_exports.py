@@ -73,7 +73,8 @@ def chosen_results(monkeypatch: pytest.MonkeyPatch) -> Results:
 
     def of(layers: list[str]) -> Choice:
         score = np.zeros(10)
-        return Choice(layers[0], 10, 0, score, score, [(layer, 10, 0) for layer in layers])
+        chosen = [(layer, 10, 0) for layer in layers]
+        return Choice(layers[0], 10, 0, score, score, chosen, layers, [10], np.zeros((2, 1)))
 
     choices = {"V4": of(["conv3"] * 8 + ["conv4"] * 2), "IT": of(["conv5"] * 10)}
     monkeypatch.setattr(areas, "region_choices", lambda results, model: choices)
