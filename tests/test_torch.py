@@ -14,11 +14,7 @@ from convrnns_brainscore.zoo import find_model
 QUICK = "rgc_shallow"
 """The most sensitive; `test_exactness` compares both libraries with the original for all."""
 
-SLOW = [
-    pytest.param(name, marks=pytest.mark.slow)
-    for name in list_models()
-    if name != QUICK
-]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in list_models() if name != QUICK]
 
 
 @pytest.mark.parametrize("name", [QUICK, *SLOW])
