@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import mne
@@ -9,7 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convrnns_brainscore import ConvRNNError, read_recording
+from convrnns_brainscore import (
+    ConvRNNError,
+    Presentation,
+    features_in_memory,
+    load_network,
+    read_recording,
+)
+from convrnns_brainscore.fits.results import region_choices
+from convrnns_brainscore.fits.results_file import read_results
+from convrnns_brainscore.objects92 import load_objects92
 
 TYPES = ["mag", "mag", "grad", "eeg", "eeg", "eog"]
 
@@ -83,3 +93,45 @@ def test_slow_sampling_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a fif file")
     with pytest.raises(ConvRNNError, match="cannot be read as epochs"):
         read_recording(path)
+
+
+@pytest.mark.slow
+def test_two_layers_with_two_latencies_are_found_again(
+    tmp_path: Path, convrnns: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Magnetometers that read conv3 30 ms late, gradiometers that read conv5 60 ms late, and each
+    some of the other."""
+    monkeypatch.chdir(tmp_path)
+    stimuli = load_objects92().stimuli[["stimulus_id", "filename"]]
+    stimuli.to_csv("stimuli.csv", index=False)
+    network = load_network("simplernn_shallow", weights="random")
+    times, rng = 22, np.random.default_rng(0)
+    presentation = Presentation.custom(times=times, image_off=10)
+    seen = features_in_memory(network, stimuli, ["conv3", "conv5"], presentation)
+
+    def sources(layer: str, latency: int) -> np.ndarray:
+        """Ten mixtures of a layer's units, [stimulus, mixture, step], of unit variance."""
+        values = seen[layer].transpose("presentation", "neuroid", "time_bin")
+        weights = rng.standard_normal((values.sizes["neuroid"], 10)).astype(np.float32)
+        mixed = np.einsum("sut,um->smt", values.values - values.values.mean(axis=0), weights)
+        first = int(values["time_bin_start"][0]) // 10 + latency // 10
+        padded = np.zeros((len(stimuli), 10, times))
+        padded[..., first:] = mixed[..., : times - first]
+        return padded / padded.std()
+
+    early, late = sources("conv3", 30), sources("conv5", 60)
+    signal = np.concatenate([0.95 * early + 0.3 * late, 0.3 * early + 0.95 * late], axis=1)
+    signal = signal.repeat(2, axis=2)  # 200 Hz
+    data = np.tile(signal, (4, 1, 1)) + 0.5 * rng.standard_normal((368, 20, 2 * times))
+    info = mne.create_info([f"C{i}" for i in range(20)], 200, ["mag"] * 10 + ["grad"] * 10)
+    events = np.stack([np.arange(368), np.zeros(368, int), np.ones(368, int)], axis=1)
+    shown = pd.DataFrame({"stimulus_id": stimuli["stimulus_id"].tolist() * 4})
+    epochs = mne.EpochsArray(1e-13 * data, info, events, 0, metadata=shown, verbose="error")
+    epochs.save("subject-epo.fif", verbose="error")
+
+    command = ["fit", "simplernn_shallow", "subject-epo.fif", "--stimuli", "stimuli.csv"]
+    command += ["--weights", "random", "--layers", "conv3,conv5", "--latencies", 0, 90]
+    convrnns(*command, "--method", "ridge", "--splits", 4, "--out", "fits")
+    choices = region_choices(read_results(Path("fits/results.nc")), "simplernn_shallow")
+    assert (choices["MAG"].layer, choices["MAG"].latency) == ("conv3", 30)
+    assert (choices["GRAD"].layer, choices["GRAD"].latency) == ("conv5", 60)

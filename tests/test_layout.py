@@ -37,7 +37,7 @@ ORDER = {
         "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
         "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
         "estimate", "learning_curves", "statistics", "areas", "reference", "representation",
-        "partition", "partition_study",
+        "partition", "partition_study", "lab",
     ],
     "decoding": [
         "measures", "classifier", "behaviour", "question", "populations", "comparison", "study",
@@ -51,7 +51,7 @@ ORDER = {
     "report": [
         "style", "heat_map", "tables", "page", "methods", "fit_numbers", "fit_figures",
         "fit_interactive", "fit_report", "geometry_report", "decoding_report",
-        "partition_report", "unit_figure", "score_figures", "trials",
+        "partition_report", "lab_report", "unit_figure", "score_figures", "trials",
     ],
     "demo": ["setting", "geometry", "scores", "fits", "page"],
     "cli": [

@@ -68,7 +68,7 @@ app = typer.Typer(
 for command in (
     networks.models, networks.download, networks.convert, networks.extract,
     scores.score, scores.benchmarks, fits.fit, fits.geometry, decoding.decode, partition.partition,
-    fits.package,
+    fits.compare, fits.package,
     fits.plot, networks.imagenet, scores.describe, scores.register, first.doctor, first.demo,
 ):  # fmt: skip
     app.command()(command)

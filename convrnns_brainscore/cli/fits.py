@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,15 +33,20 @@ from convrnns_brainscore.cli.options import (
 )
 from convrnns_brainscore.errors import ConvRNNError
 
+if TYPE_CHECKING:
+    from convrnns_brainscore.fits.results import Results
+
 
 @grouped
 def fit(
     model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
     recording: Annotated[
-        str,
+        list[str],
         typer.Argument(
             help="A recording: netCDF or Zarr (presentation × neuroid × time_bin; FILE::GROUP for "
-            "a group), NWB, epochs of MNE-Python (-epo.fif), or the name of a Brain-Score data set."
+            "a group), NWB, epochs of MNE-Python (-epo.fif), or the name of a Brain-Score data "
+            "set. Several recordings are fitted one after the other, each into a folder below "
+            "--out, and compared on one page."
         ),
     ],
     stimuli: StimulusOptions,
@@ -135,73 +141,114 @@ def fit(
         raise ConvRNNError("--components applies only to PLS: give --method pls, or omit it.")
     if latencies[0] > latencies[1]:
         raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: give the lower one first.")
-    measured, files = parts.read(recording), stimuli.read()
-    prepared = prepare(
-        measured,
-        files,
-        regions=parts.asked,
-        window=parts.window,
-        image_ms=image_ms,
-        off=parse_off(off),
-        frames=parse_frames(frame) if frame else None,
-        splits=splits,
-        stratify=stratify,
-        group=group,
-        needed=how.needed,
-        latencies=range(latencies[0], latencies[1] + 1, 10),
-    )
+    files, folders = stimuli.read(), _folders(recording, out)
+    # All recordings are read before the first is fitted, so that mistakes are found at once.
+    prepared = {
+        name: prepare(
+            parts.read(source),
+            files,
+            regions=parts.asked,
+            window=parts.window,
+            image_ms=image_ms,
+            off=parse_off(off),
+            frames=parse_frames(frame) if frame else None,
+            splits=splits,
+            stratify=stratify,
+            group=group,
+            needed=how.needed,
+            latencies=range(latencies[0], latencies[1] + 1, 10),
+        )
+        for name, source in zip(folders, recording, strict=True)
+    }
     wanted = None if layers is None else split_names(layers)
-    for name in names:
-        candidate_layers(find_model(name), prepared.recording.regions, wanted)
+    for model_name, each in product(names, prepared.values()):
+        candidate_layers(find_model(model_name), each.recording.regions, wanted)
     networks = lesion.beside_whole(names, weights)
     bytes_allowed = None
     if scratch_limit is not None:
         if not 0 < scratch_limit < float("inf"):
             raise ConvRNNError(f"--scratch-limit {scratch_limit:g}: expected gigabytes above 0.")
         bytes_allowed = int(scratch_limit * 1e9)
-    for note in prepared.notes:
-        say(as_options(note), err=True)
-    weights.start()
 
     from convrnns_brainscore.cluster import workers
     from convrnns_brainscore.fits.estimate import fit_duration
     from convrnns_brainscore.fits.fit import fit_recording
     from convrnns_brainscore.fits.results_file import RESULTS
-
-    if scheduler is None and not ((out / RESULTS).exists() or (out / ".fit.partial").exists()):
-        # With a lesion, each network is fitted a second time.
-        models = [find_model(name) for name in names] * (len(networks) // len(names))
-        expected = fit_duration(
-            prepared,
-            models,
-            how,
-            layers=wanted,
-            cross_temporal=cross_temporal,
-            shared=time is TimeName.shared,
-        )
-        say(f"Estimated time on this machine: about {expected}.", err=True)
-    with workers(scheduler, weights.start()) as who:
-        results = fit_recording(
-            networks,
-            prepared,
-            out,
-            method=how,
-            time=time.value,
-            layers=wanted,
-            cross_temporal=cross_temporal,
-            scratch_limit=bytes_allowed,
-            keep_features=keep_features,
-            keep_predictions=keep_predictions,
-            progress=True,
-            workers=who,
-        )
-
     from convrnns_brainscore.report.fit_report import write_report
     from convrnns_brainscore.report.tables import fit_table, wide_console
 
-    files = write_report(results, out, shlex.join(["convrnns", *GIVEN]))
-    wide_console().print(fit_table(results))
-    say("\n".join(map(str, [out / "results.nc", *files])))
+    found = {}
+    for name, folder in folders.items():
+        if len(folders) > 1:
+            say(f"{name}:", err=True)
+        for note in prepared[name].notes:
+            say(as_options(note), err=True)
+        weights.start()
+        begun = (folder / RESULTS).exists() or (folder / ".fit.partial").exists()
+        if scheduler is None and not begun:
+            # With a lesion, each network is fitted a second time.
+            models = [find_model(each) for each in names] * (len(networks) // len(names))
+            expected = fit_duration(
+                prepared[name],
+                models,
+                how,
+                layers=wanted,
+                cross_temporal=cross_temporal,
+                shared=time is TimeName.shared,
+            )
+            say(f"Estimated time on this machine: about {expected}.", err=True)
+        with workers(scheduler, weights.start()) as who:
+            found[name] = fit_recording(
+                networks,
+                prepared[name],
+                folder,
+                method=how,
+                time=time.value,
+                layers=wanted,
+                cross_temporal=cross_temporal,
+                scratch_limit=bytes_allowed,
+                keep_features=keep_features,
+                keep_predictions=keep_predictions,
+                progress=True,
+                workers=who,
+            )
+        written = write_report(found[name], folder, shlex.join(["convrnns", *GIVEN]))
+        wide_console().print(fit_table(found[name]))
+        say("\n".join(map(str, [folder / RESULTS, *written])))
+    if len(folders) > 1:
+        from convrnns_brainscore.report.lab_report import write_lab
+
+        say("\n".join(map(str, write_lab(found, folders, out))))
+
+
+def _folders(recordings: list[str], out: Path) -> dict[str, Path]:
+    """The name of each recording → the folder of its fits: ``out`` of a single one."""
+    names = [Path(each.split("::")[0]).stem for each in recordings]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConvRNNError(
+            f"two recordings are called {twice[0]}: rename one, since the name is its folder's."
+        )
+    return {name: out if len(names) == 1 else out / name for name in names}
+
+
+@grouped
+def compare(
+    fits: Annotated[
+        list[Path], typer.Argument(help="Folders that fit wrote, one for each recording.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", file_okay=False, help="Folder for lab.html, lab.csv and lab.pdf."),
+    ] = Path("lab"),
+) -> None:
+    """Compare models over areas in fits to several recordings, beside their ImageNet accuracy."""
+    from convrnns_brainscore.report.lab_report import write_lab
+
+    folders = {name: each for each in fits for name in _folders([each.name], each)}
+    if len(folders) < len(fits):
+        raise ConvRNNError("two folders have the same name: rename one.")
+    say("\n".join(map(str, write_lab({n: _read(f) for n, f in folders.items()}, folders, out))))
 
 
 @grouped
@@ -231,7 +278,6 @@ def geometry(
     frame: Frames = None,
 ) -> None:
     """Compare the geometry of layers over time with a recording's (RSA)."""
-    from itertools import product
 
     weights.start()
 
@@ -336,9 +382,16 @@ def plot(
     ] = None,
 ) -> None:
     """Draw a figure of fit results for a paper."""
+    from convrnns_brainscore.report.fit_figures import write_figure
+
+    write_figure(_read(results), figure, out, region, neuron)
+    say(out)
+
+
+def _read(results: Path) -> Results:
+    """Results of fits, from their file or its folder; damage is an error."""
     from convrnns_brainscore.fits.results_file import RESULTS, read_results
     from convrnns_brainscore.integrity import is_sealed, verify
-    from convrnns_brainscore.report.fit_figures import write_figure
 
     if not results.exists():
         raise ConvRNNError(f"there is no {results}.")
@@ -346,5 +399,4 @@ def plot(
     read = read_results(path)
     if is_sealed(path):  # an earlier version's is not
         verify(path)
-    write_figure(read, figure, out, region, neuron)
-    say(out)
+    return read

@@ -1,0 +1,125 @@
+"""Fits to several recordings in one table: models over areas, beside their ImageNet accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from convrnns_brainscore.fits import control
+from convrnns_brainscore.fits.results import Results, best_layer, region_choice
+from convrnns_brainscore.zoo import find_model
+
+FEWEST_MODELS = 5
+"""With fewer, a rank correlation over models has no p below .05."""
+
+
+# Columns, and the fields of `results.Predictivity`.
+_VALUES = {
+    "best_r": "r",
+    "error": "error",
+    "ceiling": "ceiling",
+    "normalised": "normalised",
+    "noise_corrected_r": "noise_corrected",
+}
+
+
+def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
+    """A row for each recording, region and model.
+
+    Parameters
+    ----------
+    results : mapping of str to Results
+        The recording's name → its fits.
+
+    Returns
+    -------
+    DataFrame
+        ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``top1`` (published accuracy
+        in %; of the control none), ``layer`` and ``latency_ms`` that were selected, ``nested_r``
+        (mean over splits and bins) and ``nested_r_sd`` (over splits), ``best_layer``, ``best_r``
+        and its ``error``, ``ceiling``, ``normalised``, ``noise_corrected_r`` in the best bin (all
+        selected on test stimuli), ``neurons``, ``stimuli``.
+    """
+    rows = []
+    for recording, found in results.items():
+        for region in found.regions:
+            for model in found.models:
+                made_by = found.made_by(model)
+                row = {
+                    "recording": recording,
+                    "region": region,
+                    "model": model,
+                    "weights": made_by.get("weights", "none"),
+                    "lesion": made_by.get("lesion", "none"),
+                    "top1": np.nan if model == control.NAME else find_model(made_by["model"]).top1,
+                }
+                rows.append({**row, **_nested(found, model, region), **_best(found, model, region)})
+    return pd.DataFrame(rows)
+
+
+def _nested(results: Results, model: str, region: str) -> dict[str, object]:
+    choice = region_choice(results, model, region)
+    if choice is None:
+        return {"layer": "", "latency_ms": np.nan, "nested_r": np.nan, "nested_r_sd": np.nan}
+    return {
+        "layer": choice.layer,
+        "latency_ms": choice.latency,
+        "nested_r": float(choice.score.mean()),
+        "nested_r_sd": float(choice.score.std(ddof=1)) if len(choice.score) > 1 else np.nan,
+    }
+
+
+def _best(results: Results, model: str, region: str) -> dict[str, object]:
+    best = best_layer(results, model, region)
+    sizes = {
+        "neurons": int(results.neurons(region).sum()),
+        "stimuli": results.root.sizes["stimulus"],
+    }
+    if best is None or best.bin is None:
+        return {"best_layer": "", **dict.fromkeys(_VALUES, np.nan), **sizes}
+    values, at = best.values, best.bin
+    numbers = {name: getattr(values, field)[at] for name, field in _VALUES.items()}
+    return {"best_layer": best.layer, **numbers, **sizes}
+
+
+def accuracy_correlation(table: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's correlation of published accuracy and nested r over whole models.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `lab_table`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each recording and region: ``models``, ``rho``, ``p`` (two-sided), and
+        ``untested``, which says why there is none.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "recording": "v4", "region": "V4", "lesion": "none",
+    ...         "top1": [50.0, 60, 65, 70, 73], "nested_r": [0.3, 0.35, 0.34, 0.4, 0.45],
+    ...     }
+    ... )
+    >>> accuracy_correlation(table)[["models", "rho"]].values.tolist()
+    [[5.0, 0.9]]
+    """
+    rows = []
+    whole = table[(table["lesion"] == "none") & table["top1"].notna() & table["nested_r"].notna()]
+    for (recording, region), here in whole.groupby(["recording", "region"], sort=False):
+        row = {"recording": recording, "region": region, "models": len(here)}
+        if len(here) < FEWEST_MODELS:
+            too_few = f"{len(here)} models are too few: {FEWEST_MODELS} are needed"
+            rows.append({**row, "rho": np.nan, "p": np.nan, "untested": too_few})
+            continue
+        found = spearmanr(here["top1"], here["nested_r"])
+        rho, p = round(float(found.statistic), 6), float(found.pvalue)
+        rows.append({**row, "rho": rho, "p": p, "untested": ""})
+    columns = ["recording", "region", "models", "rho", "p", "untested"]
+    return pd.DataFrame(rows, columns=columns)
