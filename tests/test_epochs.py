@@ -122,7 +122,7 @@ def test_two_layers_with_two_latencies_are_found_again(
     early, late = sources("conv3", 30), sources("conv5", 60)
     signal = np.concatenate([0.95 * early + 0.3 * late, 0.3 * early + 0.95 * late], axis=1)
     signal = signal.repeat(2, axis=2)  # 200 Hz
-    data = np.tile(signal, (4, 1, 1)) + 0.5 * rng.standard_normal((368, 20, 2 * times))
+    data = np.tile(signal, (4, 1, 1)) + 0.2 * rng.standard_normal((368, 20, 2 * times))
     info = mne.create_info([f"C{i}" for i in range(20)], 200, ["mag"] * 10 + ["grad"] * 10)
     events = np.stack([np.arange(368), np.zeros(368, int), np.ones(368, int)], axis=1)
     shown = pd.DataFrame({"stimulus_id": stimuli["stimulus_id"].tolist() * 4})

@@ -115,7 +115,7 @@ def accuracy_correlation(table: pd.DataFrame) -> pd.DataFrame:
     for (recording, region), here in whole.groupby(["recording", "region"], sort=False):
         row = {"recording": recording, "region": region, "models": len(here)}
         if len(here) < FEWEST_MODELS:
-            too_few = f"{len(here)} models are too few: {FEWEST_MODELS} are needed"
+            too_few = f"{FEWEST_MODELS} models are needed"
             rows.append({**row, "rho": np.nan, "p": np.nan, "untested": too_few})
             continue
         found = spearmanr(here["top1"], here["nested_r"])

@@ -80,7 +80,7 @@ def write_lab(results: Mapping[str, Results], folders: Mapping[str, Path], out: 
 def draw_accuracy(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Nested r of each model against its published ImageNet accuracy, a panel for each recording
     and region; dotted: the control's r."""
-    places = list(table.groupby(["recording", "region"], sort=False).groups)
+    places = list(dict.fromkeys(zip(table["recording"], table["region"], strict=True)))
     columns = min(len(places), 3)
     rows = -(-len(places) // columns)
     figure = Figure(
