@@ -106,6 +106,11 @@ def to_thingsvision(data: xr.DataArray, folder: str | PathLike[str]) -> list[Pat
 
 
 def _labelled(data: xr.DataArray) -> xr.DataArray:
+    if not isinstance(data, xr.DataArray):
+        raise ConvRNNError(
+            f"expected a labelled array (xarray.DataArray), such as one of the layers that "
+            f"`features_in_memory` returns; this is a {type(data).__name__}."
+        )
     if set(data.dims) != set(DIMS):
         raise ConvRNNError(
             f"expected {' × '.join(DIMS)}; this has {' × '.join(map(str, data.dims))}."

@@ -91,7 +91,7 @@ def recording_of_responses(
     if has_bins and table[EDGES].isna().any(axis=None):
         raise ConvRNNError("time_bin_start or time_bin_end is empty in some row.")
     bins = table[EDGES].drop_duplicates().sort_values(EDGES) if has_bins else None
-    place = ["stimulus_id", NEURON, *(EDGES if has_bins else [])]
+    place = ["stimulus_id", *_neuron(table), *(EDGES if has_bins else [])]
     notes = []
     if "repetition" not in table:
         table["repetition"] = table.groupby(place, sort=False).cumcount()
@@ -113,7 +113,7 @@ def recording_of_responses(
     shown = table.drop_duplicates(["stimulus_id", "repetition"]).reset_index(drop=True)
     neurons = _neurons(table, region)
     rows = _positions(table, shown, ["stimulus_id", "repetition"])
-    columns = _positions(table, neurons, [NEURON])
+    columns = _positions(table, neurons, _neuron(table))
     at = np.zeros(len(table), int) if bins is None else _positions(table, bins, EDGES)
     values = np.full((len(shown), len(neurons), 1 if bins is None else len(bins)), np.nan)
     values[rows, columns, at] = table["response"]
@@ -165,6 +165,11 @@ def recording_of_spikes(
     if len(given) != 1:
         raise ConvRNNError("expected the times of spikes as one column, time_ms or time_s.")
     times = _numbers(spikes, given[0]) * TIMES[given[0]]
+    if given[0] == "time_ms" and _in_seconds(times, time_bins):
+        raise ConvRNNError(
+            f"time_ms is from {times.min():g} to {times.max():g}, and the time bins end at "
+            f"{max(end for _, end in time_bins):g} ms: if it is in seconds, call the column time_s."
+        )
     spikes = _with_ids(spikes, ["trial", NEURON])
     trials = _with_ids(trials, ["trial", "stimulus_id"])
     if trials["trial"].duplicated().any():
@@ -177,7 +182,7 @@ def recording_of_spikes(
         )
     neurons = _neurons(spikes, region)
     rows = _positions(spikes, trials, ["trial"])
-    columns = _positions(spikes, neurons, [NEURON])
+    columns = _positions(spikes, neurons, _neuron(spikes))
     values = np.zeros((len(trials), len(neurons), len(time_bins)))
     for index, (start, end) in enumerate(time_bins):
         inside = ((times >= start) & (times < end)).to_numpy()
@@ -191,6 +196,12 @@ def recording_of_spikes(
         "neurons without a spike are not in the table, and are not in the recording",
     ]
     return _recording(values, trials.drop(columns="trial"), neurons, time_bins, notes)
+
+
+def _in_seconds(times: pd.Series, time_bins: Sequence[TimeBin]) -> bool:
+    """Whether times in ms look as if they were in s: all within a fiftieth of the time bins."""
+    first, last = min(start for start, _ in time_bins), max(end for _, end in time_bins)
+    return len(times) > 1 and bool(50 * (times.max() - times.min()) < last - min(first, 0))
 
 
 def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -254,10 +265,18 @@ def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
             "of them."
         )
     found = table[[NEURON, *_of_neurons(table)]].drop_duplicates().reset_index(drop=True)
-    twice = found[NEURON][found[NEURON].duplicated()]
+    twice = found[NEURON][found.duplicated(_neuron(table))]
     if len(twice):
-        raise ConvRNNError(f"neuron {twice.iloc[0]} has several regions or subjects.")
+        raise ConvRNNError(
+            f"neuron {twice.iloc[0]} has several regions: give neurons of each region other ids, "
+            "or name their subjects in a column subject."
+        )
     return found if region is None else found.assign(region=region)
+
+
+def _neuron(table: pd.DataFrame) -> list[str]:
+    """The columns that tell neurons apart: two subjects may have the same ids."""
+    return [NEURON, *(["subject"] if "subject" in table else [])]
 
 
 def _positions(table: pd.DataFrame, among: pd.DataFrame, names: list[str]) -> NDArray[np.intp]:

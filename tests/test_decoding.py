@@ -498,3 +498,12 @@ def test_seven_objects_are_decoded_from_it(shared: Path, tmp_path: Path) -> None
     assert accuracy[0.0] < 0.2
     assert accuracy[150.0] > 0.7  # of seven, chance is 0.143
     assert 50 <= float(result["onset_ms"]) <= 100
+
+
+def test_a_stimulus_that_was_shown_once_takes_the_ceilings_and_that_is_said() -> None:
+    whole = simulated(repetitions=2)
+    question = ask(as_recording(whole[:-1]), "object_name")
+    assert any(
+        "1 of 40 stimuli were shown once: there are no ceilings" in n for n in question.notes
+    )
+    assert not any("shown once" in note for note in ask(as_recording(whole), "object_name").notes)

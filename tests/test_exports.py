@@ -83,3 +83,11 @@ def chosen_results(monkeypatch: pytest.MonkeyPatch) -> Results:
     fit = xr.Dataset(attrs={"model": "timedecay_shallow"})
     root = xr.Dataset({"test": (("split", "stimulus"), test)})
     return Results(root, {("timedecay_shallow", "conv5"): fit})
+
+
+@pytest.mark.parametrize("given", [np.zeros((2, 3, 4)), {"conv5": 1}, "features.nc"])
+def test_what_is_no_labelled_array_is_refused(given: object, tmp_path: Path) -> None:
+    for export in (to_rsatoolbox, lambda data: to_thingsvision(data, tmp_path / "out")):
+        with pytest.raises(ConvRNNError, match="expected a labelled array"):
+            export(given)
+    assert not (tmp_path / "out").exists()

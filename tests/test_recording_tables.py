@@ -84,7 +84,7 @@ def test_spikes_are_counted_from_the_start_of_a_bin_to_before_its_end() -> None:
         (lambda t: t.drop(columns=["time_bin_start", "time_bin_end"]), "there are neither"),
         (lambda t: t.astype(object).assign(response="3,5"), "'3,5', not a number"),
         (lambda t: pd.concat([t, t[:1]]), "two responses in one time bin"),
-        (lambda t: t.assign(region=["V4", "IT"] * 12), "several regions or subjects"),
+        (lambda t: t.assign(region=["V4", "IT"] * 12), "has several regions"),
     ],
 )
 def test_tables_that_make_no_sense_are_refused(change, said: str) -> None:
@@ -171,3 +171,21 @@ def test_ids_are_text_and_trials_hold_neurons_together() -> None:
 def test_ids_and_columns_that_make_no_sense_are_refused(change, said: str) -> None:
     with pytest.raises(ConvRNNError, match=said):
         recording_of_responses(change(responses()))
+
+
+def test_two_subjects_may_have_the_same_ids() -> None:
+    """As the arrays of many labs do: unit 1 of either monkey."""
+    table = responses().replace({"neuroid_id": {"n1": "1", "n2": "1"}})
+    table["subject"] = table["region"].map({"V4": "A", "IT": "B"})
+    recording = recording_of_responses(table)
+    assert recording.sizes["neuroid"] == 2
+    assert sorted(recording["subject"].values) == ["A", "B"]
+    of_b = recording[:, (recording["subject"] == "B").values]
+    assert of_b.values.max() == pytest.approx(100 * 2 + 10 + 1.5)
+
+
+def test_seconds_under_the_name_of_milliseconds_are_refused() -> None:
+    times, trials = spikes()
+    times = times.assign(time_ms=times["time_ms"] / 1000)
+    with pytest.raises(ConvRNNError, match="if it is in seconds, call the column time_s"):
+        recording_of_spikes(times, trials, BINS, "IT")

@@ -176,6 +176,12 @@ def ask(
         raise ConvRNNError(f"`draws={draws}`: expected 1 or more.")
     notes.append(f"{len(classes)} classes of {label}: chance is {1 / len(classes):.3g}")
     notes.append(f"decoders read {units} units")
+    once = int((trials.repetitions < 2).sum())
+    if across is Across.stimuli and once:
+        notes.append(
+            f"{once} of {len(labels)} stimuli were shown once: there are no ceilings, which need two "
+            "repetitions of every stimulus"
+        )
     smallest = int(np.bincount(labels).min())
     if across is Across.stimuli and smallest < folds:
         notes.append(f"{smallest} folds, not {folds}: the smallest class has {smallest} stimuli")
