@@ -179,8 +179,8 @@ def ask(
     once = int((trials.repetitions < 2).sum())
     if across is Across.stimuli and once:
         notes.append(
-            f"{once} of {len(labels)} stimuli were shown once: there are no ceilings, which need two "
-            "repetitions of every stimulus"
+            f"{once} of {len(labels)} stimuli were shown once: there are no ceilings, which need "
+            "two repetitions of every stimulus"
         )
     smallest = int(np.bincount(labels).min())
     if across is Across.stimuli and smallest < folds:
