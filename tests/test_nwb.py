@@ -318,3 +318,29 @@ def test_units_of_other_areas_need_no_name_of_ours(written) -> None:
     data = read_nwb(path, regions=["IT"])
     assert data["region"].values.tolist() == ["IT"]
     assert "2 units of other areas are left out (PFC, CA1)" in as_recording(data).notes
+
+
+def test_the_command_makes_a_recording_of_a_session(
+    written: Callable[[NWBFile], Path],
+    tmp_path: Path,
+    convrnns: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same numbers as from the session itself, which need not be read again."""
+    path = written(with_units(with_presentations(lab()), UNITS))
+    monkeypatch.chdir(tmp_path)
+    said = convrnns(
+        "recording", "make", path, "--intervals", "stimulus_presentations", "--out", "v4.nc"
+    )
+    assert "v4.nc:" in said
+    made, direct = read_recording(tmp_path / "v4.nc"), read_recording(path)
+    np.testing.assert_array_equal(made.values, direct.values)
+    assert made.neurons.equals(direct.neurons)
+    assert made.time_bins == direct.time_bins
+    wrong = convrnns("recording", "make", path, "--axes", "neuroid", "--out", "x.nc", code=2)
+    assert "--axes applies only to arrays and tables" in wrong
+    np.save("counts.npy", np.zeros((2, 2)))
+    wrong = convrnns("recording", "make", "counts.npy", "--intervals", "t", "--out", "x.nc", code=2)
+    assert "--intervals applies only to NWB files" in wrong
+    absent = convrnns("recording", "make", "absent.nwb", "--out", "x.nc", code=2)
+    assert "there is no absent.nwb" in absent

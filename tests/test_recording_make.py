@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -164,3 +165,46 @@ def test_a_wrong_option_is_one_line(options: list[str], said: str, tmp_path: Pat
     with pytest.raises(ConvRNNError, match=said):
         CliRunner().invoke(app, ["recording", "make", str(path), *flat], catch_exceptions=False)
     assert not (tmp_path / "x.nc").exists()
+
+
+def test_options_may_stand_in_a_yaml_file(
+    tmp_path: Path, convrnns: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0:50:10 is a number to YAML itself, minutes and seconds; here it stays five bins."""
+    monkeypatch.chdir(tmp_path)
+    np.save("counts.npy", np.random.default_rng(0).poisson(3, (4, 6, 5)))
+    pd.DataFrame({"stimulus_id": IDS}).to_csv("ids.csv", index=False)
+    Path("lab.yaml").write_text(
+        "stimulus-ids: ids.csv\nregions: V4\ntime-bins: 0:50:10\nimage_ms: 100\n"
+        "axes: stimulus,neuroid,time_bin\nout: v4.nc\n"
+    )
+    said = convrnns("recording", "make", "counts.npy", "--config", "lab.yaml")
+    assert "6 neurons of V4, 5 time bins (0–50 ms)" in said
+    assert read_recording("v4.nc").image_on_ms.tolist() == [100] * 4
+    convrnns("recording", "make", "counts.npy", "--config", "lab.yaml", "--regions", "IT")
+    assert read_recording("v4.nc").regions == ["IT"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("time-bin: 0:50", "unknown option in lab.yaml 'time-bin'. Did you mean 'time-bins'?"),
+        ("regions: [V4, IT]", "expected text or a number"),
+        ("just a sentence", "expected lines such as"),
+        ("a: [", "cannot read --config lab.yaml"),
+        (None, "cannot read --config lab.yaml"),
+    ],
+)
+def test_yaml_that_makes_no_sense_is_one_line(
+    text: str | None,
+    said: str,
+    tmp_path: Path,
+    convrnns: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("lab.yaml").write_text(text)
+    command = ["recording", "make", "counts.npy", "--config", "lab.yaml", "--out", "v4.nc"]
+    assert said in convrnns(*command, code=2)
+    assert not Path("v4.nc").exists()

@@ -9,7 +9,14 @@ import typer
 
 from convrnns_brainscore.cli.groups import split_names
 from convrnns_brainscore.cli.messages import as_options, say
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.cli.options import (
+    Intervals,
+    OnsetColumn,
+    RegionOf,
+    RegionOfAll,
+    StimulusColumn,
+)
+from convrnns_brainscore.errors import ConvRNNError, unknown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,14 +36,40 @@ def recording() -> None:
     """Make a recording from your own arrays."""
 
 
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the options of a YAML file as defaults."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        # All values as text: YAML would read the bins 0:50:10 as a number to the base of 60.
+        given = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConvRNNError(f"cannot read --config {path}: {error}") from None
+    if not isinstance(given, dict):
+        raise ConvRNNError(f"--config {path}: expected lines such as 'time-bins: 70:170'.")
+    options = {each.name for each in context.command.params} - {"config", "source"}
+    found = {str(name).replace("-", "_"): value for name, value in given.items()}
+    for name, value in found.items():
+        if name not in options:
+            known = [f"{each}".replace("_", "-") for each in sorted(filter(None, options))]
+            raise unknown(f"option in {path}", name.replace("_", "-"), known)
+        if not isinstance(value, str):
+            raise ConvRNNError(f"--config {path}: {name} is {value!r}; expected text or a number.")
+    context.default_map = found
+    return path
+
+
 @app.command()
 def make(
     source: Annotated[
         Path,
         typer.Argument(
             help="The responses: .npy, .npz or MATLAB's .mat (5 or 7.3); a .csv with the columns "
-            "stimulus_id, neuroid_id and response; or a .csv of spikes with the columns trial, "
-            "neuroid_id and time_ms or time_s."
+            "stimulus_id, neuroid_id and response; a .csv of spikes with the columns trial, "
+            "neuroid_id and time_ms or time_s; an NWB file (.nwb); or epochs of MNE-Python "
+            "(-epo.fif)."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The recording to write: ….nc.")],
@@ -55,7 +88,7 @@ def make(
         typer.Option(
             "--regions",
             help="Region of all neurons, such as V4, or an array, one per neuron. A .csv may have "
-            "a column region instead.",
+            "a column region instead. NWB: the regions to read, separated by commas.",
             show_default=False,
         ),
     ] = None,
@@ -103,31 +136,67 @@ def make(
         float | None,
         typer.Option("--image-ms", help="Duration of the images, in ms.", min=0),
     ] = None,
+    intervals: Intervals = None,
+    stimulus_column: StimulusColumn = None,
+    onset_column: OnsetColumn = None,
+    region_of: RegionOf = None,
+    region_of_all: RegionOfAll = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="A YAML file of these options, such as 'time-bins: 70:170'. Options on the "
+            "command line replace those of the file.",
+            callback=_read_config,
+            is_eager=True,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Label an array of responses, and write it as a recording for fit, geometry and package."""
+    """Label a lab's responses, and write them as a recording for fit, geometry and package."""
+    from convrnns_brainscore.epochs import is_epochs
     from convrnns_brainscore.files import written_whole
     from convrnns_brainscore.netcdf import write_group
+    from convrnns_brainscore.recording_files import NWB
     from convrnns_brainscore.recordings import as_recording
     from convrnns_brainscore.tables import SUFFIXES
 
     if out.suffix != ".nc":
         raise ConvRNNError(f"{out}: expected a name that ends in .nc.")
-    if source.suffix.lower() in SUFFIXES:
+    of_files = {
+        "intervals": intervals, "stimulus-column": stimulus_column, "onset-column": onset_column,
+        "region-of": region_of, "region-of-all": region_of_all,
+    }  # fmt: skip
+    in_arrays = {
+        "stimulus-ids": stimulus_ids, "time-bins": time_bins, "responses": responses, "axes": axes,
+        "neuron-ids": neuron_ids, "subjects": subjects,
+    }  # fmt: skip
+    labelled = source.suffix.lower() == NWB or is_epochs(source)
+    for name, value in (in_arrays if labelled else of_files).items():
+        if value is not None:
+            raise ConvRNNError(
+                f"--{name} applies only to {'arrays and tables' if labelled else 'NWB files'}; "
+                f"{source} is not one."
+            )
+    if labelled:
+        data = _of_labelled(source, regions, of_files)
+    elif source.suffix.lower() in SUFFIXES:
         other = {"responses": responses, "axes": axes, "neuron-ids": neuron_ids}
         other |= {"subjects": subjects}
         for name, value in other.items():
             if value is not None:
                 raise ConvRNNError(f"--{name} applies only to arrays; {source} is a table.")
         data = _of_table(source, stimulus_ids, regions, time_bins)
-        if image_ms is not None:
-            data = data.assign_coords(
-                image_on_ms=("presentation", [image_ms] * data.sizes["presentation"])
-            )
     else:
         data = _of_arrays(
-            source, stimulus_ids, regions, time_bins, responses, axes, neuron_ids, subjects,
-            image_ms,
-        )  # fmt: skip
+            source, stimulus_ids, regions, time_bins, responses, axes, neuron_ids, subjects
+        )
+    if image_ms is not None:
+        if "image_on_ms" in data.coords:
+            raise ConvRNNError(f"{source} says how long images were on: omit --image-ms.")
+        data = data.assign_coords(
+            image_on_ms=("presentation", [image_ms] * data.sizes["presentation"])
+        )
     checked = as_recording(data)
     for note in checked.notes:
         say(as_options(note))
@@ -153,7 +222,6 @@ def _of_arrays(
     axes: str | None,
     neuron_ids: str | None,
     subjects: str | None,
-    image_ms: float | None,
 ) -> xr.DataArray:
     """The recording of a file of arrays."""
     from convrnns_brainscore.array_files import only_array, read_arrays, read_labels
@@ -179,8 +247,30 @@ def _of_arrays(
         axes=None if axes is None else split_names(axes),
         neuroid_ids=given(neuron_ids, plain=False),
         subjects=given(subjects, plain=True),
-        image_on_ms=image_ms,
     )
+
+
+def _of_labelled(source: Path, regions: str | None, options: dict[str, str | None]) -> xr.DataArray:
+    """The recording of an NWB file, or of epochs."""
+    from convrnns_brainscore.epochs import is_epochs, read_epochs
+    from convrnns_brainscore.nwb import read_nwb
+
+    if not source.exists():
+        raise ConvRNNError(f"there is no {source}.")
+    if not is_epochs(source):
+        return read_nwb(
+            source,
+            regions=split_names(regions) if regions else None,
+            intervals=options["intervals"],
+            stimulus_column=options["stimulus-column"],
+            onset_column=options["onset-column"],
+            region_of=options["region-of"],
+            region_of_all=options["region-of-all"],
+        )
+    for name in ("intervals", "onset-column", "region-of", "region-of-all"):
+        if options[name] is not None:
+            raise ConvRNNError(f"--{name} applies only to NWB files; {source} is not one.")
+    return read_epochs(source, stimulus_column=options["stimulus-column"], region=regions)
 
 
 def _of_table(
