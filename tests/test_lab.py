@@ -56,7 +56,10 @@ def test_the_rank_correlation_is_over_whole_models(results: Results) -> None:
     assert found["rho"].tolist() == [0.9, 0.9]  # one exchange among five
     assert found["models"].tolist() == [5, 5]
     few = accuracy_correlation(table[table["model"] != "gru_shallow"])
-    assert few["untested"].tolist() == ["5 models are needed"] * 2
+    assert few["untested"].tolist() == ["5 trained models are needed"] * 2
+    assert found["p"].tolist() == pytest.approx([10 / 120] * 2)  # of all orders of five
+    untrained = accuracy_correlation(table.assign(weights="untrained, seed 0"))
+    assert untrained["rho"].isna().all()
 
 
 def test_the_page_names_recordings_and_untrained_networks(results: Results, tmp_path: Path) -> None:
@@ -86,6 +89,9 @@ def test_fits_of_earlier_runs_are_compared(
     assert "there is no absent" in convrnns("compare", "v4", "absent", code=2)
     Path("other").mkdir()
     assert "same name" in convrnns("compare", "v4", "other/../v4", code=2)
+    assert "same name" in convrnns("compare", "v4", "v4/results.nc", code=2)
+    convrnns("compare", "v4/results.nc", "it/", "--out", "files")
+    assert '<a href="../v4/report.html">v4</a>' in Path("files/lab.html").read_text()
 
 
 def test_several_recordings_are_fitted_in_one_command(

@@ -61,7 +61,7 @@ def test_a_neuron_that_misses_stimuli_is_tested_on_those_it_saw() -> None:
     responses = np.stack([ONE[:, 0], np.where(np.arange(240) < 24, np.nan, ONE[:, 0])], axis=1)
     whole, partly = explained(responses).T
     np.testing.assert_allclose(partly, whole, atol=0.08)
-    constant = explained(np.ones((240, 1)))
+    constant = explained(np.full((240, 3), [2, 0.1, 1 / 3]))  # the last two have rounded means
     assert np.isnan(constant).all()
 
 
@@ -148,6 +148,9 @@ def test_the_command_tells_late_responses_from_the_first_sweep(
     ("first", "second", "said"),
     [
         ("simplernn_shallow/conv5", "simplernn_shallow/conv5", "give two that differ"),
+        ("simplernn_shallow/conv5@120-140", "simplernn_shallow/conv5", "give two that differ"),
+        ("simplernn_shallow/conv5@0-30", "simplernn_shallow/conv5", "in conv5 from 40 ms on"),
+        ("simplernn_shallow/conv5@500-600", "simplernn_shallow/conv5", "which lasts 140 ms"),
         (
             "simplernn_shallow/conv9",
             "simplernn_shallow/conv5",

@@ -278,7 +278,7 @@ def test_without_repetitions_neurons_stand_against_the_control(tmp_path: Path) -
     write_report(results, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No stimulus was repeated" in text
-    assert "r from the image itself (the control)" in text
+    assert "r of the control" in text
     write_figure(results, "neurons", tmp_path / "neurons.svg")
 
 

@@ -245,10 +245,13 @@ def compare(
     """Compare models over areas in fits to several recordings, beside their ImageNet accuracy."""
     from convrnns_brainscore.report.lab_report import write_lab
 
-    folders = {name: each for each in fits for name in _folders([each.name], each)}
+    results = {each: _read(each) for each in fits}
+    homes = {each: each if each.is_dir() else each.absolute().parent for each in fits}
+    folders = {each.resolve().name: each for each in homes.values()}
     if len(folders) < len(fits):
         raise ConvRNNError("two folders have the same name: rename one.")
-    say("\n".join(map(str, write_lab({n: _read(f) for n, f in folders.items()}, folders, out))))
+    named = {homes[each].resolve().name: found for each, found in results.items()}
+    say("\n".join(map(str, write_lab(named, folders, out))))
 
 
 @grouped

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+from scipy.stats import permutation_test, spearmanr
 
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.results import Results, best_layer, region_choice
+from convrnns_brainscore.weights import UNTRAINED
 from convrnns_brainscore.zoo import find_model
 
 FEWEST_MODELS = 5
 """With fewer, a rank correlation over models has no p below .05."""
+
+PERMUTATIONS = 9999
+"""Of the models' order; all of them where there are fewer."""
 
 
 # Columns, and the fields of `results.Predictivity`.
@@ -86,7 +90,7 @@ def _best(results: Results, model: str, region: str) -> dict[str, object]:
 
 
 def accuracy_correlation(table: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's correlation of published accuracy and nested r over whole models.
+    """Spearman's correlation of published accuracy and nested r over whole, trained models.
 
     Parameters
     ----------
@@ -96,30 +100,40 @@ def accuracy_correlation(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each recording and region: ``models``, ``rho``, ``p`` (two-sided), and
-        ``untested``, which says why there is none.
+        A row for each recording and region: ``models``, ``rho``, ``p`` (two-sided, by permutation
+        of the models: exact up to 7 models), and ``untested``, which says why there is none.
 
     Examples
     --------
     >>> table = pd.DataFrame(
     ...     {
-    ...         "recording": "v4", "region": "V4", "lesion": "none",
+    ...         "recording": "v4", "region": "V4", "lesion": "none", "weights": "given",
     ...         "top1": [50.0, 60, 65, 70, 73], "nested_r": [0.3, 0.35, 0.34, 0.4, 0.45],
     ...     }
     ... )
-    >>> accuracy_correlation(table)[["models", "rho"]].values.tolist()
-    [[5.0, 0.9]]
+    >>> accuracy_correlation(table)[["models", "rho", "p"]].round(3).values.tolist()
+    [[5.0, 0.9, 0.083]]
     """
     rows = []
+    places = dict.fromkeys(zip(table["recording"], table["region"], strict=True))
     whole = table[(table["lesion"] == "none") & table["top1"].notna() & table["nested_r"].notna()]
-    for (recording, region), here in whole.groupby(["recording", "region"], sort=False):
+    trained = whole[~whole["weights"].str.startswith(UNTRAINED)]
+    for recording, region in places:
+        here = trained[(trained["recording"] == recording) & (trained["region"] == region)]
         row = {"recording": recording, "region": region, "models": len(here)}
         if len(here) < FEWEST_MODELS:
-            too_few = f"{FEWEST_MODELS} models are needed"
-            rows.append({**row, "rho": np.nan, "p": np.nan, "untested": too_few})
+            needed = f"{FEWEST_MODELS} trained models are needed"
+            rows.append({**row, "rho": np.nan, "p": np.nan, "untested": needed})
             continue
-        found = spearmanr(here["top1"], here["nested_r"])
-        rho, p = round(float(found.statistic), 6), float(found.pvalue)
-        rows.append({**row, "rho": rho, "p": p, "untested": ""})
+        accuracy, r = here["top1"].to_numpy(), here["nested_r"].to_numpy()
+        found = permutation_test(
+            (accuracy,),
+            lambda order, r=r: spearmanr(order, r).statistic,
+            permutation_type="pairings",
+            n_resamples=PERMUTATIONS,
+            random_state=0,
+        )
+        rho = round(float(found.statistic), 6)
+        rows.append({**row, "rho": rho, "p": float(found.pvalue), "untested": ""})
     columns = ["recording", "region", "models", "rho", "p", "untested"]
     return pd.DataFrame(rows, columns=columns)

@@ -113,6 +113,9 @@ def held_out_errors(
         for row, predicted in enumerate((predictions[-1], predictions[0], together)):
             errors[row, split.test] += np.where(known, (observed - predicted) ** 2, 0)
         total[split.test] += np.where(known, (observed - train.mean(axis=0)) ** 2, 0)
+    first = np.nan_to_num(responses[np.isfinite(responses).argmax(axis=0), np.arange(neurons)])
+    constant = ((responses == first) | np.isnan(responses)).all(axis=0)
+    total[:, constant] = 0  # not the rounding of their means
     return HeldOutErrors(errors, total)
 
 

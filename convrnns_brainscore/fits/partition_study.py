@@ -140,17 +140,18 @@ def partition_recording(
     ConvRNNError
         An unknown network or layer; both sets are the same.
     """
-    if sets[0] == sets[1]:
-        raise ConvRNNError(f"both sets are {sets[0]}: give two that differ.")
     for each in sets:
         if each.network not in networks:
             raise unknown("network of a set", each.network, list(networks))
+    loaded = {each.network: networks[each.network]() for each in sets}
+    for each in sets:
+        _check_set(each, loaded[each.network], prepared)
+    first, second = (each.bins(loaded[each.network].model, prepared.time_bins) for each in sets)
+    if sets[0].network == sets[1].network and sets[0].layer == sets[1].layer and first == second:
+        raise ConvRNNError(f"both sets are {sets[0]} in the same bins: give two that differ.")
     grams, reasons, made_by = [], [], {}
     for each in sets:
-        network = networks[each.network]()
-        if each.layer not in layer_names(network.model):
-            raise unknown(f"layer of {each.network}", each.layer, layer_names(network.model))
-        network.check_lesion(prepared.presentation)
+        network = loaded[each.network]
         made_by[each.network] = {**describe(network, prepared.presentation), "label": network.label}
         of_set, why = _grams(each, network, prepared, folder, progress)
         grams.append(of_set)
@@ -165,6 +166,28 @@ def partition_recording(
         stimuli=len(prepared.stimuli),
         splits=len(prepared.splits),
     )
+
+
+def _check_set(features: FeatureSet, network: ConvRNN, prepared: Prepared) -> None:
+    """An error where a set has no features in any bin, or more steps than are presented."""
+    if features.layer not in layer_names(network.model):
+        raise unknown(f"layer of {features.network}", features.layer, layer_names(network.model))
+    network.check_lesion(prepared.presentation)
+    shown = prepared.presentation.times * MS_PER_STEP
+    if isinstance(features.window, tuple) and features.window[1] > shown:
+        raise ConvRNNError(
+            f"{features}: the window ends after the presentation, which lasts {shown} ms for these "
+            "time bins."
+        )
+    wanted = features.bins(network.model, prepared.time_bins)
+    bins = layer_bins(network.model, features.layer, wanted, prepared.presentation, centred=True)
+    if not bins.averages:
+        reached = MS_PER_STEP * first_step(network.model, features.layer)
+        reason = bins.undefined[wanted[0]]
+        raise ConvRNNError(
+            f"{features} says nothing about the images: {reason}. The image is in {features.layer} "
+            f"from {reached} ms on."
+        )
 
 
 def _grams(

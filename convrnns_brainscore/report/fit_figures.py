@@ -151,8 +151,8 @@ def draw_one_bin(results: Results, regions: list[str]) -> Figure:
             for middle, layer in zip(x, found.layers, strict=True):
                 r = neuron_r(results, found.model, layer, region, 0)
                 axes.plot(
-                    jittered(middle, len(r)), r, ".", color=look.colour, alpha=0.25,
-                    markersize=2, markeredgewidth=0, rasterized=True,
+                    jittered(middle, len(r)), r, ".", color=look.colour, alpha=0.4,
+                    markersize=2.5, markeredgewidth=0, rasterized=True,
                 )  # fmt: skip
             axes.errorbar(
                 x, found.r[:, 0], [each.error[0] for each in found.values], color=look.colour,
@@ -297,6 +297,8 @@ def draw_learning(results: Results, regions: list[str]) -> Figure:
                 (found.r, "-", look.colour, f"{name}, {time_bin}: r"),
                 (found.noise_corrected, "--", "white", f"{name}: noise-corrected r"),
             ):
+                if not np.isfinite(values).any():
+                    continue
                 style: dict[str, Any] = {
                     "color": look.colour,
                     "marker": look.marker[0],
@@ -353,17 +355,20 @@ def draw_predicted(results: Results, regions: list[str], neuron: str | None = No
                 marker=looks[scores.model].marker[0],
                 label=_wrapped(
                     f"{scores.name} {scores.layer}, {bin_names(results)[scores.time_bin]} ms, "
-                    f"{known.sum()} stimuli"
+                    f"{known.sum()} of {len(known)} stimuli were tested"
                 ),
             )
         which = "" if neuron else " (best predicted)"
         axes.set_title(f"{region}, neuron {shown}{which}")
         axes.axline((0, 0), slope=1, color="0.6", linestyle="--")
-        axes.set_xlim(axes.dataLim.x0, axes.dataLim.x1)
-        axes.set_ylim(axes.dataLim.y0, axes.dataLim.y1)
-        axes.margins(0.05)
+        for limit, ends in (
+            (axes.set_xlim, axes.dataLim.intervalx),
+            (axes.set_ylim, axes.dataLim.intervaly),
+        ):
+            pad = 0.05 * (ends[1] - ends[0])
+            limit(ends[0] - pad, ends[1] + pad)
         axes.set_xlabel("predicted response, held-out stimuli")
-        axes.set_ylabel("observed response, mean over repetitions")
+        axes.set_ylabel("observed response")
         _legend(axes)
     return figure
 

@@ -11,7 +11,6 @@ import json
 import textwrap
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -98,14 +97,19 @@ def draw_one_bin(results: Results, region: str) -> str:
     figure = go.Figure()
     looks, maps = styles(results.models), layer_maps(results, region)
     names, dots = layer_names(maps), thinned(int(results.neurons(region).sum()), MOST_BEHIND)
+    ids = results.root["neuroid_id"].values[results.neurons(region)][dots].tolist()
     for place, found in enumerate(maps):
         look, x = looks[found.model], layer_places(maps, place)
         every = [neuron_r(results, found.model, layer, region, 0)[dots] for layer in found.layers]
         figure.add_scatter(
             x=np.concatenate([jittered(middle, len(dots)) for middle in x]).round(3).tolist(),
-            y=_blank(np.concatenate(every)), mode="markers", name="single neurons",
-            hoverinfo="skip", showlegend=False, legendgroup=found.name,
-            marker={"color": look.colour, "size": 3, "opacity": 0.25},
+            y=_blank(np.concatenate(every)), mode="markers", hoverinfo="skip", showlegend=False,
+            name=f"{_broken(found.name)}: single neurons", legendgroup=found.name,
+            meta=["layer", "neuron"], customdata=[
+                [layer for layer in found.layers for _ in ids],
+                [name for _ in found.layers for name in ids],
+            ],
+            marker={"color": look.colour, "size": 4, "opacity": 0.35},
         )  # fmt: skip
         values = found.values
         figure.add_scatter(
@@ -149,7 +153,7 @@ def draw_layers(results: Results, region: str) -> list[str]:
         told = [
             [why or _told(v, index) for index, why in enumerate(v.undefined)] for v in found.values
         ]
-        _heat(figure, found.r, bin_names(results), found.layers, told, ends)
+        _heat(figure, found.r, bin_names(results), found.layers, told, ends, found.name)
         if len(found.layers) > 1:
             best = [
                 (time, layer) for time, layer in enumerate(best_layers(found)) if layer is not None
@@ -160,7 +164,7 @@ def draw_layers(results: Results, region: str) -> list[str]:
                 mode="markers", hoverinfo="skip", showlegend=False, name="best layer",
                 marker={"color": "white", "symbol": "circle-open", "size": 7},
             )  # fmt: skip
-        figure.update_layout(title=_title(found.name))
+        _add_title(figure, found.name)
         figure.update_xaxes(title="time bin (ms from image onset)", type="category")
         drawn.append(_html(figure, 190 + 26 * len(found.layers)))
     return drawn
@@ -178,7 +182,8 @@ def draw_choice(results: Results, region: str) -> list[str]:
     for model, choice in choices.items():
         figure, x = go.Figure(), [f"{latency:g}" for latency in choice.latencies]
         told = [[f"r {r:.3f}" for r in row] for row in choice.validated]
-        _heat(figure, choice.validated, x, choice.layers, told, ends)
+        name = results.display_name(model)
+        _heat(figure, choice.validated, x, choice.layers, told, ends, name)
         figure.add_scatter(
             x=[f"{choice.latency:g}"], y=[choice.layer], mode="markers", hoverinfo="skip",
             showlegend=False, name="chosen",
@@ -187,7 +192,7 @@ def draw_choice(results: Results, region: str) -> list[str]:
                 "line": {"color": "black", "width": 1},
             },
         )  # fmt: skip
-        figure.update_layout(title=_title(results.display_name(model)))
+        _add_title(figure, name)
         figure.update_xaxes(title="latency (ms)", type="category")
         drawn.append(_html(figure, 190 + 26 * len(choice.layers)))
     return drawn
@@ -229,18 +234,18 @@ def draw_neurons(results: Results, region: str) -> str:
             hoverinfo="skip", line={"color": _GRAY, "dash": "dash"},
         )  # fmt: skip
         figure.add_vline(MIN_RELIABILITY, line={"color": _FAINT, "dash": "dot"})
-        figure.update_xaxes(title="split-half reliability (Spearman–Brown)")
+        figure.update_xaxes(title="split-half reliability")
     elif base is not None:
         low, high = float(np.nanmin(base.r)), float(np.nanmax(base.r))
         figure.add_scatter(
             x=[low, high], y=[low, high], mode="lines", name="equal", hoverinfo="skip",
             line={"color": _GRAY, "dash": "dash"},
         )  # fmt: skip
-        figure.update_xaxes(title="r from the image itself (the control)")
+        figure.update_xaxes(title="r of the control")
     figure.update_layout(
         barmode="overlay",
         xaxis={"domain": [0, 0.78]},
-        xaxis2={"domain": [0.82, 1], "title": "neurons"},
+        xaxis2={"domain": [0.82, 1], "title": "n"},
     )
     figure.update_yaxes(title="r on held-out stimuli")
     return _html(figure, 440)
@@ -261,9 +266,9 @@ def draw_crossed(results: Results, region: str) -> str | None:
         return None
     figure = go.Figure()
     ends, names = colour_range(panels.values()), bin_names(results)
-    for index, cells in enumerate(panels.values()):
+    for index, (name, cells) in enumerate(panels.items()):
         told = [[f"r {r:.3f}" if np.isfinite(r) else "undefined" for r in row] for row in cells]
-        _heat(figure, cells, names, names, told, ends, index == 0)
+        _heat(figure, cells, names, names, told, ends, name, index == 0)
     figure.update_xaxes(title="recording's bin (ms)", type="category")
     figure.update_yaxes(title="features' bin (ms)", type="category")
     return _html(figure, 520, list(panels))
@@ -282,6 +287,8 @@ def draw_learning(results: Results, region: str) -> str | None:
             (found.r, "solid", look.marker[1], "r"),
             (found.noise_corrected, "dash", f"{look.marker[1]}-open", "noise-corrected r"),
         ):
+            if not np.isfinite(values).any():
+                continue
             for part, line in ((slice(None, -1), dash), (slice(-2, None), "dot")):
                 figure.add_scatter(
                     x=found.sizes[part].tolist(), y=_blank(values[part]), mode="lines+markers",
@@ -292,7 +299,7 @@ def draw_learning(results: Results, region: str) -> str | None:
                     hovertemplate="%{x:.0f} training stimuli<br>" + what + " %{y:.3f}",
                 )  # fmt: skip
     figure.update_xaxes(title="training stimuli (dotted: extrapolated)", rangemode="tozero")
-    figure.update_yaxes(title="r on the same held-out stimuli")
+    figure.update_yaxes(title="r on held-out stimuli")
     return _html(figure, 420)
 
 
@@ -351,7 +358,10 @@ def draw_layer_differences(results: Results, found: ByLayer) -> str:
     ]
     names = bin_names(results)
     limit = colour_limit([found.difference])
-    _heat(figure, found.difference, names, found.layers, told, (-limit, limit), scale="RdBu_r")
+    name = f"{found.first} − {found.second}"
+    _heat(
+        figure, found.difference, names, found.layers, told, (-limit, limit), name, scale="RdBu_r"
+    )
     layer, time = np.nonzero(found.p < ALPHA)
     figure.add_scatter(
         x=[names[index] for index in time], y=[found.layers[index] for index in layer],
@@ -415,12 +425,14 @@ def _heat(
     y: Sequence[str],
     told: Sequence[Sequence[str]],
     ends: tuple[float, float],
+    name: str,
     visible: bool = True,
     scale: str = "Viridis",
 ) -> None:
     ticks = sorted({ends[0], 0.0, ends[1] / 2, ends[1]})
     figure.add_heatmap(
         z=[_blank(row) for row in cells], x=list(x), y=list(y), text=told, visible=visible,
+        name=name,
         zmin=ends[0], zmax=ends[1], colorscale=scale,
         colorbar={
             "title": "r", "thickness": 14, "ticklen": 3,
@@ -438,8 +450,8 @@ def _html(figure: go.Figure, height: int, views: Sequence[str] = ()) -> str:
     views : sequence of str
         The view of each trace; ``"always"``: of all.
     """
-    title = figure.layout.title.text or ""
-    above = 20 + 18 * (title.count("<br>") + 1) if title else 10
+    titles = [each.text for each in figure.layout.annotations]
+    above = 8 + 20 * (titles[0].count("<br>") + 1) if titles else 10
     figure.update_layout(
         template="none",
         height=height,
@@ -485,8 +497,12 @@ def _told(values: Predictivity, index: int) -> str:
     )
 
 
-def _title(name: str) -> dict[str, Any]:
-    return {"text": _broken(name), "font": {"size": 13}, "x": 0.02, "y": 0.98, "yanchor": "top"}
+def _add_title(figure: go.Figure, name: str) -> None:
+    """A title that may have several lines, from the top of the panel upwards."""
+    figure.add_annotation(
+        text=_broken(name), x=0, y=1, xref="paper", yref="paper", xanchor="left",
+        yanchor="bottom", align="left", showarrow=False,
+    )  # fmt: skip
 
 
 def _broken(name: str, width: int = 36) -> str:

@@ -199,9 +199,12 @@ def layer_names(maps: Sequence[LayerMap]) -> list[str]:
 def layer_places(maps: Sequence[LayerMap], place: int) -> Array:
     """Where the layers of one of the models stand along an axis of `layer_names`, [layer]: the
     models beside each other."""
-    names, found = layer_names(maps), maps[place]
-    shift = 0.6 * ((place + 0.5) / len(maps) - 0.5)
-    return np.array([names.index(layer) + shift for layer in found.layers])
+    names, places = layer_names(maps), []
+    for layer in maps[place].layers:
+        beside = [each.model for each in maps if layer in each.layers]
+        share = (beside.index(maps[place].model) + 0.5) / len(beside) - 0.5
+        places.append(names.index(layer) + 0.6 * share)
+    return np.array(places)
 
 
 def jittered(middle: float, neurons: int) -> Array:

@@ -45,8 +45,13 @@ from convrnns_brainscore.fits.statistics import (
 from convrnns_brainscore.provenance import PACKAGE, display_name
 from convrnns_brainscore.regions import LATENCY, MADE_BY, region_layers
 from convrnns_brainscore.report import fit_interactive
-from convrnns_brainscore.report.fit_numbers import differs, layer_learning, neuron_scores
-from convrnns_brainscore.report.methods import CITATIONS, methods, sample_of
+from convrnns_brainscore.report.fit_numbers import (
+    differs,
+    layer_learning,
+    layer_maps,
+    neuron_scores,
+)
+from convrnns_brainscore.report.methods import CITATIONS, counted, methods, sample_of
 from convrnns_brainscore.report.page import render
 from convrnns_brainscore.report.tables import few_tested, with_error
 from convrnns_brainscore.zoo import find_model
@@ -222,8 +227,9 @@ def _region(results: Results, region: str) -> dict[str, Any]:
     return {
         "name": region,
         "neurons": neurons,
-        "size": f"n = {neurons} neurons, {results.root.sizes['stimulus']} stimuli, "
+        "size": f"n = {counted(neurons, 'neuron')}, {results.root.sizes['stimulus']} stimuli, "
         f"{results.root.sizes['split']} splits.",
+        "several": any(len(each.layers) > 1 for each in layer_maps(results, region)),
         "reliable": any(each.reliable for each in neuron_scores(results, region)),
         "choice": fit_interactive.draw_choice(results, region),
         "over_time": fit_interactive.draw_over_time(results, region),
@@ -303,7 +309,9 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
             "bin": _bin(results, choice.time_bin),
             "score": f"{choice.score.mean():.3f}",
             "bin_score": f"{choice.bin_score.mean():.3f}",
-            "agreement": _agreement(choice.chosen),
+            "agreement": _agreement(choice.chosen)
+            if len(choice.layers) * len(choice.latencies) > 1
+            else "the only candidate",
         }
         for model in results.models
         for region, choice in region_choices(results, model).items()
@@ -311,8 +319,16 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
 
 
 def _area_rows(results: Results) -> list[dict[str, str]]:
-    """The rows of ``areas.csv`` as text, where there are several areas."""
+    """The rows of ``areas.csv`` as text, where there are several areas, and models that had a
+    choice."""
     table = areas_table(results)
+    free = {
+        model
+        for model in results.models
+        for choice in region_choices(results, model).values()
+        if len(choice.layers) * len(choice.latencies) > 1
+    }
+    table = table[table["model"].isin(free)]
     if not len(table) or not (table["second"] != "").any():
         return []
     return [

@@ -50,10 +50,10 @@ def write_lab(results: Mapping[str, Results], folders: Mapping[str, Path], out: 
         table.to_csv(partial, index=False)
     figures = [f"lab.{kind}" for kind in ("png", "pdf", "svg")]
     with rc_context(LOOK):
-        figure = draw_accuracy(table, names)
+        figure, shown = draw_accuracy(table, names), list(dict.fromkeys(names.values()))
         for name in figures:
             with written_whole(out / name) as partial:
-                save_figure(figure, partial, list(names.values()), Path(name).suffix[1:], dpi=300)
+                save_figure(figure, partial, shown, Path(name).suffix[1:], dpi=300)
         drawn = BytesIO()
         figure.savefig(drawn, format="png", dpi=200)
     with written_whole(out / "lab.html") as partial:
@@ -77,9 +77,9 @@ def write_lab(results: Mapping[str, Results], folders: Mapping[str, Path], out: 
     return [out / name for name in ("lab.csv", "lab.html", *figures)]
 
 
-def draw_accuracy(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+def draw_accuracy(table: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Figure:
     """Nested r of each model against its published ImageNet accuracy, a panel for each recording
-    and region; dotted: the control's r."""
+    and region."""
     places = list(dict.fromkeys(zip(table["recording"], table["region"], strict=True)))
     columns = min(len(places), 3)
     rows = -(-len(places) // columns)
@@ -98,11 +98,8 @@ def draw_accuracy(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             axes.errorbar(
                 row["top1"], row["nested_r"], row["nested_r_sd"], color=look.colour,
                 marker=look.marker[0], markerfacecolor=look.colour if whole else "white",
-                linestyle="none", elinewidth=0.6, label=names[row["model"]],
+                linestyle="none", elinewidth=0.6, label=names[recording, row["model"]],
             )  # fmt: skip
-        base = here[here["model"] == control.NAME]["best_r"]
-        if base.notna().any():
-            axes.axhline(base.iloc[0], color="0.5", linestyle=":", label="control, best r")
         axes.axhline(0, color="0.8", zorder=0)
         neurons, stimuli = here[["neurons", "stimuli"]].iloc[0]
         axes.set_title(f"{recording}, {region}: {neurons} neurons, {stimuli} stimuli")
@@ -121,22 +118,22 @@ def draw_accuracy(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _names(results: Mapping[str, Results]) -> dict[str, str]:
-    """Model → its name with the label of its weights."""
+def _names(results: Mapping[str, Results]) -> dict[tuple[str, str], str]:
+    """Recording and model → the model's name with the label of its weights there."""
     return {
-        model: display_name(model, found.made_by(model))
-        for found in results.values()
+        (recording, model): display_name(model, found.made_by(model))
+        for recording, found in results.items()
         for model in found.models
     }
 
 
-def _row(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+def _row(row: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, str]:
     """A row of the page's table, as text."""
     latency = row["latency_ms"]
     return {
         "recording": row["recording"],
         "region": row["region"],
-        "model": names[row["model"]],
+        "model": names[row["recording"], row["model"]],
         "top1": number(row["top1"]),
         "layer": row["layer"] or "–",
         "latency": "–" if np.isnan(latency) else f"{latency:g} ms",

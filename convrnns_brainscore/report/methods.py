@@ -81,11 +81,16 @@ def methods(results: Results) -> list[str]:
         f"{region}: {int(results.neurons(region).sum())}" for region in results.regions
     )
     data = (
-        f"Responses of {len(results.root['region'])} neurons ({counts}; "
-        f"{_counted(len(sample.subjects), 'subject')}) to {sample.stimuli} stimuli in "
-        f"{sample.bins} from image onset were averaged over repetitions"
+        f"Responses of {counted(len(results.root['region']), 'neuron')} ({counts}; "
+        f"{counted(len(sample.subjects), 'subject')}) to {sample.stimuli} stimuli in "
+        f"{sample.bins} from image onset were "
     )
-    data += "." if sample.repetitions is None else f" (median {sample.repetitions:g} per stimulus)."
+    if sample.presentations == sample.stimuli:
+        data += "single presentations."
+    elif sample.repetitions is None:
+        data += "averaged over repetitions."
+    else:
+        data += f"averaged over repetitions (median {sample.repetitions:g} per stimulus)."
     return [
         f"{data} {_networks(results, models, settings)}",
         _fits(results, sample, settings, models),
@@ -155,5 +160,6 @@ def _numbers(results: Results, models: list[str]) -> str:
     return text.strip()
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, in the plural where it is not one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -111,13 +111,16 @@ def draw_partition(found: xr.Dataset) -> Figure:
 def partition_table(found: xr.Dataset) -> Table:
     """Each region's means over bins."""
     table = Table(
-        title="R² of held-out responses, in the bin in which both sets together explain most",
+        title="R² of held-out responses, in the bin in which both sets together explain most "
+        "(selected on these data, biased upward)",
         caption=f"first: {found.attrs['first']}\nsecond: {found.attrs['second']}\n±: standard "
-        "error over stimuli and neurons. p: sign flips over neurons, corrected over bins.",
+        "error over stimuli and neurons. p: sign flips over neurons, corrected over bins; –: fewer "
+        f"than {found.attrs['fewest_neurons']} neurons.",
     )
     for name in ("region", "bin"):
         table.add_column(name, no_wrap=True)
-    for name in ("both", "unique first", "p", "unique second", "p", "shared", "reliability"):
+    for name in ("both", "unique first", "p", "unique second", "p", "shared", "reliability",
+                 "neurons"):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
     for region in found["region"].values:
         here = found.sel(region=region)
@@ -142,5 +145,6 @@ def partition_table(found: xr.Dataset) -> Table:
             p["unique_second"],
             cells["shared"],
             number(best["reliability"].item()),
+            str(best["neurons"].item()),
         )
     return table

@@ -39,7 +39,9 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         middle = [(one["start"] + one["end"]) / 2 for one in bins]
         ceiling = [_or_nan(one["ceiling"]) for one in bins]
         if np.isfinite(ceiling).any():
-            raw_axes.plot(middle, ceiling, color="0.5", linestyle="--", label="ceiling")
+            raw_axes.plot(
+                middle, ceiling, color="0.5", linestyle="--", label="ceiling (reliability)"
+            )
         for record in of_name:
             label = f"{record['model']} ({record['made_by']['weights']})"
             look = looks[record["model"]]
