@@ -75,6 +75,12 @@ def test_the_page_names_recordings_and_untrained_networks(results: Results, tmp_
     assert "rgc_intermediate (untrained, seed 0)" in text
     assert "the accuracy is that of the published, trained network" in text.replace("\n", " ")
     assert ">nan<" not in text
+    assert "fitted by different methods" not in text
+    other = Results(results.root.copy(), results.fits)
+    other.root.attrs["settings"] = '{"method": "ridge", "time": "per-bin"}'
+    write_lab({"first": results, "second": other}, folders, tmp_path)
+    text = (tmp_path / "lab.html").read_text(encoding="utf-8")
+    assert "first: PLS, per-bin; second: ridge, per-bin." in " ".join(text.split())
 
 
 def test_fits_of_earlier_runs_are_compared(

@@ -52,7 +52,8 @@ def partition(
 ) -> None:
     """Partition the variance of responses between two models, layers or times.
 
-    With --lesion feedback, NETWORK-without-feedback names the network with the lesion.
+    With --lesion, name the network with the lesion NETWORK-without-feedback or
+    NETWORK-without-recurrence.
     """
     from convrnns_brainscore.fits.partition_study import FeatureSet, partition_recording
     from convrnns_brainscore.fits.prepare import prepare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -41,14 +42,15 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``top1`` (published accuracy
-        in %; of the control none), ``layer`` and ``latency_ms`` that were selected, ``nested_r``
+        ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``method`` and ``time`` (of
+        the fits), ``top1`` (published accuracy in %; of the control none), ``layer`` and ``latency_ms`` that were selected, ``nested_r``
         (mean over splits and bins) and ``nested_r_sd`` (over splits), ``best_layer``, ``best_r``
         and its ``error``, ``ceiling``, ``normalised``, ``noise_corrected_r`` in the best bin (all
         selected on test stimuli), ``neurons``, ``stimuli``.
     """
     rows = []
     for recording, found in results.items():
+        settings = json.loads(found.root.attrs["settings"])
         for region in found.regions:
             for model in found.models:
                 made_by = found.made_by(model)
@@ -58,6 +60,8 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
                     "model": model,
                     "weights": made_by.get("weights", "none"),
                     "lesion": made_by.get("lesion", "none"),
+                    "method": settings.get("method", ""),
+                    "time": settings.get("time", ""),
                     "top1": np.nan if model == control.NAME else find_model(made_by["model"]).top1,
                 }
                 rows.append({**row, **_nested(found, model, region), **_best(found, model, region)})

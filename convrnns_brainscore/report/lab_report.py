@@ -66,6 +66,10 @@ def write_lab(results: Mapping[str, Results], folders: Mapping[str, Path], out: 
                     {**row, "rho": number(row["rho"]), "p": row["untested"] or f"{row['p']:.2g}"}
                     for row in accuracy_correlation(table).to_dict("records")
                 ],
+                methods={
+                    recording: f"{here['method'].iloc[0]}, {here['time'].iloc[0]}"
+                    for recording, here in table.groupby("recording", sort=False)
+                },
                 untrained=bool(table["weights"].str.startswith("untrained").any()),
                 reports={
                     name: os.path.relpath(folder / "report.html", out)
