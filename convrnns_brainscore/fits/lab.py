@@ -43,10 +43,11 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
     -------
     DataFrame
         ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``method`` and ``time`` (of
-        the fits), ``top1`` (published accuracy in %; of the control none), ``layer`` and ``latency_ms`` that were selected, ``nested_r``
-        (mean over splits and bins) and ``nested_r_sd`` (over splits), ``best_layer``, ``best_r``
-        and its ``error``, ``ceiling``, ``normalised``, ``noise_corrected_r`` in the best bin (all
-        selected on test stimuli), ``neurons``, ``stimuli``.
+        the fits), ``top1`` (published accuracy in %; of the control none), ``layer`` and
+        ``latency_ms`` that were selected, ``nested_r`` (mean over splits and bins) and
+        ``nested_r_sd`` (over splits), ``best_layer``, ``best_r`` and its ``error``, ``ceiling``,
+        ``normalised``, ``noise_corrected_r`` in the best bin (all selected on test stimuli),
+        ``neurons``, ``stimuli``.
     """
     rows = []
     for recording, found in results.items():
