@@ -57,8 +57,15 @@ def partition(
     """
     from convrnns_brainscore.fits.partition_study import FeatureSet, partition_recording
     from convrnns_brainscore.fits.prepare import prepare
+    from convrnns_brainscore.report.partition_report import (
+        check_same_sets,
+        partition_table,
+        write_partition,
+    )
+    from convrnns_brainscore.report.tables import wide_console
 
     sets = FeatureSet.parse(first), FeatureSet.parse(second)
+    check_same_sets(str(sets[0]), str(sets[1]), out)
     names = list(dict.fromkeys(each.network.split("-without-")[0] for each in sets))
     networks = lesion.beside_whole(names, weights)
     prepared = prepare(
@@ -78,10 +85,6 @@ def partition(
     for note in prepared.notes:
         say(as_options(note), err=True)
     weights.start()
-
-    from convrnns_brainscore.report.partition_report import partition_table, write_partition
-    from convrnns_brainscore.report.tables import wide_console
-
     work = out / ".partition.partial"
     found = partition_recording(sets, networks, prepared, work, progress=True)
     written = write_partition(found, out)

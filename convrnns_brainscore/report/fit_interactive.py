@@ -294,6 +294,10 @@ def draw_learning(results: Results, region: str) -> str | None:
                     x=found.sizes[part].tolist(), y=_blank(values[part]), mode="lines+markers",
                     name=f"{name}, {bin_names(results)[found.curve.time_bin]} ms: {what}",
                     legendgroup=f"{name}{what}", showlegend=line != "dot",
+                    meta=["extrapolated"], customdata=[[
+                        "yes" if line == "dot" and size == found.sizes[-1] else "no"
+                        for size in found.sizes[part]
+                    ]],
                     line={"color": look.colour, "dash": line},
                     marker={"symbol": symbol, "size": 8},
                     hovertemplate="%{x:.0f} training stimuli<br>" + what + " %{y:.3f}",

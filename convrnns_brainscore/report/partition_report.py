@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.partition import PARTS
 from convrnns_brainscore.integrity import seal
@@ -51,6 +52,28 @@ def write_partition(found: xr.Dataset, out: Path) -> list[Path]:
                 shown = [found.attrs["first"], found.attrs["second"]]
                 save_figure(figure, partial, shown, Path(name).suffix[1:], dpi=300)
     return [out / name for name in ("partition.nc", *tables, *figures)]
+
+
+def check_same_sets(first: str, second: str, out: Path) -> None:
+    """An error where ``out`` holds the partition of other sets.
+
+    Raises
+    ------
+    ConvRNNError
+        It does, or its file is damaged.
+    """
+    path = out / "partition.nc"
+    if not path.exists():
+        return
+    try:
+        with xr.open_dataset(path) as held:
+            before = held.attrs["first"], held.attrs["second"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConvRNNError(f"{path} is damaged ({error}): choose another `out=…`.") from None
+    if before != (first, second):
+        raise ConvRNNError(
+            f"{out} holds the partition of {before[0]} and {before[1]}: choose another `out=…`."
+        )
 
 
 def table_of(found: xr.Dataset) -> pd.DataFrame:
