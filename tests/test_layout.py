@@ -49,7 +49,7 @@ ORDER = {
         "simulate", "trial",
     ],
     "report": [
-        "style", "heat_map", "tables", "page", "methods", "fit_numbers", "fit_figures",
+        "style", "files", "heat_map", "tables", "page", "methods", "fit_numbers", "fit_figures",
         "fit_interactive", "fit_report", "geometry_report", "decoding_report",
         "partition_report", "lab_report", "unit_figure", "score_figures", "trials",
     ],

@@ -245,13 +245,12 @@ def compare(
     """Compare models over areas in fits to several recordings, beside their ImageNet accuracy."""
     from convrnns_brainscore.report.lab_report import write_lab
 
-    results = {each: _read(each) for each in fits}
-    homes = {each: each if each.is_dir() else each.absolute().parent for each in fits}
-    folders = {each.resolve().name: each for each in homes.values()}
+    homes = [each if each.is_dir() else each.absolute().parent for each in fits]
+    folders = {home.resolve().name: home for home in homes}
+    found = {home.resolve().name: _read(each) for home, each in zip(homes, fits, strict=True)}
     if len(folders) < len(fits):
         raise ConvRNNError("two folders have the same name: rename one.")
-    named = {homes[each].resolve().name: found for each, found in results.items()}
-    say("\n".join(map(str, write_lab(named, folders, out))))
+    say("\n".join(map(str, write_lab(found, folders, out))))
 
 
 @grouped

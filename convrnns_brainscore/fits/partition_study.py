@@ -25,7 +25,7 @@ from convrnns_brainscore.fits.partition import (
 )
 from convrnns_brainscore.fits.prepare import Prepared
 from convrnns_brainscore.fits.resampling import draw_neurons, draw_stimuli
-from convrnns_brainscore.fits.scratch import FeatureStore, layer_bins
+from convrnns_brainscore.fits.scratch import FeatureStore, LayerBins, layer_bins
 from convrnns_brainscore.fits.statistics import FEWEST_NEURONS, paired_test
 from convrnns_brainscore.networks.backbones import first_step, layer_names
 from convrnns_brainscore.progress import progress_bar
@@ -144,16 +144,15 @@ def partition_recording(
         if each.network not in networks:
             raise unknown("network of a set", each.network, list(networks))
     loaded = {each.network: networks[each.network]() for each in sets}
-    for each in sets:
-        _check_set(each, loaded[each.network], prepared)
+    places = [_bins_of(each, loaded[each.network], prepared) for each in sets]
     first, second = (each.bins(loaded[each.network].model, prepared.time_bins) for each in sets)
     if sets[0].network == sets[1].network and sets[0].layer == sets[1].layer and first == second:
         raise ConvRNNError(f"both sets are {sets[0]} in the same bins: give two that differ.")
     grams, reasons, made_by = [], [], {}
-    for each in sets:
+    for each, bins in zip(sets, places, strict=True):
         network = loaded[each.network]
         made_by[each.network] = {**describe(network, prepared.presentation), "label": network.label}
-        of_set, why = _grams(each, network, prepared, folder, progress)
+        of_set, why = _grams(each, bins, network, prepared, folder, progress)
         grams.append(of_set)
         reasons.append(why)
     found = _partitioned(grams, reasons, prepared, progress)
@@ -168,8 +167,8 @@ def partition_recording(
     )
 
 
-def _check_set(features: FeatureSet, network: ConvRNN, prepared: Prepared) -> None:
-    """An error where a set has no features in any bin, or more steps than are presented."""
+def _bins_of(features: FeatureSet, network: ConvRNN, prepared: Prepared) -> LayerBins:
+    """Where a set's features are; an error where it has none, or more steps than are presented."""
     if features.layer not in layer_names(network.model):
         raise unknown(f"layer of {features.network}", features.layer, layer_names(network.model))
     network.check_lesion(prepared.presentation)
@@ -188,17 +187,20 @@ def _check_set(features: FeatureSet, network: ConvRNN, prepared: Prepared) -> No
             f"{features} says nothing about the images: {reason}. The image is in {features.layer} "
             f"from {reached} ms on."
         )
+    return bins
 
 
 def _grams(
-    features: FeatureSet, network: ConvRNN, prepared: Prepared, folder: Path, progress: bool
+    features: FeatureSet,
+    bins: LayerBins,
+    network: ConvRNN,
+    prepared: Prepared,
+    folder: Path,
+    progress: bool,
 ) -> tuple[list[Array | None], list[str]]:
     """Inner products of a set's features in each bin, and why there are none."""
     wanted = features.bins(network.model, prepared.time_bins)
-    bins = layer_bins(network.model, features.layer, wanted, prepared.presentation, centred=True)
     reasons = [bins.undefined.get(each, "") for each in wanted]
-    if not bins.averages:
-        return [None] * len(wanted), reasons
     folder.mkdir(parents=True, exist_ok=True)
     store = FeatureStore(
         network, {features.layer: bins}, prepared.presentation, prepared.stimuli, folder, progress

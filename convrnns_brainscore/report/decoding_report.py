@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.integrity import seal
-from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.provenance import display_name
+from convrnns_brainscore.report.files import write_sealed, write_tables
 from convrnns_brainscore.report.style import save_figure
 from convrnns_brainscore.report.tables import number, with_error
 
@@ -35,12 +34,8 @@ def write_decoding(found: xr.Dataset, out: Path) -> list[Path]:
     """
     tables = {"decoding.csv": table_of(found), "solutions.csv": solutions_of(found)}
     out.mkdir(parents=True, exist_ok=True)
-    with written_whole(out / "decoding.nc") as partial:
-        write_group(in_fixed_order(found), partial)
-        seal(partial)
-    for name, rows in tables.items():
-        with written_whole(out / name) as partial:
-            rows.to_csv(partial, index=False)
+    write_sealed(found, out / "decoding.nc")
+    write_tables(tables, out)
     with written_whole(out / "decoding.png") as partial:
         save_figure(draw_decoding(found), partial, list(_names(found).values()), "png")
     return [out / name for name in ("decoding.nc", *tables, "decoding.png")]

@@ -15,14 +15,12 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from convrnns_brainscore.files import written_whole
-from convrnns_brainscore.integrity import seal
-from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import display_name
+from convrnns_brainscore.report.files import write_figures, write_sealed, write_tables
 from convrnns_brainscore.report.fit_numbers import colour_range
 from convrnns_brainscore.report.heat_map import colour_bar, heat_map
-from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS, save_figure
+from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS
 from convrnns_brainscore.report.tables import number, with_error
 from convrnns_brainscore.timing import MS_PER_STEP
 
@@ -51,19 +49,11 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
         )
     else:
         (out / "differences.csv").unlink(missing_ok=True)  # of an earlier comparison
-    with written_whole(out / "geometry.nc") as partial:
-        write_group(in_fixed_order(found), partial)
-        seal(partial)
-    for name, rows in files.items():
-        with written_whole(out / name) as partial:
-            rows.to_csv(partial, index=False)
+    write_sealed(found, out / "geometry.nc")
+    write_tables(files, out)
     names = [display_name(*each) for each in made_by.items()]
-    figures = [f"geometry.{kind}" for kind in ("png", "pdf", "svg")]
     with rc_context(LOOK):
-        figure = draw_similarity(found)
-        for name in figures:
-            with written_whole(out / name) as partial:
-                save_figure(figure, partial, names, Path(name).suffix[1:], dpi=300)
+        figures = write_figures(draw_similarity(found), out, "geometry", names)
     return [out / name for name in ("geometry.nc", *files, *figures)]
 
 

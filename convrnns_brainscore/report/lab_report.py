@@ -20,13 +20,13 @@ from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.lab import accuracy_correlation, lab_table
 from convrnns_brainscore.fits.results import Results
 from convrnns_brainscore.provenance import display_name
+from convrnns_brainscore.report.files import write_figures, write_tables
 from convrnns_brainscore.report.page import render
 from convrnns_brainscore.report.style import (
     LOOK,
     ONE_COLUMN,
     TWO_COLUMNS,
     Style,
-    save_figure,
     styles,
 )
 from convrnns_brainscore.report.tables import number, with_error
@@ -46,14 +46,10 @@ def write_lab(results: Mapping[str, Results], folders: Mapping[str, Path], out: 
     """
     out.mkdir(parents=True, exist_ok=True)
     table, names = lab_table(results), _names(results)
-    with written_whole(out / "lab.csv") as partial:
-        table.to_csv(partial, index=False)
-    figures = [f"lab.{kind}" for kind in ("png", "pdf", "svg")]
+    write_tables({"lab.csv": table}, out)
     with rc_context(LOOK):
         figure, shown = draw_accuracy(table, names), list(dict.fromkeys(names.values()))
-        for name in figures:
-            with written_whole(out / name) as partial:
-                save_figure(figure, partial, shown, Path(name).suffix[1:], dpi=300)
+        figures = write_figures(figure, out, "lab", shown)
         drawn = BytesIO()
         figure.savefig(drawn, format="png", dpi=200)
     with written_whole(out / "lab.html") as partial:

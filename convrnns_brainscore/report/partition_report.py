@@ -13,11 +13,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.partition import PARTS
-from convrnns_brainscore.integrity import seal
-from convrnns_brainscore.netcdf import in_fixed_order, write_group
-from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS, save_figure
+from convrnns_brainscore.report.files import write_figures, write_sealed, write_tables
+from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS
 from convrnns_brainscore.report.tables import number, with_error
 
 # Of the drawn parts: name, colour (Okabe & Ito).
@@ -37,20 +35,12 @@ def write_partition(found: xr.Dataset, out: Path) -> list[Path]:
         Of `partition_study.partition_recording`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with written_whole(out / "partition.nc") as partial:
-        write_group(in_fixed_order(found), partial)
-        seal(partial)
+    write_sealed(found, out / "partition.nc")
     tables = {"partition.csv": table_of(found), "neurons.csv": neurons_of(found)}
-    for name, rows in tables.items():
-        with written_whole(out / name) as partial:
-            rows.to_csv(partial, index=False)
-    figures = [f"partition.{kind}" for kind in ("png", "pdf", "svg")]
+    write_tables(tables, out)
     with rc_context(LOOK):
-        figure = draw_partition(found)
-        for name in figures:
-            with written_whole(out / name) as partial:
-                shown = [found.attrs["first"], found.attrs["second"]]
-                save_figure(figure, partial, shown, Path(name).suffix[1:], dpi=300)
+        shown = [found.attrs["first"], found.attrs["second"]]
+        figures = write_figures(draw_partition(found), out, "partition", shown)
     return [out / name for name in ("partition.nc", *tables, *figures)]
 
 
