@@ -55,6 +55,14 @@ class BackendName(StrEnum):
     torch = "torch"
 
 
+class DistanceName(StrEnum):
+    """How dissimilarities of a recording are measured (`fits.distances`)."""
+
+    correlation = "correlation"
+    crossnobis = "crossnobis"
+    decoding = "decoding"
+
+
 class FigureName(StrEnum):
     """Figures of fits for papers (`report.fit_figures`)."""
 

@@ -12,9 +12,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import spearmanr
+from sklearn.neighbors import NearestCentroid
 
 from convrnns_brainscore import ConvRNNError, Presentation, cli
-from convrnns_brainscore.fits.reference import Reference, given_reference, reference_of
+from convrnns_brainscore.fits.cross_validated import (
+    crossnobis,
+    fold_means,
+    noise_normalised,
+    pairwise_decoding,
+)
+from convrnns_brainscore.fits.reference import Reference, given_reference, pooled, reference_of
+from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.representation import compare_movies, movie_of
 from convrnns_brainscore.fits.scratch import layer_bins
 from convrnns_brainscore.geometry import dissimilarities
@@ -230,7 +238,7 @@ def test_a_flat_pattern_in_a_resample_costs_that_draw_alone() -> None:
 def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsys) -> None:
     chosen = photographs[:10]
     rng = np.random.default_rng(0)
-    xr.DataArray(
+    one = xr.DataArray(
         rng.random((40, 5, 2)),
         {
             "stimulus_id": ("presentation", [path.stem for path in chosen] * 4),
@@ -240,9 +248,12 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
             "time_bin_end": ("time_bin", [50, 60]),
         },
         ["presentation", "neuroid", "time_bin"],
-    ).to_dataset(name="rates").to_netcdf(tmp_path / "it.nc")
+    ).to_dataset(name="rates")
+    one.to_netcdf(tmp_path / "it.nc")
+    (one + rng.random(one["rates"].shape)).to_netcdf(tmp_path / "other.nc")
     monkeypatch.chdir(tmp_path)
-    command = ["convrnns", "geometry", "timedecay_shallow", "it.nc", "--weights", "random"]
+    command = ["convrnns", "geometry", "timedecay_shallow", "it.nc", "other.nc"]
+    command += ["--distance", "crossnobis", "--weights", "random"]
     command += ["--stimuli", str(chosen[0].parent), "--layers", "conv1,conv5"]
     monkeypatch.setattr(sys, "argv", [*command, "--lesion", "recurrence"])
     with pytest.raises(SystemExit) as ended:
@@ -263,10 +274,195 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
         assert "untrained, seed 0" in str(read_provenance(Path("geometry") / name))
     assert {path.name for path in Path("geometry").iterdir()} == {
         "geometry.nc", "geometry.csv", "differences.csv",
-        "geometry.png", "geometry.pdf", "geometry.svg",
+        *(
+            f"{stem}.{kind}"
+            for stem in ("geometry", "geometry-layers", "geometry-dissimilarities")
+            for kind in ("png", "pdf", "svg")
+        ),
     }  # fmt: skip
+    assert {"subject_similarity", "ceiling_lower", "ceiling_upper"} <= set(table)
+    assert "Recording's dissimilarities: crossnobis" in Path("geometry/geometry.svg").read_text()
     monkeypatch.setattr(sys, "argv", [*command[:-1], "conv99"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
     assert "conv99" in capsys.readouterr().err
+
+
+# Dissimilarities that are cross-validated over repetitions, and several subjects
+
+
+def unequal(noise: float = 2) -> Recording:
+    """Stimulus 0 was shown twice as often, neuron 3 misses one presentation of stimulus 1, and
+    stimuli 4 and 5 have the same response."""
+    one = recording()
+    more = one.values[one.stimulus == 0]
+    values = np.concatenate([one.values, more])
+    stimulus = np.concatenate([one.stimulus, np.zeros(len(more), np.intp)])
+    values[np.flatnonzero(stimulus == 1)[2], 3] = np.nan
+    rng = np.random.default_rng(5)
+    for same in (4, 5):
+        rows = np.flatnonzero(stimulus == same)
+        values[rows] = 2 * rng.standard_normal((len(rows), *values.shape[1:]))
+    values += noise * rng.standard_normal(values.shape).astype(np.float32)
+    return replace(one, values=values, stimulus=stimulus)
+
+
+def test_crossnobis_is_unbiased_and_what_its_formula_says() -> None:
+    one = unequal()
+    means = fold_means(Trials(one.values, one.stimulus, STIMULI))
+    assert means.shape == (7, STIMULI, 20, 3)  # neuron 3 saw stimulus 1 seven times
+    rows = np.flatnonzero(one.stimulus == 0)
+    np.testing.assert_allclose(
+        means[0, 0, 0], one.values[rows[[0, 7, 14]], 0].mean(axis=0), rtol=1e-6
+    )
+    patterns = noise_normalised(means[..., 1])
+    deviations = (patterns - patterns.mean(axis=0)).reshape(-1, 20)
+    covariance = deviations.T @ deviations / (6 * STIMULI)
+    np.testing.assert_allclose(np.diag(covariance), 1)
+    assert abs(covariance - np.eye(20)).mean() < 0.1
+    # The mean over pairs of different folds of the product of the differences.
+    folds = len(patterns)
+    differences = patterns[:, :, None] - patterns[:, None]
+    products = (differences.sum(axis=0) ** 2).sum(axis=-1) - (differences**2).sum(axis=(0, -1))
+    plain = products[np.triu_indices(STIMULI, 1)] / (folds * (folds - 1)) / 20
+    np.testing.assert_allclose(crossnobis(patterns), plain, atol=1e-10)
+
+
+@pytest.mark.parametrize(("measure", "chance"), [(crossnobis, 0), (pairwise_decoding, 0.5)])
+def test_noise_alone_gives_chance(measure, chance: float) -> None:
+    noise = np.random.default_rng(0).standard_normal((30, 7, 30, 20))
+    found = [measure(noise_normalised(each)).mean() for each in noise]
+    assert np.mean(found) == pytest.approx(chance, abs=0.015)
+
+
+@pytest.mark.parametrize("distance", ["crossnobis", "decoding"])
+def test_cross_validated_dissimilarities_know_the_latent(distance: str) -> None:
+    # With little noise, all pairs are decoded alike.
+    reference = reference_of(unequal(), distance=distance)
+    after = reference.dissimilarities(-1)[0, 1]
+    chance = 0.5 if distance == "decoding" else 0.0
+    apart = LATENT[:, None] - LATENT[None]
+    distances = (apart**2).sum(axis=-1)[np.triu_indices(STIMULI, 1)]
+    assert spearmanr(after, distances)[0] > {"crossnobis": 0.6, "decoding": 0.45}[distance]
+    same = np.flatnonzero(np.equal(np.triu_indices(STIMULI, 1), [[4], [5]]).all(axis=0))
+    assert after[same] == pytest.approx(chance, abs=0.25)
+    assert reference.distance == distance
+    assert f"{distance} is cross-validated over 7 folds of the repetitions" in reference.notes
+    assert (reference.reliability[0, 1:] > 0.4).all()
+    found, _ = compare_movies({"model": movie(0.5)}, reference)
+    one = found.sel(model="model", region="IT")
+    assert (one["p"].sel(layer="conv2")[1:] < 0.01).all()
+
+
+def test_pairwise_decoding_is_scikit_learns_nearest_centroid() -> None:
+    patterns = np.random.default_rng(0).standard_normal((6, 4, 5)) + LATENT[:4, :5]
+    correct = []
+    for first, second in zip(*np.triu_indices(4, 1), strict=True):
+        right = 0.0
+        for fold in range(6):
+            train = np.delete(patterns[:, [first, second]], fold, axis=0)
+            # With noise that is normalised, the discriminant is the nearest centroid.
+            decoder = NearestCentroid().fit(train.reshape(-1, 5), [0, 1] * 5)
+            right += (decoder.predict(patterns[fold, [first, second]]) == [0, 1]).mean() / 6
+        correct.append(right)
+    np.testing.assert_allclose(pairwise_decoding(patterns), correct)
+
+
+def test_cross_validation_needs_repetitions_and_noise() -> None:
+    with pytest.raises(ConvRNNError, match="needs two presentations or more of every stimulus"):
+        reference_of(recording(repetitions=1), distance="crossnobis")
+    with pytest.raises(ConvRNNError, match="correlation"):
+        reference_of(recording(), distance="euclid")
+    few = reference_of(recording(repetitions=3), distance="decoding")
+    assert np.isnan(few.reliability).all()
+    assert "the reliability of decoding needs 4 presentations of every stimulus" in few.notes
+    one = recording()
+    values = one.values.copy()
+    values[:, 2] = values[one.stimulus.argsort(kind="stable")[::8], 2][one.stimulus]
+    noiseless = reference_of(replace(one, values=values), distance="crossnobis")
+    assert any("1 neurons respond alike in all repetitions" in note for note in noiseless.notes)
+    values[:, 5, 1] = np.nan
+    missing = reference_of(replace(one, values=values), distance="crossnobis")
+    known = np.isfinite(missing.dissimilarities(-1)[0]).all(axis=1)
+    assert known.tolist() == [True, False, True]
+
+
+def subject(seed: int, stimuli: slice = slice(None), region: str = "MEG") -> Recording:
+    """A subject's sensors, which mix the latent in their own way."""
+    rng = np.random.default_rng(seed)
+    mean = (LATENT[stimuli] @ rng.standard_normal((6, 15)))[..., None] * [0, 1, 1]
+    values = mean + 3 * rng.standard_normal((6, *mean.shape))
+    names = [f"s{index:02d}" for index in range(STIMULI)][stimuli]
+    neurons = {"neuroid_id": [str(i) for i in range(15)], "region": region, "subject": "one"}
+    return Recording(
+        values.reshape(-1, 15, 3).astype(np.float32),
+        np.tile(np.arange(len(names)), 6),
+        pd.DataFrame({"stimulus_id": names}),
+        pd.DataFrame(neurons),
+        BINS,
+    )
+
+
+def test_several_subjects_have_a_noise_ceiling() -> None:
+    """Of each subject's own geometry, as rsatoolbox and Nili et al. (2014) define it."""
+    parts = {"a": slice(2, None), "b": slice(None), "c": slice(None, 28)}
+    subjects = {name: subject(seed, part) for seed, (name, part) in enumerate(parts.items())}
+    reference = pooled({name: reference_of(each) for name, each in subjects.items()})
+    assert reference.stimuli["stimulus_id"].tolist() == [f"s{index:02d}" for index in range(2, 28)]
+    assert "26 stimuli are in all recordings: others are left out" in reference.notes
+    alone = [
+        dissimilarities(each.values.reshape(6, -1, 15, 3).mean(axis=0)[rows][..., 1])
+        for each, rows in zip(
+            subjects.values(), [slice(26), slice(2, 28), slice(2, None)], strict=True
+        )
+    ]
+    np.testing.assert_allclose(reference.dissimilarities(-1)[0, 1], np.mean(alone, axis=0))
+
+    units = LATENT[2:28] @ np.random.default_rng(9).standard_normal((6, 50))
+    model = xr.DataArray(
+        np.broadcast_to(dissimilarities(units), (1, 3, 325)),
+        {"layer": ["conv2"]},
+        ("layer", "time_bin", "pair"),
+    )
+    found, _ = compare_movies({"model": model}, reference)
+    here = found.isel(model=0, region=0, layer=0, time_bin=1)
+    each = [spearmanr(dissimilarities(units), one)[0] for one in alone]
+    assert float(here["subject_similarity"]) == pytest.approx(np.mean(each), abs=1e-6)
+    assert float(here["subject_error"]) == pytest.approx(np.std(each, ddof=1) / 3**0.5, abs=1e-6)
+    others = [
+        spearmanr(one, np.mean([spearmanr_ranks(o) for o in alone if o is not one], axis=0))[0]
+        for one in alone
+    ]
+    assert float(here["ceiling_lower"]) == pytest.approx(np.mean(others), abs=1e-6)
+    assert float(here["ceiling_lower"]) < float(here["ceiling_upper"]) <= 1
+    assert float(here["subject_similarity"]) <= float(here["ceiling_upper"])
+    assert here["most_similar"].item().startswith("conv2, ")
+
+
+def spearmanr_ranks(values: np.ndarray) -> np.ndarray:
+    return values.argsort().argsort().astype(float)
+
+
+def test_subjects_of_one_recording_have_a_ceiling_too() -> None:
+    reference = reference_of(recording())  # subjects A and B
+    assert reference.subjects["IT"].shape == (2, 3, 435)
+    found, _ = compare_movies({"model": movie(0.5)}, reference)
+    assert np.isfinite(found["ceiling_lower"].values[0, 1:]).all()
+    alone = recording()
+    alone = replace(alone, neurons=alone.neurons.assign(subject="A"))
+    assert "ceiling_lower" not in compare_movies({"m": movie(0.5)}, reference_of(alone))[0]
+
+
+def test_subjects_that_do_not_fit_together_are_refused() -> None:
+    one = reference_of(subject(0))
+    with pytest.raises(ConvRNNError, match="no region is in all recordings"):
+        pooled({"a": one, "b": reference_of(subject(1, region="EEG"))})
+    later = replace(subject(1), time_bins=[(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)])
+    with pytest.raises(ConvRNNError, match="different time bins: 3 from -10 to 90 ms and 3 from 0"):
+        pooled({"a": one, "b": reference_of(later)})
+    first, last = (reference_of(subject(1, part)) for part in (slice(16), slice(14, None)))
+    with pytest.raises(ConvRNNError, match="2 stimuli are in all recordings"):
+        pooled({"a": first, "b": last})
+    with pytest.raises(ConvRNNError, match="a showed images for 100 ms and b for 200 ms"):
+        pooled({"a": one, "b": reference_of(subject(1), 200)})

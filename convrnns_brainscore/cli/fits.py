@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convrnns_brainscore.choices import FigureName, MethodName, TimeName
+from convrnns_brainscore.choices import DistanceName, FigureName, MethodName, TimeName
 from convrnns_brainscore.cli.groups import (
     LesionOptions,
     RecordingOptions,
@@ -257,17 +257,28 @@ def compare(
 def geometry(
     model: Annotated[str, typer.Argument(help="A model, several separated by commas, or 'all'.")],
     reference: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="A recording as for fit, or a netCDF file of dissimilarities, time_bin × pair."
+            help="A recording as for fit, or a netCDF file of dissimilarities, time_bin × pair. "
+            "Several files are several subjects, whose dissimilarities are averaged."
         ),
     ],
     stimuli: StimulusOptions,
     parts: RecordingOptions,
     weights: WeightOptions,
     lesion: LesionOptions,
+    distance: Annotated[
+        DistanceName,
+        typer.Option(
+            "--distance",
+            help="The recording's dissimilarities. correlation: 1 − Pearson r; crossnobis and "
+            "decoding (pairwise accuracy of a linear discriminant) are cross-validated over "
+            "repetitions. The layers' are always 1 − Pearson r.",
+        ),
+    ] = DistanceName.correlation,
     out: Annotated[
-        Path, typer.Option("--out", file_okay=False, help="Folder for geometry.nc, .csv and .png.")
+        Path,
+        typer.Option("--out", file_okay=False, help="Folder for geometry.nc, tables and figures."),
     ] = Path("geometry"),
     layers: Annotated[
         str | None,
@@ -298,7 +309,7 @@ def geometry(
     read, frames = stimuli.read(), parse_frames(frame) if frame else None
     check_times(read, image_ms, frames)
     in_time = CLIPS in read
-    given = parts.reference(reference, duration_of(frames, image_ms), in_time=in_time)
+    given = parts.reference(reference, distance, duration_of(frames, image_ms), in_time=in_time)
     notes = list(given.notes)
     files = match_stimuli(given.stimuli, read, notes)
     latest = max(end for _, end in given.time_bins)

@@ -14,7 +14,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from convrnns_brainscore.choices import BackendName, PresentationName
+from convrnns_brainscore.choices import BackendName, DistanceName, PresentationName
 from convrnns_brainscore.cli import options
 from convrnns_brainscore.cli.messages import said_if_slow
 from convrnns_brainscore.errors import ConvRNNError
@@ -302,8 +302,28 @@ class RecordingOptions:
                 window=self.window,
             )
 
-    def reference(self, source: str, image_ms: float | None, *, in_time: bool = False) -> Reference:
-        """The geometry of a recording, or given dissimilarities."""
+    def reference(
+        self,
+        sources: list[str],
+        distance: DistanceName,
+        image_ms: float | None,
+        *,
+        in_time: bool = False,
+    ) -> Reference:
+        """The geometry of recordings, or given dissimilarities; several are several subjects."""
+        from convrnns_brainscore.fits.reference import pooled
+
+        found = {
+            source: self._one_reference(source, distance, image_ms, in_time=in_time)
+            for source in sources
+        }
+        if len(found) < len(sources):
+            raise ConvRNNError("the same recording is given twice: each file is a subject.")
+        return pooled(found) if len(found) > 1 else found[sources[0]]
+
+    def _one_reference(
+        self, source: str, distance: DistanceName, image_ms: float | None, *, in_time: bool
+    ) -> Reference:
         from convrnns_brainscore.fits.reference import given_reference, reference_of
         from convrnns_brainscore.recording_files import opened, split_group
 
@@ -314,10 +334,14 @@ class RecordingOptions:
                 given = given_reference(held, path, image_ms)
         if given is None:
             recording = self.read(source).selected(self.asked, self.window)
-            return reference_of(recording, image_ms, in_time=in_time)
+            return reference_of(recording, image_ms, distance=distance, in_time=in_time)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(
                 "--regions and --window apply only to recordings, and not to dissimilarities."
+            )
+        if distance is not DistanceName.correlation:
+            raise ConvRNNError(
+                f"--distance {distance} applies only to recordings: {source} holds dissimilarities."
             )
         return given
 

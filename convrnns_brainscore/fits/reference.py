@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
+from convrnns_brainscore.choices import DistanceName, parse_choice
 from convrnns_brainscore.coordinates import as_ids, time_bins_of
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean, pearson, spearman_brown
+from convrnns_brainscore.fits.distances import Correlation, CrossValidated, Distance
 from convrnns_brainscore.fits.reliability import Trials
-from convrnns_brainscore.fits.resampling import draw_neurons
-from convrnns_brainscore.geometry import dissimilarities
+from convrnns_brainscore.fits.resampling import FEWEST_SUBJECTS, draw_neurons
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, image_duration
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.timing import TimeBin
@@ -54,6 +55,11 @@ class Reference:
     reliability : float64 array [region, bin]
         Spearman's r of the dissimilarities of either half of the repetitions, Spearman–Brown
         corrected. NaN where there are none.
+    subjects : mapping of str to float64 array
+        Region → [subject, bin, pair], the dissimilarities of each subject; only regions of two
+        subjects or more.
+    distance : str, default "correlation"
+        How the reference's dissimilarities were measured.
     image_ms : float, default ASSUMED_IMAGE_MS
         How long images were on, in ms.
     notes : tuple of str, default ()
@@ -67,12 +73,18 @@ class Reference:
     reliability: Array
     image_ms: float = ASSUMED_IMAGE_MS
     notes: tuple[str, ...] = ()
+    subjects: Mapping[str, Array] = field(default_factory=dict)
+    distance: str = DistanceName.correlation.value
 
 
 def reference_of(
-    recording: Recording, image_ms: float | None = None, *, in_time: bool = False
+    recording: Recording,
+    image_ms: float | None = None,
+    *,
+    distance: str = "correlation",
+    in_time: bool = False,
 ) -> Reference:
-    """The geometry of a recording's responses averaged over repetitions.
+    """The geometry of a recording's responses.
 
     Parameters
     ----------
@@ -80,20 +92,26 @@ def reference_of(
         Of one region or more.
     image_ms : float, optional
         How long images were on, in ms; None: as the recording says, or 100 ms.
+    distance : {"correlation", "crossnobis", "decoding"}, default "correlation"
+        1 − Pearson r between responses averaged over repetitions, or a dissimilarity that is
+        cross-validated over repetitions (`cross_validated`).
     in_time : bool, default False
         The stimuli have times of their own: durations do not matter.
 
     Raises
     ------
     ConvRNNError
-        Too few neurons in all regions; durations as in `Recording.shown_for`.
+        Too few neurons in all regions, or too few repetitions for the distance; durations as in
+        `Recording.shown_for`.
     """
+    measured = parse_choice("distance", distance, DistanceName)
     duration, note = float(ASSUMED_IMAGE_MS), ""
     if not in_time:
         recording, duration, note = recording.shown_for(image_ms)
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     responses = trials.average()
     neurons, draws, notes = {}, {}, [*recording.notes, *([note] if note else [])]
+    subjects = recording.neurons["subject"].to_numpy()
     for region in recording.regions:
         here = np.flatnonzero(recording.neurons["region"] == region)
         whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
@@ -104,8 +122,7 @@ def reference_of(
             continue
         neurons[region] = whole
         # The second half of these are drawn.
-        subjects = recording.neurons["subject"].to_numpy()[whole]
-        draws[region] = draw_neurons(subjects, 2 * RESAMPLES)[RESAMPLES:]
+        draws[region] = draw_neurons(subjects[whole], 2 * RESAMPLES)[RESAMPLES:]
     if not neurons:
         raise ConvRNNError("; ".join(notes) + f". {FEWEST_NEURONS} are needed.")
     if len(recording.stimuli) < FEWEST_STIMULI:
@@ -114,37 +131,53 @@ def reference_of(
             f"{FEWEST_STIMULI} are needed"
         )
     bins = range(len(recording.time_bins))
+    of_subjects = {
+        region: [whole[subjects[whole] == each] for each in pd.unique(subjects[whole])]
+        for region, whole in neurons.items()
+    }
+    geometry: Distance = Correlation(trials)
+    if measured is not DistanceName.correlation:
+        together = [each for groups in of_subjects.values() for each in groups]
+        geometry = CrossValidated(trials, measured, together)
+    notes += geometry.notes
 
-    def of(values: Array, draw: int = -1) -> Array:
+    def of(draw: int = -1) -> Array:
         movies = []
         for region, chosen in neurons.items():
             if draw >= 0:
                 drawn = draws[region][draw]
                 chosen = chosen[drawn[drawn >= 0]]
-            movies.append([dissimilarities_of(values[:, chosen, index]) for index in bins])
+            movies.append([geometry.of(index, chosen) for index in bins])
         return np.array(movies)
 
     reliability = np.full((len(neurons), len(bins)), np.nan)
-    if trials.repeated:
-        halves = [
+    halves = [
+        [
             [
-                [
-                    pearson(rankdata(a, axis=-1), rankdata(b, axis=-1))
-                    for a, b in zip(*each, strict=True)
-                ]
-                for each in zip(*map(of, both), strict=True)
+                pearson(rankdata(a, axis=-1), rankdata(b, axis=-1))
+                for a, b in zip(*each, strict=True)
             ]
-            for both in trials.halves()
+            for each in zip(*both, strict=True)
         ]
+        for both in geometry.halves(list(neurons.values()))
+    ]
+    if halves:
         reliability = spearman_brown(nanmean(np.array(halves)))
+    movies = {}
+    for region, groups in of_subjects.items():
+        large = [each for each in groups if len(each) >= FEWEST_NEURONS]
+        if len(large) > 1:
+            movies[region] = np.array([[geometry.of(i, each) for i in bins] for each in large])
     return Reference(
         recording.stimuli,
         recording.time_bins,
         list(neurons),
-        lambda draw: of(responses, draw),
+        of,
         reliability,
         duration,
         tuple(notes),
+        movies,
+        measured.value,
     )
 
 
@@ -196,18 +229,20 @@ def given_reference(
     if not np.isfinite(values).all(axis=(0, 2)).any():
         raise ConvRNNError(f"{path} has a missing dissimilarity (NaN) in every time bin.")
     duration, note = image_duration(held.attrs.get("image_on_ms"), image_ms)
+    region = str(held.attrs.get("region", "given"))
     rng = np.random.default_rng(SEED)
     subjects = rng.integers(0, len(values), (RESAMPLES, len(values)))
 
-    def of(draw: int) -> Array:
+    def of(draw: int = -1) -> Array:
         # Fewer than three subjects are taken as they are.
-        chosen = values if draw < 0 or len(values) < 3 else values[subjects[draw]]
+        few = len(values) < FEWEST_SUBJECTS
+        chosen = values if draw < 0 or few else values[subjects[draw]]
         return chosen.mean(axis=0)[None]
 
     return Reference(
         pd.DataFrame({"stimulus_id": ids}),
         bins,
-        [str(held.attrs.get("region", "given"))],
+        [region],
         of,
         np.full((1, len(bins)), np.nan),
         duration,
@@ -215,11 +250,108 @@ def given_reference(
             "no repetitions: the reliability of the given dissimilarities is not known",
             *([note] if note else []),
         ),
+        {region: values} if len(values) > 1 else {},
+        "as given",
     )
 
 
-def dissimilarities_of(patterns: NDArray[np.floating[Any]]) -> Array:
-    """[pair]; NaN where patterns do not differ, or hold what was not observed."""
-    if not np.isfinite(patterns).all():
-        return np.full(len(patterns) * (len(patterns) - 1) // 2, np.nan)
-    return dissimilarities(patterns)
+def pooled(references: Mapping[str, Reference]) -> Reference:
+    """The geometry of several subjects: the mean of their dissimilarities.
+
+    Parameters
+    ----------
+    references : mapping of str to Reference
+        Subject → its reference. Stimuli and regions that not all subjects have are left out.
+
+    Returns
+    -------
+    Reference
+        Draws are of subjects, where there are three or more; else of neurons within each. Its
+        ``reliability`` is the mean over subjects.
+
+    Raises
+    ------
+    ConvRNNError
+        Subjects differ in time bins or in durations of images, or have no region or too few
+        stimuli in common.
+    """
+    (first, *others) = references
+    one, every = references[first], list(references.values())
+    for name in others:
+        other = references[name]
+        if other.time_bins != one.time_bins:
+            raise ConvRNNError(
+                f"{first} and {name} have different time bins: {_span(one.time_bins)} and "
+                f"{_span(other.time_bins)}. Give `window=…`, or make one of them again."
+            )
+        if other.image_ms != one.image_ms:
+            raise ConvRNNError(
+                f"{first} showed images for {one.image_ms:g} ms and {name} for "
+                f"{other.image_ms:g} ms: compare them one by one."
+            )
+    regions = [each for each in one.regions if all(each in other.regions for other in every)]
+    if not regions:
+        held = "; ".join(f"{name}: {', '.join(r.regions)}" for name, r in references.items())
+        raise ConvRNNError(f"no region is in all recordings ({held}).")
+    said: dict[str, list[str]] = {}
+    for name, each in references.items():
+        for note in each.notes:
+            said.setdefault(note, []).append(name)
+    notes = [f"{', '.join(names)}: {note}" for note, names in said.items()]
+    for name, each in references.items():
+        apart = [region for region in each.regions if region not in regions]
+        if apart:
+            notes.append(f"{name}: {', '.join(apart)} is not in all recordings: left out")
+    ids = [set(each.stimuli["stimulus_id"]) for each in every]
+    common = sorted(set.intersection(*ids))
+    if len(common) < 3:
+        raise ConvRNNError(
+            f"{len(common)} stimuli are in all recordings: three or more are needed."
+        )
+    if len(common) < max(map(len, ids)):
+        notes.append(f"{len(common)} stimuli are in all recordings: others are left out")
+    pairs = [_pairs_among(each.stimuli["stimulus_id"].tolist(), common) for each in every]
+    rows = [[each.regions.index(region) for region in regions] for each in every]
+
+    def of_subjects(draws: list[int]) -> Array:
+        """[subject, region, bin, pair]"""
+        return np.array(
+            [
+                each.dissimilarities(draw)[here][:, :, among]
+                for each, draw, here, among in zip(every, draws, rows, pairs, strict=True)
+            ]
+        )
+
+    whole = of_subjects([-1] * len(every))
+    rng = np.random.default_rng(SEED)
+    chosen = rng.integers(0, len(every), (RESAMPLES, len(every)))
+
+    def of(draw: int = -1) -> Array:
+        if draw < 0:
+            return np.asarray(whole.mean(axis=0))
+        if len(every) >= FEWEST_SUBJECTS:
+            return np.asarray(whole[chosen[draw]].mean(axis=0))
+        return np.asarray(of_subjects([draw] * len(every)).mean(axis=0))
+
+    return Reference(
+        one.stimuli.set_index("stimulus_id").loc[common].reset_index(),
+        one.time_bins,
+        regions,
+        of,
+        nanmean(np.array([each.reliability[here] for each, here in zip(every, rows, strict=True)])),
+        one.image_ms,
+        tuple(notes),
+        {region: whole[:, index] for index, region in enumerate(regions)},
+        one.distance,
+    )
+
+
+def _pairs_among(ids: list[str], kept: list[str]) -> NDArray[np.intp]:
+    """Positions of the pairs of ``kept`` among the pairs of ``ids``."""
+    every = squareform(np.arange(len(ids) * (len(ids) - 1) // 2))
+    places = [ids.index(each) for each in kept]
+    return np.asarray(every[np.ix_(places, places)][np.triu_indices(len(kept), 1)])
+
+
+def _span(bins: list[TimeBin]) -> str:
+    return f"{len(bins)} from {bins[0][0]:g} to {bins[-1][1]:g} ms"

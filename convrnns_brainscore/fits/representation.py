@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,17 @@ from scipy.stats import t as student_t
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean
+from convrnns_brainscore.fits.distances import dissimilarities_of
 from convrnns_brainscore.fits.reference import (
     EDGES,
     FEWEST_STIMULI,
     RESAMPLES,
     SEED,
     Reference,
-    dissimilarities_of,
 )
 from convrnns_brainscore.fits.scratch import FeatureStore, grouped, layer_bins, room
 from convrnns_brainscore.fits.statistics import holm
-from convrnns_brainscore.geometry import METHOD
+from convrnns_brainscore.geometry import METHOD, noise_ceiling
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe
@@ -119,6 +119,7 @@ def compare_networks(
         "made_by": json.dumps(made_by),
         "notes": "\n".join(reference.notes),
         "stimuli": len(reference.stimuli),
+        "distance": reference.distance,
     }
     return found, differences
 
@@ -184,7 +185,13 @@ def compare_movies(
     -------
     similarities
         ``similarity`` (Spearman's), ``error``, ``p`` and ``undefined``, which says why one of them
-        is (model × region × layer × time_bin); ``reliability`` (region × time_bin).
+        is (model × region × layer × time_bin); ``reliability`` (region × time_bin). With two
+        subjects or more also ``subject_similarity``, the mean over subjects of r with each
+        subject's own dissimilarities, its standard error over subjects ``subject_error``, and the
+        bounds that no model's and the true model's reach, ``ceiling_upper`` and
+        ``ceiling_lower`` (Nili et al. 2014). ``dissimilarity`` and ``model_dissimilarity`` are
+        those of the recording and of the model (model × region × pair) at the layer and bin of
+        ``most_similar``.
     differences
         A row for each region and two models, of their layers that are most similar on average (on
         these data, so that more layers flatter a model): ``difference`` (mean over bins),
@@ -270,7 +277,75 @@ def compare_movies(
             EDGES[1]: ("time_bin", end),
         },
     )
+    found = found.merge(_of_subjects(movies, reference, found))
+    found = found.merge(_most_similar(movies, whole, found))
     return found, _differences(found, movies, cells, resamples, stimuli)
+
+
+def _of_subjects(
+    movies: Mapping[str, xr.DataArray], reference: Reference, found: xr.Dataset
+) -> xr.Dataset:
+    """Similarity with each subject's geometry, and its bounds; empty with a single subject."""
+    if not reference.subjects:
+        return xr.Dataset()
+    values = np.full((2, *found["similarity"].shape), np.nan)
+    bounds = np.full((2, *found["reliability"].shape), np.nan)
+    for row, region in enumerate(reference.regions):
+        for time, subjects in enumerate(
+            np.swapaxes(
+                reference.subjects.get(region, np.empty((0, found.sizes["time_bin"], 0))), 0, 1
+            )
+        ):
+            if len(subjects) < 2 or not np.isfinite(subjects).all():
+                continue
+            bounds[:, row, time] = noise_ceiling(subjects)
+            for column, movie in enumerate(movies.values()):
+                here = movie.values[:, time]
+                defined = np.isfinite(here).all(axis=1)
+                if not defined.any():
+                    continue
+                names = movie["layer"].values[defined]
+                layers = [found.get_index("layer").get_loc(name) for name in names]
+                each = compare(RDMs(here[defined]), RDMs(subjects), METHOD)
+                error = each.std(axis=1, ddof=1) / np.sqrt(len(subjects))
+                values[:, column, row, layers, time] = each.mean(axis=1), error
+    dims = found["similarity"].dims
+    return xr.Dataset(
+        {
+            "subject_similarity": (dims, values[0]),
+            "subject_error": (dims, values[1]),
+            "ceiling_lower": (("region", "time_bin"), bounds[0]),
+            "ceiling_upper": (("region", "time_bin"), bounds[1]),
+        }
+    )
+
+
+def _most_similar(
+    movies: Mapping[str, xr.DataArray], whole: Array, found: xr.Dataset
+) -> xr.Dataset:
+    """The dissimilarities of each model and region where they are most similar."""
+    shape = found.sizes["model"], found.sizes["region"]
+    pairs = whole.shape[2]
+    of_recording, of_model = np.full((2, *shape, pairs), np.nan, np.float32)
+    where = np.full(shape, "", object)
+    for (column, movie), row in product(enumerate(movies.values()), range(shape[1])):
+        values = found["similarity"].values[column, row]
+        if not np.isfinite(values).any():
+            continue
+        layer, time = np.unravel_index(int(np.nanargmax(values)), values.shape)
+        chosen = str(found["layer"].values[layer])
+        start, end = (found[edge].values[time] for edge in EDGES)
+        where[column, row] = f"{chosen}, {start:g}–{end:g} ms"
+        of_recording[column, row] = whole[row, time]
+        of_model[column, row] = movie.sel(layer=chosen).values[time]
+    dims = ("model", "region")
+    return xr.Dataset(
+        {
+            "dissimilarity": ((*dims, "pair"), of_recording),
+            "model_dissimilarity": ((*dims, "pair"), of_model),
+            "most_similar": (dims, where),
+        }
+    )
 
 
 def _reason(
