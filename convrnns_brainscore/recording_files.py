@@ -15,12 +15,12 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from convrnns_brainscore.coordinates import DIMS
+from convrnns_brainscore.coordinates import DIMS, NOTES
 from convrnns_brainscore.epochs import is_epochs, read_epochs
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
-from convrnns_brainscore.recordings import Recording, as_recording
+from convrnns_brainscore.recordings import Recording, areas_of, as_recording, wanted_areas
 from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import TimeBin
 
@@ -89,28 +89,22 @@ def read_recording(
     >>> recording.stimuli["stimulus_id"].tolist()
     ['face', 'house']
     """
-    if Path(path).suffix == NWB:
-        from convrnns_brainscore.nwb import read_nwb
-
-        data = read_nwb(
+    of_file = {
+        "intervals": intervals,
+        "stimulus_column": stimulus_column,
+        "onset_column": onset_column,
+        "region_of": region_of,
+    }
+    if is_labelled(Path(path)):
+        data = read_labelled(
             Path(path),
-            intervals=intervals,
-            stimulus_column=stimulus_column,
-            onset_column=onset_column,
             regions=regions,
-            region_of=region_of,
             region_of_all=region_of_all,
             locations=locations,
+            **of_file,
         )
-        # The locations are read there.
-        recording = as_recording(data, region_of_all or region, regions=regions, window=window)
-    elif is_epochs(Path(path)) and not (intervals or onset_column or region_of):
-        check_readable(Path(path))
-        epochs = read_epochs(
-            Path(path), stimulus_column=stimulus_column, region=region_of_all or region
-        )
-        recording = as_recording(epochs, regions=regions, locations=locations, window=window)
-    elif intervals or stimulus_column or onset_column or region_of:
+        recording = as_recording(data, regions=regions, window=window)
+    elif any(each is not None for each in of_file.values()):
         raise ConvRNNError(
             "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` apply only to "
             f"NWB files (.nwb), and `stimulus_column=…` to epochs (-epo.fif); {path} is neither."
@@ -137,6 +131,70 @@ def read_recording(
         len(recording.time_bins),
     )  # fmt: skip
     return recording
+
+
+def is_labelled(path: Path) -> bool:
+    """Whether `read_labelled` reads a file of this name."""
+    return path.suffix.lower() == NWB or is_epochs(path)
+
+
+def read_labelled(
+    path: Path,
+    *,
+    regions: Sequence[str] | None = None,
+    region_of_all: str | None = None,
+    locations: Mapping[str, str] | None = None,
+    intervals: str | None = None,
+    stimulus_column: str | None = None,
+    onset_column: str | None = None,
+    region_of: str | None = None,
+) -> xr.DataArray:
+    """The recording of a file in a format of the field, NWB or epochs, which has its own labels.
+
+    Parameters
+    ----------
+    path : path
+        A file for which `is_labelled` is true.
+    regions, region_of_all, locations, intervals, stimulus_column, onset_column, region_of
+        As in `read_recording`.
+
+    Returns
+    -------
+    DataArray
+        Presentation × neuroid × time_bin.
+
+    Raises
+    ------
+    ConvRNNError
+        No such file, or as `nwb.read_nwb` and `epochs.read_epochs`; a setting of NWB for epochs.
+    """
+    check_readable(path)
+    if not is_epochs(path):
+        from convrnns_brainscore.nwb import read_nwb
+
+        return read_nwb(
+            path,
+            intervals=intervals,
+            stimulus_column=stimulus_column,
+            onset_column=onset_column,
+            regions=regions,
+            region_of=region_of,
+            region_of_all=region_of_all,
+            locations=locations,
+        )
+    of_nwb = {"intervals": intervals, "onset_column": onset_column, "region_of": region_of}
+    for name, value in of_nwb.items():
+        if value is not None:
+            raise ConvRNNError(f"`{name}=…` applies only to NWB files (.nwb); {path} is not one.")
+    data = read_epochs(path, stimulus_column=stimulus_column, region=region_of_all)
+    areas = areas_of(data, None, locations or {})
+    kept = wanted_areas(areas, regions)
+    data = data.assign_coords(region=("neuroid", areas))[:, kept]
+    if not kept.all():
+        others = ", ".join(sorted(set(areas[~kept])))
+        note = f"{int((~kept).sum())} channels of {others} are left out"
+        data = data.assign_attrs({NOTES: [*data.attrs[NOTES], note]})
+    return data
 
 
 def open_recording(path: str | PathLike[str]) -> xr.DataArray:

@@ -370,8 +370,8 @@ def as_recording(
     if blank.any():
         notes.append(f"{blank.sum()} presentations of no stimulus are left out")
         data = data.isel(presentation=~blank)
-    areas = _areas(data, region, locations or {})
-    kept = _wanted(areas, regions)
+    areas = areas_of(data, region, locations or {})
+    kept = wanted_areas(areas, regions)
     if not kept.all():
         others = ", ".join(dict.fromkeys(areas[~kept]))
         notes.append(f"{(~kept).sum()} neurons of other areas are left out ({others})")
@@ -432,7 +432,7 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     return first[constant].reset_index(), stimulus.astype(np.intp)
 
 
-def _areas(
+def areas_of(
     data: xr.DataArray, region: str | None, locations: Mapping[str, str]
 ) -> NDArray[np.str_]:
     """The area of each neuron: one of `REGIONS` where it has that name, or the recording's name.
@@ -485,7 +485,7 @@ def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
             raise unknown("location in the recording", name.strip(), there)
 
 
-def _wanted(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[np.bool_]:
+def wanted_areas(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[np.bool_]:
     """Which neurons are read.
 
     Raises

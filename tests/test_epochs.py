@@ -60,11 +60,17 @@ def test_channels_are_neuroids_in_bins_of_10_ms(tmp_path: Path) -> None:
 
 def test_bins_are_means_over_samples(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    recording = read_recording(path, region="MEG", regions=["MEG"])
+    recording = read_recording(path, region_of_all="MEG")
     data = mne.read_epochs(path, verbose="error").get_data(picks=["M1"])[:, 0]
     expected = data.reshape(20, 40, 2).mean(axis=2)
     r = np.corrcoef(expected.ravel(), recording.values[:, 0].ravel())[0, 1]
     assert r > 1 - 1e-6
+
+
+def test_regions_choose_channels_and_do_not_rename_them(tmp_path: Path) -> None:
+    recording = read_recording(saved(tmp_path), region="MAG", regions=["MAG"])
+    assert recording.neurons["neuroid_id"].tolist() == ["M1", "M2"]
+    assert "2 channels of EEG, GRAD are left out" in recording.notes
 
 
 def test_events_name_the_stimuli_where_there_is_no_metadata(tmp_path: Path) -> None:
@@ -76,7 +82,11 @@ def test_events_name_the_stimuli_where_there_is_no_metadata(tmp_path: Path) -> N
     ("options", "said"),
     [
         ({"stimulus_column": "image"}, "unknown stimulus column of subject-epo.fif 'image'"),
-        ({"intervals": "trials"}, "apply only to NWB files"),
+        ({"intervals": "trials"}, "applies only to NWB files"),
+        (
+            {"regions": ["IT"]},
+            r"unknown region of the recording 'IT'.*EEG, GRAD, MAG|MAG, GRAD, EEG",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

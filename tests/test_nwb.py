@@ -343,4 +343,20 @@ def test_the_command_makes_a_recording_of_a_session(
     wrong = convrnns("recording", "make", "counts.npy", "--intervals", "t", "--out", "x.nc", code=2)
     assert "--intervals applies only to NWB files" in wrong
     absent = convrnns("recording", "make", "absent.nwb", "--out", "x.nc", code=2)
-    assert "there is no absent.nwb" in absent
+    assert "there is no recording absent.nwb" in absent
+
+
+def test_a_fit_of_a_session_with_two_tables_names_the_command_that_chooses(
+    written: Callable[[NWBFile], Path],
+    tmp_path: Path,
+    photographs: list[Path],
+    convrnns: Callable[..., str],
+) -> None:
+    path = written(with_units(with_presentations(with_presentations(lab()), "again"), UNITS))
+    folder = str(photographs[0].parent)
+    said = convrnns("fit", "timedecay_shallow", path, "--stimuli", folder, code=2)
+    assert "--intervals" in said
+    assert f"This option belongs to `convrnns recording make {path}`" in said
+    out = tmp_path / "it.nc"
+    options = ["--intervals", "again", "--location", "IT=pIT", "--regions", "pIT"]
+    assert "1 neurons of pIT" in convrnns("recording", "make", path, *options, "--out", out)

@@ -225,16 +225,16 @@ class StimulusOptions:
         )[0]
 
 
+OF_FILES = ("intervals", "stimulus_column", "onset_column", "region_of")
+"""Settings of ``recording make`` for files with labels of their own."""
+
+
 @dataclass(frozen=True)
 class RecordingOptions:
     """How a recording is read, and which part of it."""
 
     regions: options.Regions = None
     window: options.Window = None
-    intervals: options.Intervals = None
-    stimulus_column: options.StimulusColumn = None
-    onset_column: options.OnsetColumn = None
-    region_of: options.RegionOf = None
     region_of_all: options.RegionOfAll = None
     locations: options.Locations = None
 
@@ -254,26 +254,9 @@ class RecordingOptions:
         asked = self.asked
         return asked[0] if asked and len(asked) == 1 else None
 
-    @property
-    def _named(self) -> dict[str, str]:
-        """The recording's names of areas → regions."""
-        from convrnns_brainscore.regions import area_name
-
-        named: dict[str, str] = {}
-        for each in self.locations or ():
-            name, sign, region = each.partition("=")
-            if not (name and sign and region.strip()):
-                raise ConvRNNError(f"--location {each}: expected AREA=REGION, such as 'TE=IT'.")
-            meant = area_name(region)
-            if named.setdefault(name, meant) != meant:
-                raise ConvRNNError(
-                    f"--location gives {name} two regions, {named[name]} and {meant}."
-                )
-        return named
-
     def read(self, source: str) -> Recording:
         """The recording of a file, a store, or one of Brain-Score's data sets."""
-        from convrnns_brainscore.recording_files import read_recording, split_group
+        from convrnns_brainscore.recording_files import is_labelled, read_recording, split_group
 
         path, _ = split_group(source)
         if not path.exists() and path.suffix not in (".nc", ".zarr", ".h5", ".nwb"):
@@ -284,23 +267,28 @@ class RecordingOptions:
                 load_data(source),
                 self.region_of_all or self._only_region,
                 regions=self.asked,
-                locations=self._named,
+                locations=named_locations(self.locations),
                 window=self.window,
             )
         slow = f"Still reading {source}. If this takes too long for its size, it may be damaged."
         with said_if_slow(slow):
-            return read_recording(
-                source,
-                region=self._only_region,
-                regions=self.asked,
-                intervals=self.intervals,
-                stimulus_column=self.stimulus_column,
-                onset_column=self.onset_column,
-                region_of=self.region_of,
-                region_of_all=self.region_of_all,
-                locations=self._named,
-                window=self.window,
-            )
+            try:
+                return read_recording(
+                    source,
+                    region=self._only_region,
+                    regions=self.asked,
+                    region_of_all=self.region_of_all,
+                    locations=named_locations(self.locations),
+                    window=self.window,
+                )
+            except ConvRNNError as error:
+                asks = any(f"`{name}=" in str(error) for name in OF_FILES)
+                if not (is_labelled(path) and asks):
+                    raise
+                raise ConvRNNError(
+                    f"{error} This option belongs to `convrnns recording make {source}`: use the "
+                    "file that it writes."
+                ) from error
 
     def reference(
         self,
@@ -344,6 +332,21 @@ class RecordingOptions:
                 f"--distance {distance} applies only to recordings: {source} holds dissimilarities."
             )
         return given
+
+
+def named_locations(locations: list[str] | None) -> dict[str, str]:
+    """A recording's names of areas → regions, each AREA=REGION."""
+    from convrnns_brainscore.regions import area_name
+
+    named: dict[str, str] = {}
+    for each in locations or ():
+        name, sign, region = each.partition("=")
+        if not (name and sign and region.strip()):
+            raise ConvRNNError(f"--location {each}: expected AREA=REGION, such as 'TE=IT'.")
+        meant = area_name(region)
+        if named.setdefault(name, meant) != meant:
+            raise ConvRNNError(f"--location gives {name} two regions, {named[name]} and {meant}.")
+    return named
 
 
 def parse_off(text: str | None) -> Any:

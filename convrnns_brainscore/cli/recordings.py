@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convrnns_brainscore.cli.groups import split_names
+from convrnns_brainscore.cli.groups import named_locations, split_names
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.cli.options import (
     Intervals,
+    Locations,
     OnsetColumn,
     RegionOf,
     RegionOfAll,
@@ -88,7 +89,7 @@ def make(
         typer.Option(
             "--regions",
             help="Region of all neurons, such as V4, or an array, one per neuron. A .csv may have "
-            "a column region instead. NWB: the regions to read, separated by commas.",
+            "a column region instead. NWB and epochs: the regions to read, separated by commas.",
             show_default=False,
         ),
     ] = None,
@@ -141,6 +142,7 @@ def make(
     onset_column: OnsetColumn = None,
     region_of: RegionOf = None,
     region_of_all: RegionOfAll = None,
+    locations: Locations = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -154,10 +156,9 @@ def make(
     ] = None,
 ) -> None:
     """Label a lab's responses, and write them as a recording for fit, geometry and package."""
-    from convrnns_brainscore.epochs import is_epochs
     from convrnns_brainscore.files import written_whole
     from convrnns_brainscore.netcdf import write_group
-    from convrnns_brainscore.recording_files import NWB
+    from convrnns_brainscore.recording_files import is_labelled, read_labelled
     from convrnns_brainscore.recordings import as_recording
     from convrnns_brainscore.tables import SUFFIXES
 
@@ -165,21 +166,30 @@ def make(
         raise ConvRNNError(f"{out}: expected a name that ends in .nc.")
     of_files = {
         "intervals": intervals, "stimulus-column": stimulus_column, "onset-column": onset_column,
-        "region-of": region_of, "region-of-all": region_of_all,
+        "region-of": region_of, "region-of-all": region_of_all, "location": locations,
     }  # fmt: skip
     in_arrays = {
         "stimulus-ids": stimulus_ids, "time-bins": time_bins, "responses": responses, "axes": axes,
         "neuron-ids": neuron_ids, "subjects": subjects,
     }  # fmt: skip
-    labelled = source.suffix.lower() == NWB or is_epochs(source)
+    labelled = is_labelled(source)
     for name, value in (in_arrays if labelled else of_files).items():
         if value is not None:
             raise ConvRNNError(
-                f"--{name} applies only to {'arrays and tables' if labelled else 'NWB files'}; "
-                f"{source} is not one."
+                f"--{name} applies only to "
+                f"{'arrays and tables' if labelled else 'NWB files and epochs'}: not to {source}."
             )
     if labelled:
-        data = _of_labelled(source, regions, of_files)
+        data = read_labelled(
+            source,
+            regions=split_names(regions) if regions else None,
+            region_of_all=region_of_all,
+            locations=named_locations(locations),
+            intervals=intervals,
+            stimulus_column=stimulus_column,
+            onset_column=onset_column,
+            region_of=region_of,
+        )
     elif source.suffix.lower() in SUFFIXES:
         other = {"responses": responses, "axes": axes, "neuron-ids": neuron_ids}
         other |= {"subjects": subjects}
@@ -248,29 +258,6 @@ def _of_arrays(
         neuroid_ids=given(neuron_ids, plain=False),
         subjects=given(subjects, plain=True),
     )
-
-
-def _of_labelled(source: Path, regions: str | None, options: dict[str, str | None]) -> xr.DataArray:
-    """The recording of an NWB file, or of epochs."""
-    from convrnns_brainscore.epochs import is_epochs, read_epochs
-    from convrnns_brainscore.nwb import read_nwb
-
-    if not source.exists():
-        raise ConvRNNError(f"there is no {source}.")
-    if not is_epochs(source):
-        return read_nwb(
-            source,
-            regions=split_names(regions) if regions else None,
-            intervals=options["intervals"],
-            stimulus_column=options["stimulus-column"],
-            onset_column=options["onset-column"],
-            region_of=options["region-of"],
-            region_of_all=options["region-of-all"],
-        )
-    for name in ("intervals", "onset-column", "region-of", "region-of-all"):
-        if options[name] is not None:
-            raise ConvRNNError(f"--{name} applies only to NWB files; {source} is not one.")
-    return read_epochs(source, stimulus_column=options["stimulus-column"], region=regions)
 
 
 def _of_table(
