@@ -1,4 +1,4 @@
-"""Activations and recordings in the forms of other tools: rsatoolbox and thingsvision."""
+"""Activations and recordings in the forms of other tools: rsatoolbox, PyTorch, thingsvision."""
 
 from __future__ import annotations
 
@@ -66,6 +66,31 @@ def to_rsatoolbox(data: xr.DataArray) -> Any:
         return Dataset(values[..., 0], **given)
     start, end = np.array(time_bins_of(data), float).T
     return TemporalDataset(values, time_descriptors={"time": start, "end": end}, **given)
+
+
+def to_torch(data: xr.DataArray) -> Any:
+    """Activations or a recording as a tensor of PyTorch.
+
+    Parameters
+    ----------
+    data : DataArray
+        Presentation × neuroid × time_bin.
+
+    Returns
+    -------
+    torch.Tensor, float32 [presentation, neuroid, time_bin]
+        On the CPU; it shares no memory with ``data``.
+
+    Raises
+    ------
+    ConvRNNError
+        Other dims; PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ConvRNNError("`to_torch` needs PyTorch: pip install torch.") from error
+    return torch.tensor(np.asarray(_labelled(data).values, np.float32))
 
 
 def to_thingsvision(data: xr.DataArray, folder: str | PathLike[str]) -> list[Path]:

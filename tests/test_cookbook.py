@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from PIL import Image
 
 import convrnns_brainscore
@@ -18,8 +19,10 @@ from convrnns_brainscore import ConvRNN, load_network
 from convrnns_brainscore.fits.fit import fit_recording
 from convrnns_brainscore.fits.heldout import Method
 from convrnns_brainscore.fits.prepare import prepare
+from convrnns_brainscore.fits.reference import given_reference
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.objects92 import load_objects92
+from convrnns_brainscore.recording_files import opened
 from convrnns_brainscore.recordings import Recording
 
 PAGE = (Path(__file__).parents[1] / "docs" / "cookbook.md").read_text(encoding="utf-8")
@@ -60,8 +63,9 @@ def run(entry: str, names: dict[str, Any], **changed: str) -> dict[str, Any]:
 def test_features_and_their_exports(kitchen: dict[str, Any]) -> None:
     found = run("My images are in a DataFrame", kitchen, conv10="conv5")["found"]
     assert found["conv5"].dims == ("presentation", "neuroid", "time_bin")
-    run("Features for rsatoolbox or thingsvision", kitchen, conv10="conv5")
+    run("Features for rsatoolbox, PyTorch or thingsvision", kitchen, conv10="conv5")
     assert kitchen["dataset"].n_obs == 2
+    assert kitchen["tensor"].shape == found["conv5"].shape
     assert list(Path("features").rglob("features.npy"))
 
 
@@ -75,6 +79,18 @@ def test_responses_without_time(kitchen: dict[str, Any]) -> None:
     kitchen |= {"values": np.zeros((4, 3)), "stimulus_ids": ["a", "b", "a", "b"]}
     betas = run("My responses have no time (fMRI)", kitchen)["betas"]
     assert betas.values.shape == (4, 3, 1)
+
+
+def test_dissimilarities_alone(kitchen: dict[str, Any]) -> None:
+    rdms = np.random.default_rng(0).random((3, 40, 5, 5))
+    kitchen |= {"np": np, "xr": xr, "rdms": rdms, "stimulus_ids": list("abcde")}
+    run("I have dissimilarities only (the 92-object MEG set)", kitchen)
+    with opened("meg.nc") as held:
+        reference = given_reference(held, Path("meg.nc"))
+    assert reference is not None
+    assert reference.time_bins == [(-100, -90), (-90, -80), (-80, -70), (-70, -60)]
+    expected = rdms[1, 10:20, 0, 3].mean()
+    assert reference.subjects["given"][1, 1, 2] == pytest.approx(expected)
 
 
 def test_own_weights(kitchen: dict[str, Any]) -> None:

@@ -336,8 +336,12 @@ def test_the_command_compares_layers_with_neurons_and_resumes(
     table = pd.read_csv(tmp_path / "out" / "decoding.csv")
     assert len(table) == 9
     assert {*os.listdir(tmp_path / "out")} == {
-        "decoding.nc", "decoding.csv", "solutions.csv", "decoding.png"
+        "decoding.nc", "decoding.csv", "solutions.csv",
+        "decoding.png", "decoding.pdf", "decoding.svg",
     }  # fmt: skip
+    arguments[arguments.index("--folds") + 1] = "3"
+    refused = CliRunner().invoke(app, arguments)
+    assert "out holds results for another --folds: choose another" in str(refused.exception)
 
 
 def test_networks_are_not_decoded_across_repetitions(recorded: Path, tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ def test_only_its_folder_the_demonstration_and_the_probe_import_brain_score() ->
         if FOLDER / "brainscore" not in path.parents and path not in allowed:
             assert not uses & {"brainscore_vision", "brainscore_core"}, path
         own_kind = path.match("brainscore/trial/sweep.py")  # makes a model of Brain-Score's kind
-        of_torch = path.stem.startswith("torch_") or path.stem == "tensorflow_backend"  # Triton
+        # TensorFlow's backend uses Triton; `exports.to_torch` imports the class it returns.
+        others = {"tensorflow_backend", "exports"}
+        of_torch = path.stem.startswith("torch_") or path.stem in others
         assert not uses & {"torch", "triton"} or of_torch or own_kind
         assert "keras" not in uses, path
 

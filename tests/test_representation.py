@@ -282,6 +282,11 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
     }  # fmt: skip
     assert {"subject_similarity", "ceiling_lower", "ceiling_upper"} <= set(table)
     assert "Recording's dissimilarities: crossnobis" in Path("geometry/geometry.svg").read_text()
+    again = [each if each != "crossnobis" else "decoding" for each in command]
+    monkeypatch.setattr(sys, "argv", again)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "geometry holds results for another recording or --distance" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", [*command[:-1], "conv99"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

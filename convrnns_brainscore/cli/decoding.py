@@ -117,6 +117,12 @@ def decode(
 ) -> None:
     """Decode objects from layers and neurons over time, and when each image is solved."""
     from convrnns_brainscore.decoding.question import Across, ask
+    from convrnns_brainscore.report.decoding_report import (
+        DECODING,
+        decoding_table,
+        write_decoding,
+    )
+    from convrnns_brainscore.report.files import check_question
 
     if across not in list(Across):
         raise ConvRNNError(f"--across {across}: expected stimuli or repetitions.")
@@ -165,18 +171,28 @@ def decode(
         )
         notes += left_out
     question.notes.extend(notes)
+    asked: dict[str, str | int] = {
+        "recording": measured.sha256,
+        "--label": label,
+        "--across": across,
+        "--group": str(group),
+        "--units": str(units),
+        "--folds": folds,
+        "--draws": draws,
+        **(presentation.describe() if presentation else {}),
+    }
+    check_question(out / DECODING, asked)
     for note in question.notes:
         say(as_options(note), err=True)
     if networks:
         weights.start()
 
     from convrnns_brainscore.decoding.study import decode as run
-    from convrnns_brainscore.report.decoding_report import decoding_table, write_decoding
     from convrnns_brainscore.report.tables import wide_console
 
     wanted = None if layers is None else split_names(layers)
     found = run(networks, question, out, matched, presentation, wanted, observers, progress=True)
-    written = write_decoding(found, out)
+    written = write_decoding(found, out, asked)
     wide_console().print(decoding_table(found))
     say("\n".join(map(str, written)))
 

@@ -302,6 +302,7 @@ def geometry(
         presentation_until,
     )
     from convrnns_brainscore.networks.backbones import layer_names
+    from convrnns_brainscore.report.files import check_question
     from convrnns_brainscore.streams import CLIPS
     from convrnns_brainscore.zoo import find_model
 
@@ -321,6 +322,8 @@ def geometry(
         if layer not in layer_names(find_model(name)):
             raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))
     networks = lesion.beside_whole(names, weights)
+    question = {"recording or --distance": given.sha256, **shown.describe()}
+    check_question(out / "geometry.nc", question)
     for note in notes:
         say(as_options(note), err=True)
 
@@ -329,7 +332,7 @@ def geometry(
     from convrnns_brainscore.report.tables import wide_console
 
     found, differences = compare_networks(networks, given, files, shown, out, wanted, progress=True)
-    written = write_geometry(found, differences, out)
+    written = write_geometry(found, differences, out, question)
     wide_console().print(geometry_table(found))
     say("\n".join(map(str, written)))
 

@@ -57,15 +57,15 @@ def partition(
     """
     from convrnns_brainscore.fits.partition_study import FeatureSet, partition_recording
     from convrnns_brainscore.fits.prepare import prepare
+    from convrnns_brainscore.report.files import check_question
     from convrnns_brainscore.report.partition_report import (
-        check_same_sets,
+        PARTITION,
         partition_table,
         write_partition,
     )
     from convrnns_brainscore.report.tables import wide_console
 
     sets = FeatureSet.parse(first), FeatureSet.parse(second)
-    check_same_sets(str(sets[0]), str(sets[1]), out)
     names = list(dict.fromkeys(each.network.split("-without-")[0] for each in sets))
     networks = lesion.beside_whole(names, weights)
     prepared = prepare(
@@ -82,11 +82,18 @@ def partition(
         needed=1,
         latencies=[0],
     )
+    question = {
+        "first set": str(sets[0]),
+        "second set": str(sets[1]),
+        "recording": prepared.recording.sha256,
+        **prepared.presentation.describe(),
+    }
+    check_question(out / PARTITION, question)
     for note in prepared.notes:
         say(as_options(note), err=True)
     weights.start()
     work = out / ".partition.partial"
     found = partition_recording(sets, networks, prepared, work, progress=True)
-    written = write_partition(found, out)
+    written = write_partition(found, out, question)
     wide_console().print(partition_table(found))
     say("\n".join(map(str, written)))

@@ -21,6 +21,7 @@ from convrnns_brainscore.fits.distances import Correlation, CrossValidated, Dist
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.resampling import FEWEST_SUBJECTS, draw_neurons
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, image_duration
+from convrnns_brainscore.provenance import digest
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.timing import TimeBin
 
@@ -75,6 +76,12 @@ class Reference:
     notes: tuple[str, ...] = ()
     subjects: Mapping[str, Array] = field(default_factory=dict)
     distance: str = DistanceName.correlation.value
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the stimuli, the bins and the dissimilarities."""
+        labels = self.stimuli["stimulus_id"].tolist(), self.time_bins, self.regions
+        return digest([labels, self.dissimilarities(-1).tobytes()])
 
 
 def reference_of(

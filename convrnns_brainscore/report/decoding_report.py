@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.provenance import display_name
-from convrnns_brainscore.report.files import write_sealed, write_tables
-from convrnns_brainscore.report.style import save_figure
+from convrnns_brainscore.report.files import write_figures, write_sealed, write_tables
+from convrnns_brainscore.report.style import LOOK, TWO_COLUMNS
 from convrnns_brainscore.report.tables import number, with_error
 
 NEURONS = " neurons"
 """How the names of decoders of neurons end."""
 
 
-def write_decoding(found: xr.Dataset, out: Path) -> list[Path]:
+DECODING = "decoding.nc"
+
+
+def write_decoding(
+    found: xr.Dataset, out: Path, question: Mapping[str, str | int] | None = None
+) -> list[Path]:
     """Write ``decoding.nc``, ``decoding.csv`` (a row for each decoder and bin), ``solutions.csv``
-    (a row for each stimulus) and ``decoding.png``.
+    (a row for each stimulus), and the figure as ``decoding.png``, ``.pdf`` and ``.svg``.
 
     Parameters
     ----------
     found : Dataset
         Of `decoding.study.decode`.
+    question : mapping of str to str or int, optional
+        Name of each input → its description, for `files.check_question`.
     """
     tables = {"decoding.csv": table_of(found), "solutions.csv": solutions_of(found)}
     out.mkdir(parents=True, exist_ok=True)
-    write_sealed(found, out / "decoding.nc")
+    write_sealed(found, out / DECODING, question)
     write_tables(tables, out)
-    with written_whole(out / "decoding.png") as partial:
-        save_figure(draw_decoding(found), partial, list(_names(found).values()), "png")
-    return [out / name for name in ("decoding.nc", *tables, "decoding.png")]
+    with rc_context(LOOK):
+        figures = write_figures(draw_decoding(found), out, "decoding", list(_names(found).values()))
+    return [out / name for name in (DECODING, *tables, *figures)]
 
 
 def table_of(found: xr.Dataset) -> pd.DataFrame:
@@ -90,53 +100,77 @@ def decoding_table(found: xr.Dataset) -> Table:
 
 
 def draw_decoding(found: xr.Dataset) -> Figure:
-    """Accuracy over time, neurons in black; and how decoders of one bin do in the others."""
+    """Accuracy over time, neurons in black, and below it how decoders of one bin do in the others;
+    of a single bin, the accuracy of each decoder."""
     decoders = found["decoder"].values.tolist()
     neurons = [name for name in decoders if name.endswith(NEURONS)]
     others = [name for name in decoders if name not in neurons]
+    names, chance = _names(found), float(found.attrs["chance"])
+    stimuli, units = found.sizes["stimulus"], found.attrs["units"]
+    title = f"{found.attrs['label']}: {stimuli} stimuli, {units} units; ±1 standard error"
+    looks = _looks(neurons, others)
+    if found.sizes["time_bin"] == 1:
+        figure = Figure((TWO_COLUMNS, 2.8), layout="constrained")
+        axes = figure.subplots()
+        for place, name in enumerate(decoders):
+            here = found.sel(decoder=name)
+            axes.errorbar(
+                place, here["accuracy"], here["accuracy_error"], color=looks[name][0], marker="o"
+            )
+        labels = [textwrap.fill(names[name], 24) for name in decoders]
+        axes.set_xticks(range(len(decoders)), labels, rotation=45, ha="right")
+        axes.axhline(chance, color="gray", lw=0.8, ls=":")
+        axes.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), fontsize=6)
+        axes.set_ylabel("accuracy")
+        axes.set_title(title)
+        return figure
     best = max(others, key=lambda name: _best(found, name), default=None)
     shown = [*neurons[:2], *([best] if best else [])]
-    figure = Figure((7.1, 2.8 + 2.4), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.8, 2.4])[:, 0]
-    axes, names = top.subplots(), _names(found)
+    figure = Figure((TWO_COLUMNS, 2.6 + 2.2), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.6, 2.2])[:, 0]
+    axes = top.subplots()
     middles = (found["time_bin_start"].values + found["time_bin_end"].values) / 2
-    dashes = cycle(["-", "--", ":", "-."])
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, max(len(others), 1)))
     for name in decoders:
-        here = found.sel(decoder=name)
-        of_neurons = name in neurons
-        colour = "black" if of_neurons else colours[others.index(name)]
+        here, (colour, dash) = found.sel(decoder=name), looks[name]
         accuracy, error = here["accuracy"].values, here["accuracy_error"].values
-        style = next(dashes) if of_neurons else "-"
         axes.plot(
-            middles, accuracy, style, color=colour, lw=2 if of_neurons else 1, label=names[name],
-            marker="o" if len(middles) == 1 else None,
+            middles, accuracy, dash, color=colour, lw=2 if name in neurons else 1,
+            label=textwrap.fill(names[name], 34),
         )  # fmt: skip
         axes.fill_between(
             middles, accuracy - error, accuracy + error, color=colour, alpha=0.15, lw=0
         )
-    axes.axhline(float(found.attrs["chance"]), color="gray", lw=0.8, ls=":", label="chance")
-    stimuli, units = found.sizes["stimulus"], found.attrs["units"]
-    axes.set(
-        xlabel="time from stimulus onset (ms)", ylabel="accuracy",
-    )  # fmt: skip
-    axes.set_title(
-        f"{found.attrs['label']}: {stimuli} stimuli, {units} units; bands: ±1 standard error",
-        fontsize=8,
-    )
+    axes.axhline(chance, color="gray", lw=0.8, ls=":", label="chance")
+    axes.set(xlabel="time from image onset (ms)", ylabel="accuracy")
+    axes.set_title(title)
     top.legend(fontsize=6, frameon=False, loc="outside right upper")
-    panels = bottom.subplots(1, len(shown), squeeze=False)[0]
-    limits = float(found.attrs["chance"]), float(np.nanmax(found["generalisation"], initial=0))
+    # Three places, so that panels of one decoder are as large as those of three.
+    panels = bottom.subplots(1, 3, squeeze=False)[0]
+    values = found["generalisation"].sel(decoder=shown).values
+    low, high = np.nanmin(values, initial=chance), np.nanmax(values, initial=chance + 0.01)
     edges = found["time_bin_start"].values.min(), found["time_bin_end"].values.max()
-    for panel, name in zip(panels, shown, strict=True):
+    for panel in panels[len(shown) :]:
+        panel.set_axis_off()
+    for panel, name, crossed in zip(panels, shown, values, strict=False):
         image = panel.imshow(
-            found["generalisation"].sel(decoder=name).values, origin="lower", vmin=limits[0],
-            vmax=max(limits[1], limits[0] + 0.01), extent=(*edges, *edges), cmap="viridis",
-        )  # fmt: skip
+            crossed, origin="lower", vmin=low, vmax=high, extent=(*edges, *edges), cmap="viridis"
+        )
         panel.set(xlabel="tested at (ms)", ylabel="trained at (ms)")
-        panel.set_title(names[name], fontsize=8)
-    bottom.colorbar(image, ax=list(panels), label="accuracy")
+        panel.set_title(textwrap.fill(names[name], 34))
+    bar = bottom.colorbar(image, ax=list(panels), label="accuracy")
+    bar.ax.axhline(chance, color="white", lw=1, ls=":")
     return figure
+
+
+def _looks(neurons: list[str], others: list[str]) -> dict[str, tuple[Any, str]]:
+    """Decoder → colour and dash: neurons in black."""
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, max(len(others), 1)))
+    dashes = zip(neurons, cycle(["-", "--", ":", "-."]), strict=False)
+    of_layers = zip(others, colours, strict=False)
+    return {
+        **{name: ("black", dash) for name, dash in dashes},
+        **{name: (colour, "-") for name, colour in of_layers},
+    }
 
 
 def _best(found: xr.Dataset, decoder: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.integrity import seal
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
@@ -18,8 +20,46 @@ KINDS = ("png", "pdf", "svg")
 """Formats of figures that are written beside tables."""
 
 
-def write_sealed(found: xr.Dataset, path: Path) -> None:
-    """Write a netCDF file with its digest."""
+QUESTION = "question"
+"""The attribute of a file that says which inputs its numbers belong to."""
+
+
+def check_question(path: Path, question: Mapping[str, str | int]) -> None:
+    """Check that a file, if it exists, answers the same question, so that nothing else is
+    overwritten.
+
+    Parameters
+    ----------
+    path : path
+        The netCDF file.
+    question : mapping of str to str or int
+        Name of an input → its description or digest.
+
+    Raises
+    ------
+    ConvRNNError
+        Another input, which it names; the file is damaged.
+    """
+    if not path.exists():
+        return
+    try:
+        with xr.open_dataset(path) as held:
+            before = json.loads(held.attrs.get(QUESTION, "{}"))
+    except (OSError, ValueError) as error:
+        raise ConvRNNError(f"{path} is damaged ({error}): choose another `out=…`.") from None
+    for name, value in question.items():
+        if name in before and before[name] != value:
+            raise ConvRNNError(
+                f"{path.parent} holds results for another {name}: choose another `out=…`."
+            )
+
+
+def write_sealed(
+    found: xr.Dataset, path: Path, question: Mapping[str, str | int] | None = None
+) -> None:
+    """Write a netCDF file with its digest, and with the inputs that `check_question` compares."""
+    if question is not None:
+        found = found.assign_attrs({QUESTION: json.dumps(question)})
     with written_whole(path) as partial:
         write_group(in_fixed_order(found), partial)
         seal(partial)

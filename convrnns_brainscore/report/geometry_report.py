@@ -31,13 +31,20 @@ from convrnns_brainscore.timing import MS_PER_STEP
 
 Array = NDArray[np.float64]
 
+GEOMETRY = "geometry.nc"
+
 OF_LAYERS = ("similarity", "error", "p", "undefined", "subject_similarity", "subject_error")
 OF_REGIONS = ("reliability", "ceiling_lower", "ceiling_upper")
 """Columns of ``geometry.csv``, of layers and of the recording; the last two of each need several
 subjects."""
 
 
-def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> list[Path]:
+def write_geometry(
+    found: xr.Dataset,
+    differences: pd.DataFrame,
+    out: Path,
+    question: Mapping[str, str | int] | None = None,
+) -> list[Path]:
     """Write ``geometry.nc``, ``geometry.csv``, ``differences.csv`` (of several models), and three
     figures as ``.png``, ``.pdf`` and ``.svg``: ``geometry`` (all layers and bins),
     ``geometry-layers`` (the most similar layers with the noise ceiling) and
@@ -47,6 +54,8 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
     ----------
     found, differences
         Of `representation.compare_movies`.
+    question : mapping of str to str or int, optional
+        Name of each input → its description, for `files.check_question`.
     """
     of_layers = [name for name in OF_LAYERS if name in found]
     of_regions = [name for name in OF_REGIONS if name in found]
@@ -65,14 +74,14 @@ def write_geometry(found: xr.Dataset, differences: pd.DataFrame, out: Path) -> l
         )
     else:
         (out / "differences.csv").unlink(missing_ok=True)  # of an earlier comparison
-    write_sealed(found, out / "geometry.nc")
+    write_sealed(found, out / GEOMETRY, question)
     write_tables(files, out)
     names = [display_name(*each) for each in made_by.items()]
     figures = []
     with rc_context(LOOK):
         for stem, draw in FIGURES.items():
             figures += write_figures(draw(found), out, stem, names)
-    return [out / name for name in ("geometry.nc", *files, *figures)]
+    return [out / name for name in (GEOMETRY, *files, *figures)]
 
 
 def draw_similarity(found: xr.Dataset) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.partition import PARTS
 from convrnns_brainscore.report.files import write_figures, write_sealed, write_tables
 from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS
@@ -25,7 +25,12 @@ _DRAWN = {
 _MARKERS = {"both": "o", "shared": "P", "unique_first": "s", "unique_second": "D"}
 
 
-def write_partition(found: xr.Dataset, out: Path) -> list[Path]:
+PARTITION = "partition.nc"
+
+
+def write_partition(
+    found: xr.Dataset, out: Path, question: Mapping[str, str | int] | None = None
+) -> list[Path]:
     """Write ``partition.nc``, ``partition.csv`` (a row for each region and bin), ``neurons.csv`` (a
     row for each neuron and bin), and the figure as ``partition.png``, ``.pdf`` and ``.svg``.
 
@@ -33,37 +38,17 @@ def write_partition(found: xr.Dataset, out: Path) -> list[Path]:
     ----------
     found : Dataset
         Of `partition_study.partition_recording`.
+    question : mapping of str to str or int, optional
+        Name of each input → its description, for `files.check_question`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_sealed(found, out / "partition.nc")
+    write_sealed(found, out / PARTITION, question)
     tables = {"partition.csv": table_of(found), "neurons.csv": neurons_of(found)}
     write_tables(tables, out)
     with rc_context(LOOK):
         shown = [found.attrs["first"], found.attrs["second"]]
         figures = write_figures(draw_partition(found), out, "partition", shown)
-    return [out / name for name in ("partition.nc", *tables, *figures)]
-
-
-def check_same_sets(first: str, second: str, out: Path) -> None:
-    """An error where ``out`` holds the partition of other sets.
-
-    Raises
-    ------
-    ConvRNNError
-        It does, or its file is damaged.
-    """
-    path = out / "partition.nc"
-    if not path.exists():
-        return
-    try:
-        with xr.open_dataset(path) as held:
-            before = held.attrs["first"], held.attrs["second"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConvRNNError(f"{path} is damaged ({error}): choose another `out=…`.") from None
-    if before != (first, second):
-        raise ConvRNNError(
-            f"{out} holds the partition of {before[0]} and {before[1]}: choose another `out=…`."
-        )
+    return [out / name for name in (PARTITION, *tables, *figures)]
 
 
 def table_of(found: xr.Dataset) -> pd.DataFrame:
