@@ -328,8 +328,8 @@ def write_features(
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
         if (stimuli["degrees"] == VISUAL_DEGREES).all():
             console.print(
-                f"The images fill the model's {VISUAL_DEGREES}-degree field of view; give their "
-                "size in degrees to have them placed in it.",
+                f"The images fill the model's field of view of {VISUAL_DEGREES} degrees; give "
+                "their width in degrees to place them in it.",
                 soft_wrap=True,
             )
         if not journal.begun:

@@ -280,7 +280,7 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
     if not len(known):
         if asked is not None:
             return float(asked), ""
-        note = f"images are taken to have been on for {ASSUMED_IMAGE_MS} ms: no duration is given"
+        note = f"no image duration is stated: {ASSUMED_IMAGE_MS} ms are assumed"
         return float(ASSUMED_IMAGE_MS), note
     usual = float(np.median(known))
     if usual < MS_PER_STEP / 2:

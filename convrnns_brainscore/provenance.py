@@ -122,7 +122,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.exists():
-        raise ConvRNNError(f"there is no {path}.")
+        raise ConvRNNError(f"{path} does not exist.")
     if path.is_dir() and path.suffix != ".zarr" and not (path / "results.nc").exists():
         raise ConvRNNError(f"{path} is a folder: name a file or a .zarr store in it.")
     try:
@@ -130,7 +130,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ConvRNNError(f"cannot read {path}: {error}") from error
     if PACKAGE not in attributes:
-        raise ConvRNNError(f"{path} does not say what made it: it was not written by this package.")
+        raise ConvRNNError(
+            f"{path} has no record of how it was computed. `describe` reads features, scores, "
+            "fits, geometry.nc, decoding.nc, partition.nc, region maps and figures of this package."
+        )
     return attributes
 
 

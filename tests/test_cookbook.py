@@ -114,5 +114,5 @@ def test_what_drives_a_neuron(kitchen: dict[str, Any], tmp_path: Path) -> None:
         networks, prepared, tmp_path / "fits", method=method, layers=["conv5"]
     )
     kitchen["images"] = torch.tensor(load_images(["a.png"]), requires_grad=True)
-    run("What would drive this neuron?", kitchen)
+    run("Gradient of a neuron's predicted response", kitchen)
     assert kitchen["images"].grad.abs().max() > 0

@@ -307,7 +307,7 @@ def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> Non
 def test_the_presentation_follows_the_recording() -> None:
     prepared = prepare(as_recording(plain()), files(), latencies=[0])
     assert (prepared.presentation.times, prepared.presentation.image_off) == (11, 10)
-    assert "images are taken to have been on for 100 ms: no duration is given" in prepared.notes
+    assert "no image duration is stated: 100 ms are assumed" in prepared.notes
     shifted = prepare(as_recording(plain()), files(), image_ms=50)
     assert (shifted.presentation.times, shifted.presentation.image_off) == (16, 5)
     said = plain().assign_coords(image_on_ms=("presentation", [200] * 90))

@@ -307,7 +307,7 @@ def test_it_prints_whole_and_is_legible_in_the_dark(page: Page, report: Path, tm
 
 def test_the_worked_page_has_the_numbers(page: Page, report: Path, results: Results) -> None:
     opened(page, report)
-    page.click("text=How ceilings and normalised values are made")
+    page.click("text=How ceilings and normalised values are computed")
     text = page.inner_text("body")
     assert f"predicted from {WHOLE} conv5" in text
     assert re.search(r"ceiling = 0\.66\d", text)  # halves of r .5: 2 · .5 / 1.5

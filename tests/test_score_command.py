@@ -142,7 +142,7 @@ def test_describe_tells_what_made_a_file(tmp_path: Path) -> None:
     assert "weights: untrained, seed 1" in told.stdout.splitlines()
     foreign = tmp_path / "foreign.json"
     foreign.write_text("[1]")
-    with pytest.raises(ConvRNNError, match="does not say what made it"):
+    with pytest.raises(ConvRNNError, match="has no record of how it was computed"):
         read_provenance(foreign)
     (tmp_path / "broken.nc").write_text("no netCDF")
     with pytest.raises(ConvRNNError, match=r"cannot read .*broken\.nc"):

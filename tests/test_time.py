@@ -127,7 +127,7 @@ def test_geometry_takes_the_recordings_duration_as_fits_do() -> None:
     assert reference_of(as_recording(with_durations([149.8]))).image_ms == 150
     unknown = reference_of(as_recording(lab([0.0, 50, 100])))
     assert unknown.image_ms == 100
-    assert "images are taken to have been on for 100 ms: no duration is given" in unknown.notes
+    assert "no image duration is stated: 100 ms are assumed" in unknown.notes
     held = xr.Dataset(
         {
             "dissimilarity": (("time_bin", "pair"), np.random.default_rng(0).random((1, 28))),

@@ -47,7 +47,7 @@ def decode(
     label: Annotated[
         str,
         typer.Option(
-            "--label", help="What to decode: a column of the recording or of the stimuli's table."
+            "--label", help="Label to decode: a column of the recording or of the stimuli's table."
         ),
     ],
     parts: RecordingOptions,
@@ -77,8 +77,7 @@ def decode(
         str,
         typer.Option(
             "--across",
-            help="Test decoders on other 'stimuli', or (neurons alone) on other 'repetitions' of "
-            "the same stimuli.",
+            help="Hold out 'stimuli', or 'repetitions' of the same stimuli (neurons only).",
         ),
     ] = "stimuli",
     group: Annotated[
@@ -93,12 +92,19 @@ def decode(
         int | None,
         typer.Option(
             "--units",
-            help="Units of every decoder. [default: the neurons of the smallest region]",
+            help="Number of units per decoder. [default: the neurons of the smallest region]",
             show_default=False,
         ),
     ] = None,
     folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 10,
-    draws: Annotated[int, typer.Option("--draws", help="Random draws of units from layers.")] = 5,
+    draws: Annotated[
+        int,
+        typer.Option(
+            "--draws",
+            help="Number of random draws of units from every layer or region that has more units "
+            "than --units.",
+        ),
+    ] = 5,
     behaviour: Annotated[
         Path | None,
         typer.Option(
@@ -115,7 +121,7 @@ def decode(
         ),
     ] = Path("decoding"),
 ) -> None:
-    """Decode objects from layers and neurons over time, and when each image is solved."""
+    """Decode labels from layers and neurons over time."""
     from convrnns_brainscore.decoding.question import Across, ask
     from convrnns_brainscore.report.decoding_report import (
         DECODING,

@@ -1,4 +1,4 @@
-"""What a new user runs first: a look at the machine, and a demonstration."""
+"""The commands ``doctor`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def doctor(
     ] = None,
     device: Device = None,
 ) -> None:
-    """Check this installation: versions, devices, caches, checkpoints."""
+    """Check this installation.
+
+    This covers versions, devices, caches and checkpoints.
+    """
     if exact:
         _compare_with_the_original(models, backend or BackendName.tensorflow, device)
         return
@@ -106,7 +109,10 @@ def demo(
     seed: Seed = 0,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Compare two ConvRNNs with real macaque IT on 92 photographs (about 90 seconds)."""
+    """Compare two ConvRNNs with macaque IT (about 90 seconds).
+
+    The recording is of 92 photographs.
+    """
     from convrnns_brainscore.brainscore.internals import quieten
 
     quieten()

@@ -57,13 +57,19 @@ def fit(
         str | None,
         typer.Option(
             "--layers",
-            help="Layers for all regions, separated by commas. [default: those that the paper "
-            "found to match each region]",
+            help="Layers for all regions, separated by commas. [default: the layers that match "
+            "V4 and IT in the paper; for V1 and V2, this package's choice; for other areas, "
+            "all layers]",
             show_default=False,
         ),
     ] = None,
     method: Annotated[
-        MethodName, typer.Option("--method", help="pls: 25 components; ridge: leave-one-out.")
+        MethodName,
+        typer.Option(
+            "--method",
+            help="pls: partial least squares; ridge: ridge regression with the penalty chosen by "
+            "leave-one-out.",
+        ),
     ] = MethodName.pls,
     components: Annotated[
         int | None,
@@ -98,13 +104,18 @@ def fit(
         ),
     ] = (-50, 100),
     cross_temporal: Annotated[
-        bool, typer.Option("--cross-temporal", help="Also fit every step to every bin.")
+        bool,
+        typer.Option(
+            "--cross-temporal",
+            help="Also fit the features of every time bin to the responses of every other bin.",
+        ),
     ] = False,
     scratch_limit: Annotated[
         float | None,
         typer.Option(
             "--scratch-limit",
-            help="Maximum GB of features on disk. [default: four fifths of the free space]",
+            help="Maximum disk space for temporary features, in GB. [default: four fifths of the "
+            "free space]",
             show_default=False,
         ),
     ] = None,
@@ -128,7 +139,7 @@ def fit(
     ] = Path("fits"),
     scheduler: Scheduler = None,
 ) -> None:
-    """Fit layers to a recording, region by region and bin by bin, and write a report."""
+    """Fit layers to a recording and write a report."""
     from convrnns_brainscore.fits.heldout import Method
     from convrnns_brainscore.fits.pls import COMPONENTS
     from convrnns_brainscore.fits.prepare import prepare
@@ -242,7 +253,7 @@ def compare(
         typer.Option("--out", file_okay=False, help="Folder for lab.html, lab.csv and lab.pdf."),
     ] = Path("lab"),
 ) -> None:
-    """Compare models over areas in fits to several recordings, beside their ImageNet accuracy."""
+    """Compare models over recordings and with ImageNet accuracy."""
     from convrnns_brainscore.report.lab_report import write_lab
 
     homes = [each if each.is_dir() else each.absolute().parent for each in fits]
@@ -271,7 +282,8 @@ def geometry(
         DistanceName,
         typer.Option(
             "--distance",
-            help="The recording's dissimilarities. correlation: 1 − Pearson r; crossnobis and "
+            help="Dissimilarity measure for the recording. correlation: 1 − Pearson r; crossnobis "
+            "and "
             "decoding (pairwise accuracy of a linear discriminant) are cross-validated over "
             "repetitions. The layers' are always 1 − Pearson r.",
         ),
@@ -290,7 +302,7 @@ def geometry(
     off: Off = None,
     frame: Frames = None,
 ) -> None:
-    """Compare the geometry of layers over time with a recording's (RSA)."""
+    """Compare representational geometry with a recording (RSA)."""
 
     weights.start()
 
@@ -349,11 +361,15 @@ def package(
     parts: RecordingOptions,
     out: Annotated[
         Path,
-        typer.Option("--out", file_okay=False, help="A new folder for <region>.nc and stimuli."),
+        typer.Option(
+            "--out",
+            file_okay=False,
+            help="Folder to create; holds <region>.nc, stimuli.csv and the images.",
+        ),
     ],
     image_ms: ImageMs = None,
 ) -> None:
-    """Turn a recording into a local benchmark in Brain-Score's own format."""
+    """Package a recording as a local Brain-Score benchmark."""
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.fits.prepare import match_stimuli
 
@@ -392,7 +408,8 @@ def plot(
         str | None,
         typer.Option(
             "--neuron",
-            help="A neuroid_id, for --figure predicted. [default: each region's best predicted]",
+            help="A neuroid_id, for --figure predicted. [default: the best-predicted neuron of "
+            "each region]",
             show_default=False,
         ),
     ] = None,
@@ -410,7 +427,7 @@ def _read(results: Path) -> Results:
     from convrnns_brainscore.integrity import is_sealed, verify
 
     if not results.exists():
-        raise ConvRNNError(f"there is no {results}.")
+        raise ConvRNNError(f"{results} does not exist.")
     path = results / RESULTS if results.is_dir() else results
     read = read_results(path)
     if is_sealed(path):  # an earlier version's is not

@@ -1,4 +1,4 @@
-"""Errors of the library in the words of the command line."""
+"""Translate the library's error messages to command line options."""
 
 from __future__ import annotations
 

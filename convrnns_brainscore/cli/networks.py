@@ -41,7 +41,7 @@ SHOWN = 3
 
 
 def models() -> None:
-    """List the 20 models: presentation in training, decoder, published ImageNet accuracy."""
+    """List the 20 models and their published ImageNet accuracy."""
     from rich.table import Table
 
     from convrnns_brainscore.console import PlainConsole
@@ -64,7 +64,10 @@ def download(
         typer.Option("--from", help="Address of a mirror to download from.", show_default=False),
     ] = None,
 ) -> None:
-    """Download published checkpoints, and verify every variable in them."""
+    """Download the published checkpoints.
+
+    Every variable in them is verified.
+    """
     names = model_names(models, all_models)
     folder = checkpoints_in(checkpoints)
     start_quietly()
@@ -91,7 +94,10 @@ def convert(
         ),
     ] = None,
 ) -> None:
-    """Convert checkpoints to .safetensors: half the size, readable without TensorFlow."""
+    """Convert checkpoints to .safetensors.
+
+    These files have half the size, and are readable without TensorFlow.
+    """
     from convrnns_brainscore.checkpoints import checkpoint_path, how_to_get, write_safetensors
 
     names = model_names(models, all_models)
@@ -144,7 +150,11 @@ def extract(
         ),
     ] = PresentationName.default,
     all_times: Annotated[
-        bool, typer.Option("--all-times", help="Write all steps, also before the image's arrival.")
+        bool,
+        typer.Option(
+            "--all-times",
+            help="Write all steps, including those before the image reaches the layer.",
+        ),
     ] = False,
     stimulus_degrees: StimulusDegrees = None,
     skip_broken: Annotated[
@@ -165,9 +175,11 @@ def extract(
     ] = False,
     scheduler: Scheduler = None,
 ) -> None:
-    """Extract time-resolved features of images or movies to a Zarr store or a netCDF file.
+    """Extract features of images or movies over time.
 
-    If it is interrupted or killed, the same command resumes it.
+    They are written to a Zarr store or a netCDF file.
+
+    Rerun the same command to resume an interrupted extraction.
     """
     from convrnns_brainscore.networks.backbones import reported_steps
     from convrnns_brainscore.stimuli import read_stimuli
@@ -273,8 +285,8 @@ def imagenet(
         int | None,
         typer.Option(
             "--first-label",
-            help="Number of the first class, 0 or 1, if labels are numbers. [default: 0, if there "
-            "is a 0]",
+            help="Number of the first class, 0 or 1, if labels are numbers. [default: 0 if the "
+            "labels contain 0, otherwise 1]",
             min=0,
             max=1,
             show_default=False,
@@ -289,7 +301,10 @@ def imagenet(
         ),
     ] = Path("imagenet"),
 ) -> None:
-    """Measure top-1 and top-5 ImageNet accuracy, next to the published values."""
+    """Measure top-1 and top-5 ImageNet accuracy.
+
+    The table also shows the published values.
+    """
     names = model_names(models, all_models)
     networks = LesionOptions().beside_whole(names, weights)
     weights.start()

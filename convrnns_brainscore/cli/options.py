@@ -158,7 +158,8 @@ Window = Annotated[
     tuple[float, float] | None,
     typer.Option(
         "--window",
-        help="Average to one bin; give its start and end in ms. [default: the recording's bins]",
+        help="Average responses over one time bin; give its start and end in ms. [default: the "
+        "recording's bins]",
         show_default=False,
     ),
 ]
@@ -177,7 +178,7 @@ Intervals = Annotated[
     str | None,
     typer.Option(
         "--intervals",
-        help="NWB: name of the presentations table. [default: the table with stimuli]",
+        help="NWB: name of the presentations table. [default: the only table with stimuli]",
         show_default=False,
     ),
 ]
@@ -225,7 +226,7 @@ Locations = Annotated[
     list[str] | None,
     typer.Option(
         "--location",
-        help="Region for an area name in the recording: 'TE=IT'. Can be repeated.",
+        help="Assign an area name in the recording to a region, such as 'TE=IT'. Can be repeated.",
         show_default=False,
     ),
 ]
@@ -235,8 +236,8 @@ DurationsShown = Annotated[
     typer.Option(
         "--image-ms",
         help="Duration of the stimuli in recordings, in ms: one number, or SET=MS,… for single "
-        "stimulus sets; a package's set has the name of its folder. [default: the duration for "
-        "the subjects of each stimulus set]",
+        "stimulus sets; a package's set has the name of its folder. [default: the duration used "
+        "in each experiment]",
         show_default=False,
     ),
 ]
@@ -246,7 +247,8 @@ Latencies = Annotated[
     typer.Option(
         "--latency",
         help="Delay of a region's neurons relative to its layers, in ms (-260 to 260): "
-        "V1=50,IT=10; 'fitted' takes it from the region map. [default: V1 and V2 50, others 0]",
+        "V1=50,IT=10; 'fitted': the latencies in the file given with --region-layer-map. "
+        "[default: V1 and V2 50, others 0]",
         show_default=False,
     ),
 ]
@@ -274,7 +276,8 @@ MaxNeuroids = Annotated[
     int | None,
     typer.Option(
         "--max-neuroids",
-        help="Project each bin's features randomly to this number. [default: no projection]",
+        help="Reduce the features of each time bin to this number by random projection. "
+        "[default: no projection]",
         min=1,
         show_default=False,
     ),

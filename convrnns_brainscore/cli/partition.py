@@ -50,7 +50,9 @@ def partition(
         ),
     ] = Path("partition"),
 ) -> None:
-    """Partition the variance of responses between two models, layers or times.
+    """Partition explained variance between two sets of features.
+
+    These are two models, layers or times.
 
     With --lesion, name the network with the lesion NETWORK-without-feedback or
     NETWORK-without-recurrence.

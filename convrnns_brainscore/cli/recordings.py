@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="recording",
-    help="Make a recording from your own arrays.",
+    help="Convert arrays, tables, NWB files or epochs to a recording.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,7 +34,7 @@ app = typer.Typer(
 
 @app.callback()
 def recording() -> None:
-    """Make a recording from your own arrays."""
+    """Convert arrays, tables, NWB files or epochs to a recording."""
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -80,7 +80,7 @@ def make(
             "--stimulus-ids",
             help="Ids of the stimuli (or presentations) in their order: the name of an array in "
             "the file, an array file, or a .csv with a column stimulus_id, whose other columns are "
-            "kept. Of spikes: a .csv with the columns trial and stimulus_id.",
+            "kept. For spikes: a .csv with the columns trial and stimulus_id.",
             show_default=False,
         ),
     ] = None,
@@ -88,8 +88,9 @@ def make(
         str | None,
         typer.Option(
             "--regions",
-            help="Region of all neurons, such as V4, or an array, one per neuron. A .csv may have "
-            "a column region instead. NWB and epochs: the regions to read, separated by commas.",
+            help="Arrays and tables: region of all neurons, such as V4, or an array, one per "
+            "neuron; a .csv may have a column region instead. NWB and epochs: the regions "
+            "to read, separated by commas.",
             show_default=False,
         ),
     ] = None,
@@ -116,8 +117,8 @@ def make(
         typer.Option(
             "--axes",
             help="Names of the axes, out of stimulus, repetition, presentation, neuroid and "
-            "time_bin: 'neuroid,stimulus,repetition'. [default: found from the axis lengths, if "
-            "these are unambiguous]",
+            "time_bin: 'neuroid,stimulus,repetition'. [default: inferred from the array's shape, "
+            "if unambiguous]",
             show_default=False,
         ),
     ] = None,
@@ -155,7 +156,7 @@ def make(
         ),
     ] = None,
 ) -> None:
-    """Label a lab's responses, and write them as a recording for fit, geometry and package."""
+    """Convert responses to a recording for fit, geometry, decode, partition and package."""
     from convrnns_brainscore.files import written_whole
     from convrnns_brainscore.netcdf import write_group
     from convrnns_brainscore.recording_files import is_labelled, read_labelled

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 NEUROIDS_TRIED = 500
 """To which features are projected where benchmarks are tried: their metrics take long for more."""
 
-_ANSWERED = """# Which of Brain-Score's benchmarks {model} answers
+_ANSWERED = """# Compatibility of {model} with Brain-Score's benchmarks
 
-`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's
-own code ran to its end on a few synthetic stimuli, without its data. Features were projected to
-{neuroids} neuroids, since metrics are slow for more. "Scores" means that the model's answers have
-the form that the benchmark needs; the value of the score is meaningless here. Weights: {weights}.
-Settings: {settings}.
+`convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's own
+code ran to its end on a few synthetic stimuli, without its data. Features were projected to
+{neuroids} neuroids, since metrics are slow for more. "Scores" means that the benchmark produces a
+score from the model's responses; its value is meaningless here. The synthetic data may have fewer
+time bins than the benchmark. In the last column, "?" means that it is unknown whether the data are
+public. Weights: {weights}. Settings: {settings}.
 
 """
 
@@ -70,8 +71,8 @@ def score(
         PresentationName | None,
         typer.Option(
             "--presentation",
-            help="Timing of the image. [default: the benchmark's image duration; for behaviour, as "
-            "in training]",
+            help="Presentation of the stimuli. [default: the benchmark's image duration; in "
+            "behavioural benchmarks, as in training]",
             show_default=False,
         ),
     ] = None,
@@ -84,7 +85,7 @@ def score(
         ),
     ] = SolverName.brainscore,
 ) -> None:
-    """Score models on Brain-Score's benchmarks, temporal and static."""
+    """Score models on Brain-Score's benchmarks."""
     from functools import partial
 
     from convrnns_brainscore.brainscore.benchmarks import find_benchmark
@@ -195,7 +196,8 @@ def benchmarks(
         typer.Option(
             "--try",
             help="Run each benchmark on this model, with a few synthetic stimuli instead of its "
-            "data. The table shows which benchmarks score, and why others do not.",
+            "data. The table shows which benchmarks produce a score, and the reason for each "
+            "that does not.",
             show_default=False,
         ),
     ] = None,
@@ -206,7 +208,10 @@ def benchmarks(
         ),
     ] = None,
 ) -> None:
-    """List Brain-Score's benchmarks: region, bins, image duration, metric, memory and time."""
+    """List Brain-Score's benchmarks.
+
+    The table shows region, bins, image duration, metric, memory and time.
+    """
     from convrnns_brainscore.brainscore.benchmarks import matching_benchmarks
     from convrnns_brainscore.duration import matrix_product_rate
     from convrnns_brainscore.report.tables import benchmark_list, wide_console
@@ -301,7 +306,10 @@ def describe(
         ),
     ] = False,
 ) -> None:
-    """Show how a stored result was computed: model, weights, presentation, versions."""
+    """Show how a stored result was computed.
+
+    This is the model, its weights, the presentation and the versions.
+    """
     from convrnns_brainscore.integrity import verify
     from convrnns_brainscore.provenance import read_provenance
 
@@ -318,7 +326,10 @@ def describe(
 def register(
     remove: Annotated[bool, typer.Option("--remove", help="Unregister them.")] = False,
 ) -> None:
-    """Register the 20 models with Brain-Score on this machine, as convrnn_<model>."""
+    """Register the models with Brain-Score on this machine.
+
+    Their names are convrnn_<model>.
+    """
     from convrnns_brainscore.brainscore import registry
 
     if remove:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="submission",
-    help="Build the zip for Brain-Score's leaderboard, and check one as the server would.",
+    help="Build and check submissions to Brain-Score's leaderboard.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -79,7 +79,7 @@ def build(
         typer.Option(
             "--weights-key",
             help="Path of the .safetensors on Brain-Score's storage, as given by its large-file "
-            "upload; {model} as above.",
+            "upload; {model} stands for the model's name.",
             show_default=False,
         ),
     ] = None,
@@ -105,10 +105,16 @@ def build(
     behavioural_readout: BehaviouralReadout = "logits",
     metadata: Annotated[
         bool,
-        typer.Option("--metadata", help="Add metadata.yml; the merge then waits for a review."),
+        typer.Option(
+            "--metadata",
+            help="Add metadata.yml; the submission is then merged only after a review.",
+        ),
     ] = False,
 ) -> None:
-    """Build a submission; the same input gives the same bytes."""
+    """Build a submission.
+
+    The zip is byte-identical for identical input.
+    """
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.submission.build import build as write
 
@@ -161,7 +167,10 @@ def check(
         typer.Option("--json", help="File for the findings, machine-readable.", show_default=False),
     ] = None,
 ) -> None:
-    """Check a submission in a fresh environment; exit code 1 if something must be fixed."""
+    """Check a submission in a fresh environment.
+
+    The exit code is 1 if the check finds problems.
+    """
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
     if report is not None:

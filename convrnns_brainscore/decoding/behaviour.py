@@ -1,4 +1,4 @@
-"""Choices of observers: which class they took each image for."""
+"""Observers' choices: the class reported for each image."""
 
 from __future__ import annotations
 

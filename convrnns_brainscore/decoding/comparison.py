@@ -1,4 +1,4 @@
-"""What decoders found: measures with errors and tests, and how layers agree with neurons."""
+"""Decoding results with errors and tests, and the agreement of layers with neurons."""
 
 from __future__ import annotations
 

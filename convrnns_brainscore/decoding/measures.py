@@ -1,4 +1,4 @@
-"""How well objects are decoded: over all images, image by image, and from when on.
+"""Measures of decoding: over all images, for each image, and its onset in time.
 
 The image-level measures are those of Rajalingham et al. (2018), as Brain-Score computes them: i2 is
 the sensitivity (d′) with which an image's object is told from each other one, i1 its mean over the

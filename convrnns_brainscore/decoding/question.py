@@ -1,4 +1,4 @@
-"""What is to be decoded of a recording: classes, folds, units."""
+"""Definition of a decoding problem: classes, folds, units."""
 
 from __future__ import annotations
 

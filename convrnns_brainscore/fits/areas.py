@@ -1,6 +1,6 @@
-"""Do areas differ in the layer, or in the latency, that fits them best? Paired over splits.
+"""Test whether areas differ in selected layer or latency, paired over splits.
 
-Each split's training stimuli choose a layer and a latency for each area (`selection.choose`). The
+Each split's training stimuli select a layer and a latency for each area (`selection.choose`). The
 splits share most of their stimuli, so that the variance over splits is too small by the share of
 test to training stimuli: it is corrected as Nadeau & Bengio (2003, Machine Learning 52:239) do for
 resampled comparisons.

@@ -1,7 +1,7 @@
-"""The blocks that fits consist of, each of which needs nothing of the others.
+"""Blocks of a fit, which are computed independently of each other.
 
-A block takes features of one bin (or all bins, where they share weights), and returns correlations:
-little to send from wherever it was done.
+A block takes the features of one bin (or of all bins, where they share weights) and returns
+correlations, so that little data is sent between processes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The control beside every model: what the image itself predicts, without a network.
+"""The control: predictions from features of the image itself, without a network.
 
-Gabor energy in six orientations and three frequencies, and colour, both averaged over a 7 × 7 grid:
-what a retina and V1, seen from afar, would know (energy: Adelson & Bergen 1985).
+The features are Gabor energy in six orientations and three frequencies, and colour, both averaged
+over a 7 × 7 grid: a coarse approximation of retina and V1 (energy: Adelson & Bergen 1985).
 """
 
 from __future__ import annotations

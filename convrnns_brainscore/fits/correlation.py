@@ -1,4 +1,5 @@
-"""Pearson's r, its correction for halves, and what undefined means: NaN, counted by nothing."""
+"""Pearson's r and its correction for halves. Undefined values are NaN, and excluded from
+averages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inner products between stimuli, in which everything linear can be said.
+"""Inner products between stimuli, which determine all linear predictions.
 
 Predictions of PLS and ridge depend on the features through the stimuli × stimuli matrix of their
 inner products (the Gram matrix) alone, so any features may be replaced by others with the same

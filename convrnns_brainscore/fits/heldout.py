@@ -1,8 +1,8 @@
-"""Fits of one time bin, and how well they predict stimuli that they have not seen.
+"""Fits of one time bin, and their predictions of held-out stimuli.
 
 Neurons that were observed for every stimulus are fitted together, as Brain-Score does: PLS's
 components are common to them. A neuron that misses stimuli, or does not vary over some training
-set, is fitted apart, so that the others do as well without it as with it.
+set, is fitted separately, so that it does not affect the other neurons.
 """
 
 from __future__ import annotations

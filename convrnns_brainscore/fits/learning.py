@@ -1,8 +1,8 @@
-"""Learning curves: does a layer predict better when it is fitted to more stimuli?
+"""Learning curves: predictivity as a function of the number of training stimuli.
 
 A layer is fitted to nested parts of each split's training stimuli and tested on the split's own
 test stimuli. Even a layer that the neurons read directly does not reach a noise-corrected r of 1 at
-the sizes of most recordings, so that the rise over the number of stimuli belongs to the score.
+the sizes of most recordings, so the score should be reported with its learning curve.
 """
 
 from __future__ import annotations

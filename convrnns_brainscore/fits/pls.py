@@ -1,4 +1,4 @@
-"""Partial least squares, exactly: what scikit-learn's ``PLSRegression(scale=False)`` converges to.
+"""Exact partial least squares: the converged solution of ``PLSRegression(scale=False)``.
 
 A component is the direction w of the features X, and v of the responses Y, with the greatest
 covariance: the first pair of singular vectors of X'Y. Its scores t = Xw are taken out of X and Y
@@ -7,7 +7,7 @@ covariance: the first pair of singular vectors of X'Y. Its scores t = Xw are tak
 (1e-6), up to 500 times, which stops as much as .14 std early on noisy data; with ``tol=1e-14,
 max_iter=20000`` it gives the results of this module.
 
-Two forms, for two shapes:
+Two implementations:
 
 * `kernel_pls`, here, with fewer stimuli than features: all from stimuli × stimuli inner products;
 * `streamed_pls.streamed_pls`, where the rows are stimuli × time bins and their inner products would

@@ -1,4 +1,5 @@
-"""What is to be fitted: a recording with its stimuli's files, presentation, bins and splits."""
+"""Prepare the data of a fit: a recording with its stimuli's files, presentation, bins and
+splits."""
 
 from __future__ import annotations
 

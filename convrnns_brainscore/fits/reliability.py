@@ -1,7 +1,8 @@
-"""How well a neuron agrees with itself: split-half reliability, and averages over repetitions.
+"""Split-half reliability of neurons, and averages over repetitions.
 
-Each stimulus's own presentations are halved, so repetitions may be unequal in number and numbered
-anyhow. A stimulus that a neuron saw once counts for its average and not for its reliability.
+Each stimulus's own presentations are halved, so stimuli may differ in the number and the numbering
+of their repetitions. A stimulus that a neuron saw once counts for its average and not for its
+reliability.
 """
 
 from __future__ import annotations

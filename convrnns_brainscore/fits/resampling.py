@@ -1,12 +1,12 @@
-"""Errors by resampling test stimuli and neurons, with what was predicted for them held fixed.
+"""Standard errors by resampling test stimuli and neurons, with their predictions held fixed.
 
-A fit is never repeated on resampled stimuli: copies of a stimulus would stand in training and test,
-from which even a neuron of pure noise is predicted. Nor does the spread over splits tell the error:
-splits share most of their stimuli.
+A fit is never repeated on resampled stimuli: copies of a stimulus would be in both training and
+test sets, from which even a neuron of pure noise is predicted. The spread over splits does not
+estimate the error either: splits share most of their stimuli.
 
 Half of the resamples are of stimuli (whole groups, where groups are kept together), half of neurons
 within their subjects, and of the subjects too where there are `FEWEST_SUBJECTS`; their variances
-add up. (Resampled together, what a neuron does at a stimulus would be counted three times.) Neurons
+add up. (Resampled together, the variance of single responses would be overcounted.) Neurons
 are drawn with replacement. Stimuli are not: a test set of a few would often lose most of them.
 Their weights move by `STEP` of what drawing would move them, and the deviation is divided by it,
 which is the bootstrap's for small steps (infinitesimal jackknife: Efron 1982).

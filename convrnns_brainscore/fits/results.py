@@ -1,4 +1,4 @@
-"""Results of fits, and what follows from them: predictivity, the best layers, the chosen ones.
+"""Results of fits: predictivity, best layers, selected layers.
 
 `results_file` reads and writes them.
 """
@@ -281,7 +281,8 @@ class Results:
                 for column, value in zip(columns.values(), row, strict=True):
                     column.append(value)
         table = pd.DataFrame(columns).to_html(index=False)
-        return f"<p>{escape(repr(self))}</p><p>Best layer and bin of all:</p>{table}"
+        head = "Best layer and bin, selected on test stimuli:"
+        return f"<p>{escape(repr(self))}</p><p>{head}</p>{table}"
 
     def held_out(self, model: str, layer: str, region: str) -> xr.Dataset:
         """Predicted and observed responses of a region, stimulus × neuroid × time_bin.
@@ -479,9 +480,9 @@ def undefined_values(found: Predictivity, time_bin: int) -> str:
     if not np.isfinite(found.error[time_bin]):
         why.append("no error: fewer than half of the resamples have a score")
     if not np.isfinite(found.ceiling[time_bin]):
-        why.append("no ceiling and nothing normalised: no neuron has a reliability")
+        why.append("no ceiling and no normalised score: no neuron has a reliability")
     elif found.ceiling[time_bin] < MIN_CEILING:
-        why.append(f"nothing normalised: the ceiling is below {MIN_CEILING}")
+        why.append(f"no normalised score: the ceiling is below {MIN_CEILING}")
     elif not np.isfinite(found.noise_corrected[time_bin]):
         why.append(f"no noise-corrected r: {UNRELIABLE}")
     return "; ".join(why)

@@ -1,7 +1,7 @@
 """Features of the recording's stimuli, in the recording's time bins, on disk while they are needed.
 
-Only what differs is stored: a feed-forward layer shows the same at each step at which it sees the
-image, and bins before the image reaches a layer hold nothing about it.
+Duplicate features are stored once: the output of a feed-forward layer is the same at each step at
+which it receives the image. Bins before the image reaches a layer are not stored.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Choosing a region's layer, time bin and latency without looking at what they are reported on.
+"""Select a region's layer, time bin and latency without using the test stimuli.
 
-The latency is one shift for a region: the recording's bin [a, b) meets the model's
-[a − latency, b − latency). For each split, every (layer, latency) is fitted to a part of the
-training stimuli and tested on the rest of them; the best is then reported on the split's test
-stimuli, which had no part in the choice. For the map that is exported, the test stimuli of all
-splits choose together: its own score is therefore not reported, the nested one is.
+The latency is one shift for a region: the recording's bin [a, b) is compared with the model's [a −
+latency, b − latency). For each split, every (layer, latency) is fitted to a part of the training
+stimuli and tested on the rest of them; the best is then reported on the split's test stimuli, which
+are not used for the selection. The exported map is selected on the test stimuli of all splits
+together: its own score is therefore not reported, the nested score is.
 
 For this the fits are those of single time bins, and no more than `SELECTION_BINS` of them, the
 most reliable ones.

@@ -1,14 +1,14 @@
-"""Are two layers or two models different, and when? Paired over neurons.
+"""Test differences between two layers or two models over time, paired over neurons.
 
-Of each neuron the difference d of its r under either is taken. If neither predicts better, d is as
+For each neuron, d is the difference in r between the two. If neither predicts better, d is as
 often positive as negative: the signs of all of a neuron's differences are flipped at random
 together, and the observed t is compared with those of `FLIPS` flips (all of them, where they are
 fewer). Over several bins or layers each t is compared with the greatest |t| of a flip (maximum
 statistic: Nichols & Holmes 2002), which bounds the chance of one false difference among all of
 them. Over several pairs of models, p is corrected by Holm's procedure.
 
-These tests speak of other neurons, for the stimuli that were shown. The errors beside them
-(`resampling`) are over other stimuli as well.
+These tests generalise to other neurons, for the stimuli that were shown. The standard errors
+(`resampling`) generalise to other stimuli as well.
 """
 
 from __future__ import annotations

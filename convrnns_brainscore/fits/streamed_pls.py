@@ -1,7 +1,7 @@
-"""PLS on features that are read some rows at a time (`pls` has the method and its source).
+"""PLS on features that are read in blocks of rows (`pls` has the method and its source).
 
-For rows that are stimuli × time bins, whose inner products would not fit in memory: X'Y once, and
-then one pass over the features a component, for all splits together.
+For rows that are stimuli × time bins, whose inner products would not fit in memory. X'Y is computed
+once, and then each component takes one pass over the features, for all splits together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files of reports: each appears when it is whole."""
+"""Write report files atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of fits: ``summary.csv``, region maps, and two pages that need nothing else."""
+"""The report of fits: ``summary.csv``, region maps, and two self-contained HTML pages."""
 
 from __future__ import annotations
 

@@ -288,8 +288,8 @@ def geometry_table(found: xr.Dataset) -> Table:
     """Each model's most similar layer and bin in each region."""
     of_subjects = "ceiling_lower" in found
     caption = (
-        "±: standard error over stimuli and neurons, bootstrapped. p: probability of such an r "
-        "when stimuli are permuted, corrected over layers and bins."
+        "±: standard error over stimuli and neurons, bootstrapped. p: permutation test over "
+        "stimuli, corrected over layers and bins."
     )
     if of_subjects:
         caption += " subjects' r: mean of r with single subjects; ceiling: its bounds."

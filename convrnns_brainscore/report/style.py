@@ -1,4 +1,4 @@
-"""What models look like in every figure, and what every figure says of its origin."""
+"""Colours and markers of models, and the provenance that figures hold."""
 
 from __future__ import annotations
 

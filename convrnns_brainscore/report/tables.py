@@ -163,7 +163,9 @@ def _percent(share: float, error: float) -> str:
 
 def fit_table(results: Results) -> Table:
     """Each region's best layer and bin of each model."""
-    table = Table(title="Best layer and bin (of all; the report has the nested choice)")
+    table = Table(
+        title="Best layer and bin, selected on test stimuli (the report gives the nested r)"
+    )
     if results.fewest_tested < FEW_TESTED:
         table.caption = few_tested(results)
     for column in ("region", "model", "layer", "bin"):
@@ -194,8 +196,8 @@ def fit_table(results: Results) -> Table:
 def few_tested(results: Results) -> str:
     """What is said beside correlations over few test stimuli."""
     return (
-        f"r is over {results.fewest_tested} test stimuli a split: over fewer than {FEW_TESTED}, "
-        "correlations are rough."
+        f"Each split has {results.fewest_tested} test stimuli: correlations over fewer than "
+        f"{FEW_TESTED} are imprecise."
     )
 
 

@@ -1,4 +1,4 @@
-"""What became of each benchmark that was put to a model: on the terminal, as CSV and Markdown."""
+"""Tables of the outcome of each benchmark trial: on the terminal, as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _csv(trials: Sequence[Trial], _: str) -> str:
 
 
 def _markdown(trials: Sequence[Trial], head: str) -> str:
-    lines = ["| benchmark | asked | image on | latency | outcome | why, or what else | data |"]
+    lines = ["| benchmark | request | image on | latency | outcome | comment | data |"]
     lines.append("|---|---|---|---|---|---|---|")
     listed = list_benchmarks()
     data = {True: "public", False: "not public", None: "?"}
