@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from rsatoolbox.data import Dataset
+from rsatoolbox.rdm import calc_rdm
 from scipy.stats import spearmanr
 from sklearn.neighbors import NearestCentroid
 
@@ -18,8 +20,9 @@ from convrnns_brainscore import ConvRNNError, Presentation, cli
 from convrnns_brainscore.fits.cross_validated import (
     crossnobis,
     fold_means,
-    noise_normalised,
+    left_out,
     pairwise_decoding,
+    whitening,
 )
 from convrnns_brainscore.fits.reference import Reference, given_reference, pooled, reference_of
 from convrnns_brainscore.fits.reliability import Trials
@@ -313,39 +316,73 @@ def unequal(noise: float = 2) -> Recording:
     return replace(one, values=values, stimulus=stimulus)
 
 
-def test_crossnobis_is_unbiased_and_what_its_formula_says() -> None:
+def test_folds_have_as_many_repetitions_of_every_stimulus() -> None:
     one = unequal()
-    means = fold_means(Trials(one.values, one.stimulus, STIMULI))
+    means, repetitions = fold_means(Trials(one.values, one.stimulus, STIMULI))
     assert means.shape == (7, STIMULI, 20, 3)  # neuron 3 saw stimulus 1 seven times
+    assert repetitions == 1
     rows = np.flatnonzero(one.stimulus == 0)
-    np.testing.assert_allclose(
-        means[0, 0, 0], one.values[rows[[0, 7, 14]], 0].mean(axis=0), rtol=1e-6
-    )
-    patterns = noise_normalised(means[..., 1])
-    deviations = (patterns - patterns.mean(axis=0)).reshape(-1, 20)
-    covariance = deviations.T @ deviations / (6 * STIMULI)
-    np.testing.assert_allclose(np.diag(covariance), 1)
-    assert abs(covariance - np.eye(20)).mean() < 0.1
-    # The mean over pairs of different folds of the product of the differences.
-    folds = len(patterns)
-    differences = patterns[:, :, None] - patterns[:, None]
-    products = (differences.sum(axis=0) ** 2).sum(axis=-1) - (differences**2).sum(axis=(0, -1))
-    plain = products[np.triu_indices(STIMULI, 1)] / (folds * (folds - 1)) / 20
-    np.testing.assert_allclose(crossnobis(patterns), plain, atol=1e-10)
+    np.testing.assert_allclose(means[2, 0, 0], one.values[rows[2], 0])
+    more = np.concatenate([one.values] * 3), np.concatenate([one.stimulus] * 3)
+    means, repetitions = fold_means(Trials(*more, STIMULI))
+    assert (len(means), repetitions) == (10, 2)
+    notes = reference_of(one, distance="crossnobis").notes
+    assert "crossnobis is cross-validated over 7 folds" in notes
+    assert any("the same number of presentations of every stimulus: 38 " in n for n in notes)
+
+
+def test_crossnobis_is_that_of_rsatoolbox() -> None:
+    """With the noise of other folds, which is rsatoolbox's fixed noise precision."""
+    rng = np.random.default_rng(0)
+    folds, noise = rng.standard_normal((2, 5, 12, 8)) @ rng.standard_normal((8, 8))
+    transform = whitening(noise)
+    data = Dataset(
+        folds.reshape(-1, 8),
+        obs_descriptors={
+            "stimulus": np.tile(np.arange(12), 5), "fold": np.repeat(np.arange(5), 12)
+        },
+    )  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        theirs = calc_rdm(
+            data, "crossnobis", "stimulus", noise=transform @ transform.T, cv_descriptor="fold"
+        )
+    np.testing.assert_allclose(crossnobis(left_out(folds, noise)), theirs.dissimilarities[0])
+    deviations = (noise - noise.mean(axis=0)).reshape(-1, 8) @ transform
+    covariance = deviations.T @ deviations / (4 * 12)
+    assert abs(covariance - np.eye(8)).max() < 0.5  # but for the shrinkage
+
+
+def test_pairwise_decoding_is_scikit_learns_nearest_centroid() -> None:
+    folds = np.random.default_rng(0).standard_normal((6, 4, 5)) + LATENT[:4, :5]
+    pairs = left_out(folds)
+    correct = []
+    for first, second in zip(*np.triu_indices(4, 1), strict=True):
+        right = 0.0
+        for fold, (test, _) in enumerate(pairs):
+            train = np.delete(folds, fold, axis=0) @ whitening(np.delete(folds, fold, axis=0))
+            both = train[:, [first, second]].reshape(-1, 5)
+            decoder = NearestCentroid().fit(both, [0, 1] * 5)
+            right += (decoder.predict(test[[first, second]]) == [0, 1]).mean() / 6
+        correct.append(right)
+    np.testing.assert_allclose(pairwise_decoding(pairs), correct)
 
 
 @pytest.mark.parametrize(("measure", "chance"), [(crossnobis, 0), (pairwise_decoding, 0.5)])
-def test_noise_alone_gives_chance(measure, chance: float) -> None:
-    noise = np.random.default_rng(0).standard_normal((30, 7, 30, 20))
-    found = [measure(noise_normalised(each)).mean() for each in noise]
-    assert np.mean(found) == pytest.approx(chance, abs=0.015)
+@pytest.mark.parametrize("folds", [3, 7])
+def test_noise_alone_gives_chance(measure, chance: float, folds: int) -> None:
+    """Also with more neurons than deviations to estimate their noise from."""
+    rng = np.random.default_rng(0)
+    mixed = rng.standard_normal((200, folds, 12, 30)) @ rng.standard_normal((30, 30))
+    found = [measure(left_out(each)).mean() for each in mixed]
+    error = np.std(found) / len(found) ** 0.5
+    assert np.mean(found) == pytest.approx(chance, abs=3 * error)
+    assert error < 0.02 * (1 if chance else 40)
 
 
 @pytest.mark.parametrize("distance", ["crossnobis", "decoding"])
 def test_cross_validated_dissimilarities_know_the_latent(distance: str) -> None:
-    # With little noise, all pairs are decoded alike.
     reference = reference_of(unequal(), distance=distance)
-    after = reference.dissimilarities(-1)[0, 1]
+    after = reference.whole[0, 1]
     chance = 0.5 if distance == "decoding" else 0.0
     apart = LATENT[:, None] - LATENT[None]
     distances = (apart**2).sum(axis=-1)[np.triu_indices(STIMULI, 1)]
@@ -353,30 +390,15 @@ def test_cross_validated_dissimilarities_know_the_latent(distance: str) -> None:
     same = np.flatnonzero(np.equal(np.triu_indices(STIMULI, 1), [[4], [5]]).all(axis=0))
     assert after[same] == pytest.approx(chance, abs=0.25)
     assert reference.distance == distance
-    assert f"{distance} is cross-validated over 7 folds of the repetitions" in reference.notes
     assert (reference.reliability[0, 1:] > 0.4).all()
     found, _ = compare_movies({"model": movie(0.5)}, reference)
     one = found.sel(model="model", region="IT")
     assert (one["p"].sel(layer="conv2")[1:] < 0.01).all()
 
 
-def test_pairwise_decoding_is_scikit_learns_nearest_centroid() -> None:
-    patterns = np.random.default_rng(0).standard_normal((6, 4, 5)) + LATENT[:4, :5]
-    correct = []
-    for first, second in zip(*np.triu_indices(4, 1), strict=True):
-        right = 0.0
-        for fold in range(6):
-            train = np.delete(patterns[:, [first, second]], fold, axis=0)
-            # With noise that is normalised, the discriminant is the nearest centroid.
-            decoder = NearestCentroid().fit(train.reshape(-1, 5), [0, 1] * 5)
-            right += (decoder.predict(patterns[fold, [first, second]]) == [0, 1]).mean() / 6
-        correct.append(right)
-    np.testing.assert_allclose(pairwise_decoding(patterns), correct)
-
-
 def test_cross_validation_needs_repetitions_and_noise() -> None:
-    with pytest.raises(ConvRNNError, match="needs two presentations or more of every stimulus"):
-        reference_of(recording(repetitions=1), distance="crossnobis")
+    with pytest.raises(ConvRNNError, match=r"30 stimuli have fewer \(s00, s01, s02, …\)"):
+        reference_of(recording(repetitions=2), distance="crossnobis")
     with pytest.raises(ConvRNNError, match="correlation"):
         reference_of(recording(), distance="euclid")
     few = reference_of(recording(repetitions=3), distance="decoding")
@@ -389,8 +411,42 @@ def test_cross_validation_needs_repetitions_and_noise() -> None:
     assert any("1 neurons respond alike in all repetitions" in note for note in noiseless.notes)
     values[:, 5, 1] = np.nan
     missing = reference_of(replace(one, values=values), distance="crossnobis")
-    known = np.isfinite(missing.dissimilarities(-1)[0]).all(axis=1)
-    assert known.tolist() == [True, False, True]
+    assert np.isfinite(missing.whole[0]).all(axis=1).tolist() == [True, False, True]
+
+
+def test_one_missing_response_costs_one_presentation() -> None:
+    one = recording()
+    values = one.values.copy()
+    values[5, 3, 1] = np.nan
+    reference = reference_of(replace(one, values=values), distance="crossnobis")
+    assert np.isfinite(reference.whole).all()
+    assert "crossnobis is cross-validated over 7 folds" in reference.notes
+    assert not any("respond alike" in note for note in reference.notes)
+
+
+def test_stimuli_that_were_shown_once_do_not_take_the_reliability() -> None:
+    one = recording()
+    kept = (one.stimulus > 0) | (np.arange(len(one.stimulus)) == 0)
+    once = replace(one, values=one.values[kept], stimulus=one.stimulus[kept])
+    reference = reference_of(once)
+    assert (reference.reliability[0, 1:] > 0.5).all()
+    assert any("that of the 29 stimuli with two presentations" in n for n in reference.notes)
+
+
+def test_dissimilarities_that_are_all_equal_have_no_correlation() -> None:
+    """rsatoolbox gives 0 for them."""
+    one = reference_of(recording())
+    flat = replace(one, dissimilarities=lambda draw: np.ones_like(one.dissimilarities(draw)))
+    with pytest.raises(ConvRNNError, match="geometry is undefined in every bin"):
+        compare_movies({"model": movie(0.5)}, flat)
+    values = one.whole.copy()
+    values[:, 2] = 1
+    found, _ = compare_movies(
+        {"model": movie(0.5)}, replace(one, dissimilarities=lambda draw: values)
+    )
+    last = found.sel(model="model", region="IT", layer="conv2")[{"time_bin": 2}]
+    assert np.isnan(last["similarity"])
+    assert last["undefined"].item() == "all dissimilarities are equal"
 
 
 def subject(seed: int, stimuli: slice = slice(None), region: str = "MEG") -> Recording:
@@ -461,6 +517,10 @@ def test_subjects_of_one_recording_have_a_ceiling_too() -> None:
 
 def test_subjects_that_do_not_fit_together_are_refused() -> None:
     one = reference_of(subject(0))
+    with pytest.raises(ConvRNNError, match="a and b hold the same data"):
+        pooled({"a": one, "b": reference_of(subject(0))})
+    with pytest.raises(ConvRNNError, match="b holds dissimilarities: several files have to be"):
+        pooled({"a": one, "b": replace(one, distance="as given")})
     with pytest.raises(ConvRNNError, match="no region is in all recordings"):
         pooled({"a": one, "b": reference_of(subject(1, region="EEG"))})
     later = replace(subject(1), time_bins=[(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)])

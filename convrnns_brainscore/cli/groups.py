@@ -306,7 +306,7 @@ class RecordingOptions:
             for source in sources
         }
         if len(found) < len(sources):
-            raise ConvRNNError("the same recording is given twice: each file is a subject.")
+            raise ConvRNNError("a recording is given twice: each file is a subject.")
         return pooled(found) if len(found) > 1 else found[sources[0]]
 
     def _one_reference(

@@ -1,10 +1,14 @@
 """Dissimilarities between stimuli that are cross-validated over repetitions.
 
-Noise makes every dissimilarity that is not cross-validated larger, and more so where there are
-fewer repetitions. The crossnobis dissimilarity (rsatoolbox's; Walther et al. 2016) is unbiased: it
-is 0 on average for two stimuli that neurons do not tell apart, and may be negative. Pairwise
-decoding (Cichy et al. 2014) is the accuracy with which a linear discriminant tells the two stimuli
-apart in repetitions that it was not trained on.
+Noise makes every dissimilarity that is not cross-validated larger, and more so with fewer
+repetitions. The crossnobis dissimilarity (Walther et al. 2016) is unbiased: it is 0 on average for
+two stimuli that neurons do not tell apart, and may be negative. Pairwise decoding (Cichy et al.
+2014) is the accuracy with which a linear discriminant tells the two stimuli apart in a fold of the
+repetitions that it was not trained on.
+
+Responses are normalised by the covariance of the noise. It is estimated from training folds only:
+an estimate that includes the test fold shrinks the very differences between folds that
+cross-validation averages out, so that noise alone would give dissimilarities above 0.
 """
 
 from __future__ import annotations
@@ -13,54 +17,60 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rsatoolbox.data import Dataset
-from rsatoolbox.data.noise import cov_from_residuals
-from rsatoolbox.rdm import calc_rdm
+from sklearn.covariance import ledoit_wolf
 
 from convrnns_brainscore.fits.reliability import Trials
 
 MOST_FOLDS = 10
-"""More repetitions are averaged to this number of folds."""
+FEWEST_FOLDS = 3
+"""One is for the test, and two are for the noise of the training."""
 
 Array = NDArray[np.float64]
 
 
-def fold_means(trials: Trials) -> Array:
+def fold_means(trials: Trials) -> tuple[Array, int]:
     """Average responses in each fold of the repetitions.
 
-    Each neuron's repetitions of a stimulus are counted in their order, and the k-th belongs to fold
-    k, so that neurons that were recorded in different presentations form one population.
+    Each neuron's repetitions of a stimulus are counted in their order, so that neurons that were
+    recorded in different presentations form one population. All stimuli and neurons contribute the
+    same number of repetitions, since averages of more are less noisy.
 
     Parameters
     ----------
     trials : Trials
-        [presentation, neuron, bin].
+        [presentation, neuron, bin]. A presentation in which a neuron misses some of the bins that
+        it has in others is not counted for this neuron.
 
     Returns
     -------
-    float64 array [fold, stimulus, neuron, bin]
+    means : float64 array [fold, stimulus, neuron, bin]
         As many folds as the fewest repetitions of any stimulus for any neuron, and no more than
         `MOST_FOLDS`.
+    repetitions : int
+        Number of repetitions in each fold.
     """
-    fold = np.full(trials.values.shape[:2], -1)
+    observed = np.isfinite(trials.values)
+    recorded = observed.any(axis=0)  # [neuron, bin]
+    complete = (observed | ~recorded).all(axis=2) & recorded.any(axis=1)
     counts = np.zeros((trials.stimuli, trials.values.shape[1]), np.intp)
-    seen = np.isfinite(trials.values).any(axis=2)
+    place = np.full(complete.shape, -1)
     for row, stimulus in enumerate(trials.stimulus):
-        here = seen[row]
-        fold[row, here] = counts[stimulus, here]
+        here = complete[row]
+        place[row, here] = counts[stimulus, here]
         counts[stimulus, here] += 1
-    folds = min(int(counts.min(initial=MOST_FOLDS)), MOST_FOLDS)
+    fewest = int(counts.min(initial=len(trials.stimulus)))
+    folds = min(fewest, MOST_FOLDS)
     if not folds:
-        return np.empty((0, trials.stimuli, *trials.values.shape[1:]))
-    there = np.where(fold >= 0, fold % folds, -1)[:, :, None]
-    return np.stack(
-        [
-            Trials(
-                np.where(there == index, trials.values, np.nan), trials.stimulus, trials.stimuli
-            ).average()
-            for index in range(folds)
-        ]
-    )
+        return np.empty((0, trials.stimuli, *trials.values.shape[1:])), 0
+    repetitions = fewest // folds
+    fold = np.where((place >= 0) & (place < folds * repetitions), place % folds, -1)[:, :, None]
+    means = [
+        Trials(
+            np.where(fold == index, trials.values, np.nan), trials.stimulus, trials.stimuli
+        ).average()
+        for index in range(folds)
+    ]
+    return np.stack(means), repetitions
 
 
 def noisy(means: Array) -> NDArray[np.bool_]:
@@ -74,89 +84,105 @@ def noisy(means: Array) -> NDArray[np.bool_]:
     return np.asarray((means - means.mean(axis=0)).std(axis=(0, 1)) > 1e-9 * largest)
 
 
-def noise_normalised(patterns: Array) -> Array:
-    """Patterns in which the noise of all neurons has the same variance and no correlation.
+def whitening(folds: Array) -> Array:
+    """The transform that gives the noise of all neurons the same variance and no correlation.
 
-    The covariance of the noise is rsatoolbox's shrinkage estimate from the deviations of the folds
-    from their stimulus's mean (Guggenmos et al. 2018). Of all transforms that normalise, this one
-    (ZCA) keeps each neuron closest to itself.
+    The covariance of the noise is a shrinkage estimate (Ledoit & Wolf 2004, of neurons scaled to
+    the same variance) from the deviations of the folds from their stimulus's mean (Guggenmos et
+    al. 2018). Of all transforms that normalise, this one (ZCA) keeps each neuron closest to itself.
 
     Parameters
     ----------
-    patterns : float64 array [fold, stimulus, neuron]
+    folds : float64 array [fold, stimulus, neuron]
+        Two folds or more.
 
     Returns
     -------
-    float64 array [fold, stimulus, neuron]
-        0 where a neuron does not vary over folds; NaN where any neuron has NaN.
+    float64 array [neuron, neuron]
+        0 for a neuron that does not vary over folds.
     """
-    folds, stimuli, neurons = patterns.shape
-    if not np.isfinite(patterns).all():
-        return np.full_like(patterns, np.nan)
-    varies = noisy(patterns)
-    residuals = (patterns - patterns.mean(axis=0)).reshape(-1, neurons)[:, varies]
-    result = np.zeros_like(patterns)
+    count, _, neurons = folds.shape
+    varies = noisy(folds)
+    result = np.zeros((neurons, neurons))
     if not varies.any():
         return result
-    freedom = (folds - 1) * stimuli
-    one = varies.sum() == 1  # has no covariances to shrink
-    covariance = cov_from_residuals(residuals, freedom, "full" if one else "shrinkage_diag")
+    deviations = (folds - folds.mean(axis=0)).reshape(-1, neurons)[:, varies]
+    scale = deviations.std(axis=0)
+    covariance, _ = ledoit_wolf(deviations / scale, assume_centered=True)
+    covariance = covariance * np.outer(scale, scale) * count / (count - 1)
     variance, axes = np.linalg.eigh(covariance)
     # Rounding may leave a variance at or below zero.
     variance = np.maximum(variance, variance.max() * 1e-10)
-    result[..., varies] = patterns[..., varies] @ (axes / np.sqrt(variance)) @ axes.T
+    result[np.ix_(varies, varies)] = (axes / np.sqrt(variance)) @ axes.T
     return result
 
 
-def crossnobis(patterns: Array) -> Array:
+def left_out(folds: Array, noise: Array | None = None) -> Array:
+    """Each fold, and the mean over the others, both normalised by the noise of the others.
+
+    Parameters
+    ----------
+    folds : float64 array [fold, stimulus, neuron]
+    noise : float64 array [fold, stimulus, neuron], optional
+        Other folds whose noise is used in the place of that of the training folds.
+
+    Returns
+    -------
+    float64 array [fold, 2, stimulus, neuron]
+        Test and training; NaN where any response is NaN.
+    """
+    if not np.isfinite(folds).all():
+        return np.full((len(folds), 2, *folds.shape[1:]), np.nan)
+    known = None if noise is None else whitening(noise)
+    pairs = []
+    for index, test in enumerate(folds):
+        training = np.delete(folds, index, axis=0)
+        transform = whitening(training) if known is None else known
+        pairs.append(np.stack([test, training.mean(axis=0)]) @ transform)
+    return np.stack(pairs)
+
+
+def crossnobis(pairs: Array) -> Array:
     """The crossnobis dissimilarity of all pairs of stimuli, left one fold out.
 
     Parameters
     ----------
-    patterns : float64 array [fold, stimulus, neuron]
-        Of `noise_normalised`.
+    pairs : float64 array [fold, 2, stimulus, neuron]
+        Of `left_out`.
 
     Returns
     -------
     float64 array [pair]
-        The upper triangle row by row.
+        Squared distance per neuron; the upper triangle row by row.
     """
-    folds, stimuli, neurons = patterns.shape
-    data = Dataset(
-        patterns.reshape(-1, neurons),
-        obs_descriptors={
-            "stimulus": np.tile(np.arange(stimuli), folds),
-            "fold": np.repeat(np.arange(folds), stimuli),
-        },
-    )
-    with np.errstate(invalid="ignore"):  # rsatoolbox makes integers of NaN, and overwrites them
-        found = calc_rdm(data, method="crossnobis", descriptor="stimulus", cv_descriptor="fold")
-    return np.asarray(found.dissimilarities[0], np.float64)
+    products = np.mean([test @ training.T for test, training in pairs], axis=0)
+    lengths = np.diag(products)
+    squared = lengths[:, None] + lengths - products - products.T
+    upper: Any = np.triu_indices(len(products), 1)
+    return np.asarray(squared[upper] / pairs.shape[3])
 
 
-def pairwise_decoding(patterns: Array) -> Array:
+def pairwise_decoding(pairs: Array) -> Array:
     """The accuracy of telling two stimuli apart, of all pairs, left one fold out.
 
     Parameters
     ----------
-    patterns : float64 array [fold, stimulus, neuron]
-        Of `noise_normalised`: the linear discriminant then is the nearer of the two means.
+    pairs : float64 array [fold, 2, stimulus, neuron]
+        Of `left_out`: the linear discriminant then is the nearer of the two training means.
 
     Returns
     -------
     float64 array [pair]
         From 0 to 1; chance is .5. The upper triangle row by row.
     """
-    folds, stimuli, _ = patterns.shape
-    total = patterns.sum(axis=0)
+    stimuli = pairs.shape[2]
     correct = np.zeros((stimuli, stimuli))
-    for left_out in patterns:
-        means = (total - left_out) / (folds - 1)
-        # Of row i, how much nearer its pattern is to its own mean than to that of column j.
-        products = left_out @ means.T
+    for test, training in pairs:
+        products = test @ training.T
+        # Of row i, how much nearer its response is to its own mean than to that of column j.
         nearer = np.diag(products)[:, None] - products
-        lengths = (means**2).sum(axis=1)
+        lengths = (training**2).sum(axis=1)
         margin = nearer - (lengths[:, None] - lengths) / 2
         correct += (np.sign(margin) + 1) / 2  # a tie counts half
-    pairs: Any = np.triu_indices(stimuli, 1)
-    return np.asarray((correct + correct.T)[pairs] / (2 * folds))
+    upper: Any = np.triu_indices(stimuli, 1)
+    return np.asarray((correct + correct.T)[upper] / (2 * len(pairs)))

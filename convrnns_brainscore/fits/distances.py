@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.choices import DistanceName
 from convrnns_brainscore.errors import ConvRNNError
-from convrnns_brainscore.fits import cross_validated
+from convrnns_brainscore.fits.cross_validated import (
+    FEWEST_FOLDS,
+    crossnobis,
+    fold_means,
+    left_out,
+    noisy,
+    pairwise_decoding,
+)
 from convrnns_brainscore.fits.reliability import HALVINGS, Trials
 from convrnns_brainscore.geometry import dissimilarities
 
 SEED = 0
 FEWEST_FOR_HALVES = 4
-"""Folds; each half is cross-validated over two at least."""
+"""Folds: each half is cross-validated over two or more."""
 
 Array = NDArray[np.float64]
 Neurons = NDArray[np.intp]
@@ -57,7 +64,12 @@ class Correlation:
     """
 
     def __init__(self, trials: Trials) -> None:
+        repeated = int((trials.repetitions > 1).sum())
         self.notes: list[str] = []
+        if trials.repeated and repeated < trials.stimuli:
+            self.notes.append(
+                f"the reliability is that of the {repeated} stimuli with two presentations or more"
+            )
         self._trials = trials
         self._responses = trials.average()
 
@@ -66,13 +78,17 @@ class Correlation:
         return dissimilarities_of(self._responses[:, neurons, time_bin])
 
     def halves(self, groups: Sequence[Neurons]) -> Iterator[tuple[Movie, Movie]]:
-        """As of `Distance`."""
+        """As of `Distance`; without stimuli that were shown once."""
         if not self._trials.repeated:
             return
         bins = range(self._responses.shape[2])
+        kept = self._trials.repetitions > 1
         for both in self._trials.halves():
             first, second = (
-                [[dissimilarities_of(half[:, each, index]) for index in bins] for each in groups]
+                [
+                    [dissimilarities_of(half[kept][:, each, index]) for index in bins]
+                    for each in groups
+                ]
                 for half in both
             )
             yield first, second
@@ -85,6 +101,8 @@ class CrossValidated:
     ----------
     trials : Trials
         [presentation, neuron, bin].
+    stimuli : sequence of str
+        Names, for errors.
     distance : {"crossnobis", "decoding"}
         What is measured.
     groups : sequence of int array
@@ -94,69 +112,97 @@ class CrossValidated:
     Raises
     ------
     ConvRNNError
-        A neuron saw a stimulus fewer than twice.
+        A neuron has too few responses to a stimulus.
     """
 
-    def __init__(self, trials: Trials, distance: DistanceName, groups: Sequence[Neurons]) -> None:
+    def __init__(
+        self,
+        trials: Trials,
+        stimuli: Sequence[str],
+        distance: DistanceName,
+        groups: Sequence[Neurons],
+    ) -> None:
         kept = np.concatenate(groups)
-        means = cross_validated.fold_means(replace(trials, values=trials.values[:, kept]))
-        if len(means) < 2:
-            raise ConvRNNError(
-                f"`distance={distance}` needs two presentations or more of every stimulus for "
-                "every neuron. Give `distance=correlation`, or leave out stimuli that were shown "
-                "once."
+        means, repetitions = fold_means(replace(trials, values=trials.values[:, kept]))
+        if len(means) < FEWEST_FOLDS:
+            raise ConvRNNError(_too_few(trials, stimuli, distance))
+        averaged = "" if repetitions == 1 else f", each the mean of {repetitions} presentations"
+        self.notes = [f"{distance} is cross-validated over {len(means)} folds{averaged}"]
+        unused = int(trials.repetitions.sum()) - len(means) * repetitions * trials.stimuli
+        if unused:
+            self.notes.append(
+                f"{distance} needs the same number of presentations of every stimulus: {unused} "
+                "are not used"
             )
-        self.notes = [f"{distance} is cross-validated over {len(means)} folds of the repetitions"]
         if len(means) < FEWEST_FOR_HALVES:
             self.notes.append(
                 f"the reliability of {distance} needs {FEWEST_FOR_HALVES} presentations of every "
                 "stimulus"
             )
-        without_noise = ~cross_validated.noisy(means) & (np.ptp(means[0], axis=0) > 0)
+        without_noise = np.isfinite(means).all(axis=(0, 1)) & ~noisy(means)
+        without_noise &= np.ptp(means[0], axis=0) > 0
         if without_noise.any():
             self.notes.append(
                 f"{int(without_noise.any(axis=1).sum())} neurons respond alike in all repetitions: "
-                f"{distance} leaves them out of these bins, since it divides by their noise"
+                f"{distance} excludes them from these bins, since it divides by their noise"
             )
         self._position = {neuron: index for index, neuron in enumerate(kept.tolist())}
-        ends = np.cumsum([len(each) for each in groups])[:-1]
-        self._folds = [
-            np.concatenate(
-                [
-                    cross_validated.noise_normalised(each)
-                    for each in np.split(means[..., index], ends, axis=2)
-                ],
-                axis=2,
-            )
-            for index in range(means.shape[3])
-        ]
+        self._ends = np.cumsum([len(each) for each in groups])[:-1]
+        self._means = means
+        self._pairs = [self._normalised(means[..., index]) for index in range(means.shape[3])]
         self._measure = {
-            DistanceName.crossnobis: cross_validated.crossnobis,
-            DistanceName.decoding: cross_validated.pairwise_decoding,
+            DistanceName.crossnobis: crossnobis,
+            DistanceName.decoding: pairwise_decoding,
         }[distance]
 
     def of(self, time_bin: int, neurons: Neurons) -> Array:
         """As of `Distance`."""
-        return self._of(self._folds[time_bin], neurons)
+        return self._of(self._pairs[time_bin], neurons)
 
     def halves(self, groups: Sequence[Neurons]) -> Iterator[tuple[Movie, Movie]]:
-        """As of `Distance`."""
-        number = len(self._folds[0])
+        """As of `Distance`, of halves of the folds. The noise of either is that of the other half,
+        since half of the folds leave too few for their own."""
+        number = len(self._means)
         rng = np.random.default_rng(SEED)
         for _ in range(HALVINGS if number >= FEWEST_FOR_HALVES else 0):
             order = rng.permutation(number)
+            parts = order[: number // 2], order[number // 2 :]
             first, second = (
-                [[self._of(each[half], neurons) for each in self._folds] for neurons in groups]
-                for half in (order[: number // 2], order[number // 2 :])
+                self._movie(self._means[mine], self._means[other], groups)
+                for mine, other in (parts, parts[::-1])
             )
             yield first, second
 
-    def _of(self, folds: Array, neurons: Neurons) -> Array:
-        patterns = folds[..., [self._position[each] for each in neurons.tolist()]]
-        if not np.isfinite(patterns).all() or not patterns.any():
-            stimuli = patterns.shape[1]
+    def _movie(self, folds: Array, noise: Array, groups: Sequence[Neurons]) -> Movie:
+        bins = range(folds.shape[3])
+        pairs = [self._normalised(folds[..., index], noise[..., index]) for index in bins]
+        return [[self._of(each, neurons) for each in pairs] for neurons in groups]
+
+    def _normalised(self, folds: Array, noise: Array | None = None) -> Array:
+        """[fold, 2, stimulus, neuron], each group by its own noise."""
+        parts = np.split(folds, self._ends, axis=2)
+        noises = [None] * len(parts) if noise is None else np.split(noise, self._ends, axis=2)
+        return np.concatenate([left_out(*each) for each in zip(parts, noises, strict=True)], axis=3)
+
+    def _of(self, pairs: Array, neurons: Neurons) -> Array:
+        chosen = pairs[..., [self._position[each] for each in neurons.tolist()]]
+        if not np.isfinite(chosen).all() or not chosen.any():
+            stimuli = chosen.shape[2]
             return np.full(stimuli * (stimuli - 1) // 2, np.nan)
-        return self._measure(patterns)
+        return self._measure(chosen)
+
+
+def _too_few(trials: Trials, stimuli: Sequence[str], distance: str) -> str:
+    counts = np.bincount(trials.stimulus, minlength=trials.stimuli)
+    few = [name for name, count in zip(stimuli, counts, strict=True) if count < FEWEST_FOLDS]
+    found = "a neuron has fewer responses to a stimulus"
+    if few:
+        named = ", ".join(few[:3]) + (", …" if len(few) > 3 else "")
+        found = f"{len(few)} stimuli have fewer ({named})"
+    return (
+        f"`distance={distance}` needs {FEWEST_FOLDS} presentations of every stimulus, and {found}. "
+        "Give `distance=correlation`, or remove these stimuli from the recording."
+    )
 
 
 def dissimilarities_of(patterns: NDArray[np.floating[Any]]) -> Array:

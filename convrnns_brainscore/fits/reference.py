@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,9 @@ FEWEST_STIMULI = 8
 
 FEWEST_NEURONS = 3
 """1 − r between patterns of two neurons is 0 or 2."""
+
+AS_GIVEN = "as given"
+"""The distance of dissimilarities that were not computed here."""
 
 EDGES = ("time_bin_start", "time_bin_end")
 
@@ -81,7 +85,12 @@ class Reference:
     def sha256(self) -> str:
         """SHA-256 of the stimuli, the bins and the dissimilarities."""
         labels = self.stimuli["stimulus_id"].tolist(), self.time_bins, self.regions
-        return digest([labels, self.dissimilarities(-1).tobytes()])
+        return digest([labels, self.whole.tobytes()])
+
+    @cached_property
+    def whole(self) -> Array:
+        """Dissimilarities of all neurons, [region, bin, pair]."""
+        return self.dissimilarities(-1)
 
 
 def reference_of(
@@ -145,7 +154,8 @@ def reference_of(
     geometry: Distance = Correlation(trials)
     if measured is not DistanceName.correlation:
         together = [each for groups in of_subjects.values() for each in groups]
-        geometry = CrossValidated(trials, measured, together)
+        names = recording.stimuli["stimulus_id"].astype(str).tolist()
+        geometry = CrossValidated(trials, names, measured, together)
     notes += geometry.notes
 
     def of(draw: int = -1) -> Array:
@@ -258,7 +268,7 @@ def given_reference(
             *([note] if note else []),
         ),
         {region: values} if len(values) > 1 else {},
-        "as given",
+        AS_GIVEN,
     )
 
 
@@ -280,21 +290,31 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
     ------
     ConvRNNError
         Subjects differ in time bins or in durations of images, or have no region or too few
-        stimuli in common.
+        stimuli in common; two hold the same data; one holds dissimilarities.
     """
     (first, *others) = references
     one, every = references[first], list(references.values())
+    seen: dict[str, str] = {}
+    for name, each in references.items():
+        if each.distance == AS_GIVEN:
+            raise ConvRNNError(
+                f"{name} holds dissimilarities: several files have to be recordings. Put the "
+                "dissimilarities of all subjects into one file, with a dim subject."
+            )
+        other = seen.setdefault(each.sha256, name)
+        if other != name:
+            raise ConvRNNError(f"{other} and {name} hold the same data: each file is a subject.")
     for name in others:
-        other = references[name]
-        if other.time_bins != one.time_bins:
+        second = references[name]
+        if second.time_bins != one.time_bins:
             raise ConvRNNError(
                 f"{first} and {name} have different time bins: {_span(one.time_bins)} and "
-                f"{_span(other.time_bins)}. Give `window=…`, or make one of them again."
+                f"{_span(second.time_bins)}. Give `window=…`, or make one of them again."
             )
-        if other.image_ms != one.image_ms:
+        if second.image_ms != one.image_ms:
             raise ConvRNNError(
                 f"{first} showed images for {one.image_ms:g} ms and {name} for "
-                f"{other.image_ms:g} ms: compare them one by one."
+                f"{second.image_ms:g} ms: compare them one by one."
             )
     regions = [each for each in one.regions if all(each in other.regions for other in every)]
     if not regions:
@@ -306,6 +326,11 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
             said.setdefault(note, []).append(name)
     notes = [f"{', '.join(names)}: {note}" for note, names in said.items()]
     for name, each in references.items():
+        several = max((len(each.subjects.get(region, ())) for region in regions), default=0)
+        if several:
+            notes.append(
+                f"{name}: its {several} subjects count as one, since each file is a subject"
+            )
         apart = [region for region in each.regions if region not in regions]
         if apart:
             notes.append(f"{name}: {', '.join(apart)} is not in all recordings: left out")
@@ -320,16 +345,14 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
     pairs = [_pairs_among(each.stimuli["stimulus_id"].tolist(), common) for each in every]
     rows = [[each.regions.index(region) for region in regions] for each in every]
 
-    def of_subjects(draws: list[int]) -> Array:
+    def of_subjects(draw: int) -> Array:
         """[subject, region, bin, pair]"""
+        values = [each.whole if draw < 0 else each.dissimilarities(draw) for each in every]
         return np.array(
-            [
-                each.dissimilarities(draw)[here][:, :, among]
-                for each, draw, here, among in zip(every, draws, rows, pairs, strict=True)
-            ]
+            [each[here][:, :, among] for each, here, among in zip(values, rows, pairs, strict=True)]
         )
 
-    whole = of_subjects([-1] * len(every))
+    whole = of_subjects(-1)
     rng = np.random.default_rng(SEED)
     chosen = rng.integers(0, len(every), (RESAMPLES, len(every)))
 
@@ -338,7 +361,7 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
             return np.asarray(whole.mean(axis=0))
         if len(every) >= FEWEST_SUBJECTS:
             return np.asarray(whole[chosen[draw]].mean(axis=0))
-        return np.asarray(of_subjects([draw] * len(every)).mean(axis=0))
+        return np.asarray(of_subjects(draw).mean(axis=0))
 
     return Reference(
         one.stimuli.set_index("stimulus_id").loc[common].reset_index(),

@@ -202,15 +202,15 @@ def compare_movies(
         for model, movie in movies.items()
         for layer in range(movie.sizes["layer"])
         for time_bin in range(movie.sizes["time_bin"])
-        if np.isfinite(movie.values[layer, time_bin]).all()
+        if _varies(movie.values[layer, time_bin])
     ]
     if not cells:
         raise ConvRNNError("no bin in which any layer's geometry is defined.")
-    stimuli, whole = len(reference.stimuli), reference.dissimilarities(-1)
-    if not np.isfinite(whole).all(axis=2).any():
+    stimuli, whole = len(reference.stimuli), reference.whole
+    if not _varies(whole).any():
         raise ConvRNNError(
-            "the reference's geometry is undefined in every bin: responses do not differ between "
-            "stimuli, or are missing."
+            "the reference's geometry is undefined in every bin: responses are missing or do not "
+            "differ between stimuli, or all dissimilarities are equal."
         )
     of_models = np.stack([movies[m].values[layer, time] for m, layer, time in cells])
     same_time = np.array([time for _, _, time in cells])
@@ -218,7 +218,7 @@ def compare_movies(
 
     def similarity(models: RDMs, movie: Array, stimuli: NDArray[np.intp] | None) -> Array:
         """[region, cell]"""
-        known = np.isfinite(movie).all(axis=2)
+        known = _varies(movie)
         result = np.full((regions, len(cells)), np.nan)
         if not known.any():  # a draw of neurons that are silent for some stimulus
             return result
@@ -296,12 +296,12 @@ def _of_subjects(
                 reference.subjects.get(region, np.empty((0, found.sizes["time_bin"], 0))), 0, 1
             )
         ):
-            if len(subjects) < 2 or not np.isfinite(subjects).all():
+            if len(subjects) < 2 or not _varies(subjects).all():
                 continue
             bounds[:, row, time] = noise_ceiling(subjects)
             for column, movie in enumerate(movies.values()):
                 here = movie.values[:, time]
-                defined = np.isfinite(here).all(axis=1)
+                defined = _varies(here)
                 if not defined.any():
                     continue
                 names = movie["layer"].values[defined]
@@ -346,6 +346,13 @@ def _most_similar(
             "most_similar": (dims, where),
         }
     )
+
+
+def _varies(dissimilarities: Array) -> NDArray[np.bool_]:
+    """Whether all pairs, the last axis, are defined and not all are equal: only then a correlation
+    is defined."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.ptp(dissimilarities, axis=-1) > 0)  # False of NaN
 
 
 def _reason(
