@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ ARRAYS = (".npy", ".npz", ".mat")
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a file by their names; numbers, or text.
 
-    MATLAB's are as MATLAB shows them: axes in its order, without its axes of length one. Cell
-    arrays of text become arrays of text. The array of an ``.npy`` has the file's name.
+    MATLAB's are as MATLAB shows them: axes in its order; vectors have one axis. Cell arrays of
+    numbers or text become arrays. The array of an ``.npy`` has the file's name.
 
     Raises
     ------
@@ -61,6 +62,7 @@ def read_labels(given: str, arrays: dict[str, NDArray[Any]], column: str) -> Any
     Returns
     -------
     DataFrame or array
+        Of a table of stimuli, all columns.
 
     Raises
     ------
@@ -71,9 +73,15 @@ def read_labels(given: str, arrays: dict[str, NDArray[Any]], column: str) -> Any
     if given in arrays:
         return arrays[given]
     if path.suffix.lower() in SUFFIXES:
-        return read_table(path, [column])
+        table = read_table(path, [column])
+        return table if column == "stimulus_id" else table[column].to_numpy(str)
     if path.suffix.lower() in ARRAYS:
         return only_array(read_arrays(path), None, path)
+    if path.exists():
+        raise ConvRNNError(
+            f"{path}: expected a table or arrays ({', '.join((*SUFFIXES, *ARRAYS))}). "
+            "Save it as .csv."
+        )
     raise unknown("array or file", given, arrays)
 
 
@@ -110,35 +118,73 @@ def _matlab_5(path: Path) -> dict[str, NDArray[Any]]:
     for name, each in held.items():
         if name.startswith("__"):
             continue
-        if each.dtype.kind == "O":  # a cell array, of text perhaps
-            cells = [np.squeeze(cell) for cell in each.ravel()]
-            if not all(cell.ndim == 0 and cell.dtype.kind in "Ufiu" for cell in cells):
-                continue  # structures and nested cells
-            each = np.array([str(cell) for cell in cells]).reshape(each.shape)
-        if each.dtype.kind in "Ufiub":
-            found[name] = np.squeeze(as_text(each) if each.dtype.kind == "U" else each)
-    return found
+        if each.dtype.kind == "O":
+            each = _of_cells([np.squeeze(cell) for cell in each.ravel()], each.shape)
+        if each is not None and each.dtype.kind in "Ufiub":
+            found[name] = _without_row(as_text(each) if each.dtype.kind == "U" else each)
+    return _some(found, path, [name for name in held if not name.startswith("__")])
 
 
 def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
     import h5py
 
-    found = {}
+    def kind(each: h5py.Dataset) -> str:
+        held = each.attrs.get("MATLAB_class", b"")
+        return held.decode() if isinstance(held, bytes) else str(held)
+
+    def cell(each: h5py.Dataset) -> NDArray[Any]:
+        codes = kind(each) == "char" or (not kind(each) and each.dtype == np.uint16)
+        return _texts(each[()]) if codes else np.squeeze(each[()])
+
+    found: dict[str, NDArray[Any]] = {}
     with h5py.File(path) as file:
-        for name, each in file.items():
+        names = [name for name in file if name != "#refs#"]
+        for name in names:
+            each = file[name]
             if not isinstance(each, h5py.Dataset):
                 continue
-            kind = each.attrs.get("MATLAB_class", b"").decode()
-            if kind == "cell":
-                cells = [file[reference][()] for reference in each[()].T.ravel()]
-                found[name] = np.squeeze(np.array(list(map(_characters, cells))))
-            elif kind == "char":
-                found[name] = np.array(_characters(each[()]))
+            values: NDArray[Any] | None = None
+            if kind(each) == "cell":
+                references = each[()].T
+                values = _of_cells(
+                    [cell(file[one]) for one in references.ravel()], references.shape
+                )
+            elif kind(each) == "char":
+                values = _texts(each[()])
             elif each.dtype.kind in "fiub":
-                found[name] = np.squeeze(each[()].T)
+                values = each[()].T
+            if values is not None:
+                found[name] = _without_row(values)
+    return _some(found, path, names)
+
+
+def _some(
+    found: dict[str, NDArray[Any]], path: Path, names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    if not found:
+        raise ConvRNNError(
+            f"{path} holds no array of numbers or text ({', '.join(names) or 'it is empty'}). Save "
+            "the fields of a structure as variables: save('file.mat', '-struct', 'name')."
+        )
     return found
 
 
-def _characters(cell: NDArray[Any]) -> str:
-    """Text of MATLAB: a column of UTF-16 codes."""
-    return "".join(map(chr, np.ravel(cell).astype(int)))
+def _of_cells(cells: list[NDArray[Any]], shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """An array of the numbers or the text in cells; None: structures and nested cells."""
+    if any(cell.ndim or cell.dtype.kind not in "Ufiub" for cell in cells):
+        return None
+    if all(cell.dtype.kind != "U" for cell in cells):
+        return np.array([cell.item() for cell in cells]).reshape(shape)
+    return np.array([str(cell) for cell in cells]).reshape(shape)
+
+
+def _texts(codes: NDArray[Any]) -> NDArray[Any]:
+    """Text of MATLAB, UTF-16 codes [character, row]: one row is a single text."""
+    rows = [codes] if codes.ndim < 2 else codes.T
+    texts = as_text(["".join(map(chr, row.astype(int))) for row in rows])
+    return texts[0:1].reshape(()) if len(texts) == 1 else texts
+
+
+def _without_row(values: NDArray[Any]) -> NDArray[Any]:
+    """A vector with one axis: MATLAB's have two."""
+    return np.squeeze(values) if values.ndim == 2 else values

@@ -27,7 +27,7 @@ STIMULUS = "stimulus_id"
 
 def is_epochs(path: Path) -> bool:
     """Whether a path has the name of a file of epochs."""
-    return path.name.endswith(ENDINGS)
+    return path.name.lower().endswith(ENDINGS)
 
 
 def read_epochs(
@@ -120,8 +120,11 @@ def _presentations(
         table = metadata.reset_index(drop=True)
         return table.assign(**{STIMULUS: as_ids(table[column or STIMULUS].to_numpy())})
     if column is not None:
-        raise unknown(
-            f"stimulus column of {path.name}", column, [] if metadata is None else list(metadata)
+        if metadata is not None:
+            raise unknown(f"stimulus column of {path.name}", column, list(metadata))
+        raise ConvRNNError(
+            f"{path.name} has no metadata, and so no column {column}: omit `stimulus_column=…` to "
+            "use the names of the events."
         )
     names = {code: name for name, code in event_id.items()}
     table = pd.DataFrame() if metadata is None else metadata.reset_index(drop=True)
@@ -137,10 +140,12 @@ def _in_bins(
         raise ConvRNNError(
             f"{path} is sampled at {rate:g} Hz: bins of {MS_PER_STEP} ms need 100 Hz or more."
         )
-    # A sample stands for the time around it; 1e-6 ms is its rounding.
+    # A sample stands for the time until the next; 1e-6 ms is its rounding.
     place = np.floor((times + 1e-6) / MS_PER_STEP).astype(int)
     bins, counts = np.unique(place, return_counts=True)
-    whole = bins[counts >= np.floor(rate * MS_PER_STEP / 1000)]
+    first, last = times[0] - 1e-6, times[-1] + 1000 / rate + 1e-6
+    covered = (bins * MS_PER_STEP >= first) & ((bins + 1) * MS_PER_STEP <= last)
+    whole = bins[covered & (counts >= np.floor(rate * MS_PER_STEP / 1000))]
     if not len(whole):
         raise ConvRNNError(f"{path} has no {MS_PER_STEP} ms that are filled with samples.")
     values = np.stack([data[..., place == each].mean(axis=-1) for each in whole], axis=-1)

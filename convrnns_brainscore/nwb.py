@@ -272,6 +272,8 @@ def _presentations(
     if wanted is None:
         columns = STIMULUS_COLUMNS if column is None else (column,)
         suited = [name for name, table in tables.items() if {*columns} & {*table.colnames}]
+        if column is not None and not suited:
+            raise ConvRNNError(f"no table of {path} has a column {column}: {_listed(tables)}.")
         if len(suited) != 1:
             what = f"{len(suited)} tables that" if suited else "no table that clearly"
             raise ConvRNNError(

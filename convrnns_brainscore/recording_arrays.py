@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,9 @@ def recording_from_arrays(
         "neuroid": _count(regions, neuroid_ids),
         "time_bin": len(bins),
     }
+    if axes is not None:
+        values = values.reshape(_with_dropped(values.shape, _words(axes), known))
+    shape = ", ".join(map(str, values.shape))
     names = _axes(values.shape, axes, known)
     present = [name for name in ORDER if name in names]
     values = values.transpose([names.index(name) for name in present]).astype(np.float32)
@@ -98,7 +101,6 @@ def recording_from_arrays(
     recorded = np.isfinite(values).any(axis=(1, 2))
     if not recorded.any():
         raise ConvRNNError("the responses are all NaN: nothing was recorded.")
-    shape = ", ".join(map(str, np.shape(responses)))
     notes = [f"responses [{shape}] are {' × '.join(names)}"]
     if not recorded.all():
         notes.append(f"{(~recorded).sum()} presentations without a response are left out")
@@ -159,12 +161,33 @@ def _for_each(given: Any, count: int, what: str) -> NDArray[Any]:
     return as_text(given)
 
 
+def _words(axes: str | Sequence[str]) -> list[str]:
+    return axes.replace(",", " ").split() if isinstance(axes, str) else list(axes)
+
+
+def _with_dropped(
+    shape: tuple[int, ...], words: Sequence[str], known: dict[str, int | None]
+) -> tuple[int, ...]:
+    """The shape with the axes of length one that MATLAB drops, where the others leave no choice."""
+    dropped = len(words) - len(shape)
+    if dropped <= 0:
+        return shape
+    possible = []
+    for places in combinations(range(len(words)), dropped):
+        lengths = list(shape)
+        for place in places:
+            lengths.insert(place, 1)
+        if all(known.get(w) in (None, n) for w, n in zip(words, lengths, strict=True)):
+            possible.append(tuple(lengths))
+    return possible[0] if len(set(possible)) == 1 else shape
+
+
 def _axes(
     shape: tuple[int, ...], axes: str | Sequence[str] | None, known: dict[str, int | None]
 ) -> list[str]:
     """What each axis stands for: as it is said, or as the lengths leave no choice."""
     if axes is not None:
-        words = axes.replace(",", " ").split() if isinstance(axes, str) else list(axes)
+        words = _words(axes)
         for word in words:
             if word not in AXES:
                 raise unknown("axis", word, AXES)

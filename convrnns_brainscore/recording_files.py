@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -118,19 +118,24 @@ def read_recording(
                 locations=locations,
                 window=window,
             )
-    if region_of_all is not None and [each.lower() for each in recording.regions] != [
-        region_of_all.lower()
-    ]:
-        raise ConvRNNError(
-            f"`region_of_all={region_of_all!r}`, but {path} states that its neurons are in "
-            f"{', '.join(recording.regions)}."
-        )
+    _check_region_of_all(recording.regions, region_of_all, path)
     _log.info(
         "%s: %d presentations of %d stimuli, %d neurons, %d time bins",
         path, len(recording.stimulus), len(recording.stimuli), len(recording.neurons),
         len(recording.time_bins),
     )  # fmt: skip
     return recording
+
+
+def _check_region_of_all(
+    regions: Collection[str], region_of_all: str | None, path: str | PathLike[str]
+) -> None:
+    if region_of_all is None or {each.lower() for each in regions} == {region_of_all.lower()}:
+        return
+    raise ConvRNNError(
+        f"`region_of_all={region_of_all!r}`, but {path} states that its neurons are in "
+        f"{', '.join(sorted(regions))}."
+    )
 
 
 def is_labelled(path: Path) -> bool:
@@ -172,7 +177,7 @@ def read_labelled(
     if not is_epochs(path):
         from convrnns_brainscore.nwb import read_nwb
 
-        return read_nwb(
+        data = read_nwb(
             path,
             intervals=intervals,
             stimulus_column=stimulus_column,
@@ -182,6 +187,8 @@ def read_labelled(
             region_of_all=region_of_all,
             locations=locations,
         )
+        _check_region_of_all(set(data["region"].values.tolist()), region_of_all, path)
+        return data
     of_nwb = {"intervals": intervals, "onset_column": onset_column, "region_of": region_of}
     for name, value in of_nwb.items():
         if value is not None:

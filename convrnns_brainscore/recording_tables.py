@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -204,12 +205,18 @@ def _in_seconds(times: pd.Series, time_bins: Sequence[TimeBin]) -> bool:
     return len(times) > 1 and bool(50 * (times.max() - times.min()) < last - min(first, 0))
 
 
+_NUMBER = re.compile(r"\d+(\.0*)?")
+_DECIMALS = re.compile(r"\d+\.0*")
+
+
 def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The table with ids as text, so that 1, 1.0 and '1 ' are the same."""
     found = table.reset_index(drop=True)
     for name in names:
         if name in found:
             ids = [_id(value) for value in found[name]]
+            if any(_DECIMALS.fullmatch(each) for each in ids) and all(map(_NUMBER.fullmatch, ids)):
+                ids = [each.partition(".")[0] for each in ids]  # 1.0, as after a merge of tables
             if "" in ids:
                 raise ConvRNNError(f"{name} is empty in row {ids.index('') + 1}.")
             found[name] = ids
@@ -249,7 +256,9 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     wrong = found.isna() & ~text.str.lower().isin(["", "nan", "na", "none", "<na>"])
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ConvRNNError(f"{name} in row {row + 1} is {text.iloc[row]!r}, not a number.")
+        said = f"{name} in row {row + 1} is {text.iloc[row]!r}, not a number"
+        comma = re.fullmatch(r"-?\d+,\d+", text.iloc[row])
+        raise ConvRNNError(f"{said}{': write a decimal point' if comma else ''}.")
     return found
 
 

@@ -47,6 +47,9 @@ ALL = "all"
 BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
 """Ids of presentations in which no stimulus was shown."""
 
+SENSORS = ("MAG", "GRAD", "EEG", "ECOG", "SEEG", "DBS")
+"""Types of channels, which are in the place of areas."""
+
 _OF_NEURONS = ("region", "subject", "animal", "session")
 """Coordinates on neuroid that a recording may have once for all of them."""
 
@@ -241,8 +244,8 @@ class Recording:
             overlap = np.clip(np.minimum(ends, end) - np.maximum(starts, start), 0, None)
             if not np.isclose(overlap.sum(), end - start, rtol=1e-6):
                 raise ConvRNNError(
-                    f"the recording does not cover {start:g}–{end:g} ms exactly once: its bins are "
-                    f"{_in_short(self.time_bins)}."
+                    f"the recording does not cover {start:g}–{end:g} ms without gaps or overlaps: "
+                    f"its bins are {_in_short(self.time_bins)}."
                 )
             inside = np.flatnonzero(overlap)
             values[..., index] = self.values[..., inside] @ (
@@ -382,7 +385,7 @@ def as_recording(
             data = data.isel(time_bin=np.flatnonzero(inside))
             time_bins = [each for each, kept in zip(time_bins, inside, strict=True) if kept]
     for area in in_order(areas.tolist()):
-        if area not in REGIONS:
+        if area not in REGIONS and area.upper() not in SENSORS:
             notes.append(
                 f"{area} is an area by its own name, and all layers are candidates for it; if it "
                 f"is one of {', '.join(REGIONS)}, give `locations={{{area!r}: 'IT'}}`"

@@ -208,3 +208,79 @@ def test_yaml_that_makes_no_sense_is_one_line(
     command = ["recording", "make", "counts.npy", "--config", "lab.yaml", "--out", "v4.nc"]
     assert said in convrnns(*command, code=2)
     assert not Path("v4.nc").exists()
+
+
+def hdf5(path: Path, **variables: tuple[str, object]) -> Path:
+    """A MATLAB 7.3 file of variables, each a class and its values as MATLAB stores them."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, (kind, values) in variables.items():
+            if kind == "cell":
+                held = file.create_dataset(name, (len(values), 1), h5py.ref_dtype)
+                for index, (of, value) in enumerate(values):
+                    cell = file.create_dataset(f"#refs#/{name}{index}", data=value)
+                    cell.attrs["MATLAB_class"] = of
+                    held[index, 0] = cell.ref
+            else:
+                held = file.create_dataset(name, data=values)
+            held.attrs["MATLAB_class"] = kind  # text, as h5py writes it
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(512))
+    return path
+
+
+def test_cells_of_numbers_and_matrices_of_characters_are_ids(tmp_path: Path) -> None:
+    numbers = [("double", np.array([[float(number)]])) for number in (1, 2, 30)]
+    letters = np.array([[ord(sign) for sign in text] for text in ("cat  ", "house")], np.uint16).T
+    path = hdf5(tmp_path / "new.mat", cells=("cell", numbers), names=("char", letters))
+    found = read_arrays(path)
+    assert found["cells"].tolist() == [1, 2, 30]
+    assert found["names"].tolist() == ["cat", "house"]
+    savemat(tmp_path / "old.mat", {"cells": np.array([1.0, 2.0, 30.0], object)})
+    old = read_arrays(tmp_path / "old.mat")["cells"]
+    assert old.tolist() == [1, 2, 30]
+    made = recording_from_arrays(np.ones((2, 3)), old, "IT", (70, 170), axes="neuroid,stimulus")
+    assert made["stimulus_id"].values.tolist() == ["1", "2", "30"]
+    savemat(tmp_path / "structure.mat", {"session": {"counts": COUNTS}})
+    with pytest.raises(ConvRNNError, match=r"holds no array .*\(session\)\. Save the fields of a"):
+        read_arrays(tmp_path / "structure.mat")
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((5, 4), "neuroid,stimulus,repetition"),  # MATLAB drops a last axis of length one
+        ((1, 4, 3), "neuroid,stimulus,repetition"),
+        ((4, 3), "neuroid,stimulus,repetition"),  # one neuron
+        ((4,), "stimulus,neuroid"),
+    ],
+)
+def test_axes_of_length_one_may_be_missing(shape: tuple[int, ...], axes: str) -> None:
+    regions = ["V4"] * (5 if 5 in shape else 1)
+    made = recording_from_arrays(np.ones(shape), IDS, regions, (70, 170), axes=axes)
+    assert made.sizes["neuroid"] == len(regions)
+    assert made.sizes["presentation"] == 4 * (3 if 3 in shape else 1)
+
+
+def test_labels_of_neurons_are_columns_of_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, convrnns: Callable[..., str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("lab.npz", counts=COUNTS[..., 0], ids=np.array(IDS))
+    table = pd.DataFrame({"neuroid_id": list("abcde"), "region": ["V4"] * 2 + ["IT"] * 3})
+    table.assign(subject="Tim").to_csv("neurons.csv", index=False)
+    files = [f"--{name}=neurons.csv" for name in ("neuron-ids", "regions", "subjects")]
+    command = ["recording", "make", "lab.npz", "--stimulus-ids=ids", "--time-bins=70:170"]
+    assert "2 neurons of V4, 3 neurons of IT" in convrnns(*command, *files, "--out=lab.nc")
+    assert read_recording("lab.nc").neurons["neuroid_id"].tolist() == list("abcde")
+
+    def refused(*options: str) -> str:
+        return convrnns(*command, *options, "--out=other.nc", code=2)
+
+    assert "expected one region for all neurons" in refused("--regions=V4,IT")
+    Path("areas.txt").write_text("V4")
+    assert "areas.txt: expected a table or arrays" in refused("--regions=areas.txt")
+    said = convrnns(*command, "--regions=IT", "--out=none/lab.nc", code=2)
+    assert "there is no folder" in said
+    Path("plain.fif").write_bytes(b"")
+    said = convrnns("recording", "make", "plain.fif", "--out=lab.nc", code=2)
+    assert "names of files of epochs end in -epo.fif" in said

@@ -189,3 +189,21 @@ def test_seconds_under_the_name_of_milliseconds_are_refused() -> None:
     times = times.assign(time_ms=times["time_ms"] / 1000)
     with pytest.raises(ConvRNNError, match="if it is in seconds, call the column time_s"):
         recording_of_spikes(times, trials, BINS, "IT")
+
+
+def test_numbers_of_trials_are_the_same_with_decimals() -> None:
+    """As pandas writes them after a merge that left gaps; other ids stay as they are."""
+    table, trials = spikes()
+    table["trial"] = table["trial"].astype(float).astype(str)  # 1.0, 3.0
+    recording = recording_of_spikes(table, trials, BINS, "IT")
+    assert recording.sizes["presentation"] == 3
+    named = responses().replace({"stimulus_id": {"face": "007", "house": " 1.5", "tree": "2.0 "}})
+    ids = recording_of_responses(named)["stimulus_id"].values
+    assert sorted(set(ids)) == ["007", "1.5", "2.0"]
+
+
+def test_decimal_commas_are_named() -> None:
+    table = responses().astype({"response": str})
+    table.iloc[0, table.columns.get_loc("response")] = "3,5"
+    with pytest.raises(ConvRNNError, match="'3,5', not a number: write a decimal point"):
+        recording_of_responses(table)

@@ -126,7 +126,8 @@ def make(
         str | None,
         typer.Option(
             "--neuron-ids",
-            help="Ids of the neurons, as for --stimulus-ids. [default: numbers from 0]",
+            help="Ids of the neurons, as for --stimulus-ids; a .csv needs a column neuroid_id. "
+            "[default: numbers from 0]",
             show_default=False,
         ),
     ] = None,
@@ -173,7 +174,11 @@ def make(
         "stimulus-ids": stimulus_ids, "time-bins": time_bins, "responses": responses, "axes": axes,
         "neuron-ids": neuron_ids, "subjects": subjects,
     }  # fmt: skip
+    if not out.absolute().parent.is_dir():
+        raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
     labelled = is_labelled(source)
+    if source.suffix.lower() in (".fif", ".gz") and not labelled:
+        raise ConvRNNError(f"{source}: names of files of epochs end in -epo.fif. Rename it.")
     for name, value in (in_arrays if labelled else of_files).items():
         if value is not None:
             raise ConvRNNError(
@@ -244,20 +249,26 @@ def _of_arrays(
             raise ConvRNNError(f"--{name} is missing: arrays have no labels.")
     arrays = read_arrays(source)
 
-    def given(text: str | None, plain: bool) -> Any:
+    def given(text: str | None, column: str, plain: bool) -> Any:
         """An array by its name, or the text itself where one value may stand for all."""
         if text is None or (plain and text not in arrays and not Path(text).suffix):
             return text
-        return read_labels(text, arrays, "stimulus_id")
+        return read_labels(text, arrays, column)
+
+    if regions is not None and "," in regions and regions not in arrays:
+        raise ConvRNNError(
+            f"--regions {regions}: expected one region for all neurons, or the name of an array or "
+            "file with one region per neuron."
+        )
 
     return recording_from_arrays(
         only_array(arrays, responses, source),
-        given(stimulus_ids, plain=False),
-        given(regions, plain=True),
+        given(stimulus_ids, "stimulus_id", plain=False),
+        given(regions, "region", plain=True),
         _time_bins(str(time_bins), arrays),
         axes=None if axes is None else split_names(axes),
-        neuroid_ids=given(neuron_ids, plain=False),
-        subjects=given(subjects, plain=True),
+        neuroid_ids=given(neuron_ids, "neuroid_id", plain=False),
+        subjects=given(subjects, "subject", plain=True),
     )
 
 
