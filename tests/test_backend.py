@@ -22,6 +22,7 @@ from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.networks import operations, torch_operations
 from convrnns_brainscore.networks.backends import _opened, open_backend
 from convrnns_brainscore.networks.tensorflow_backend import TensorFlow, exact
+from convrnns_brainscore.threads import wait_briefly
 from convrnns_brainscore.zoo import MODELS
 
 SHORT = Presentation.constant(7)
@@ -231,3 +232,20 @@ def test_torchvision_can_be_imported_after_a_network() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "fine"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+)
+def test_threads_of_pytorch_sleep_when_they_wait(
+    given: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the user has set how they wait: on a busy machine they are many times faster."""
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delitem(sys.modules, "torch")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    wait_briefly()
+    assert os.environ.get("GOMP_SPINCOUNT") == expected

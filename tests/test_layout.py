@@ -15,8 +15,8 @@ FOLDER = Path(convrnns_brainscore.__file__).parent
 
 ORDER = {
     "": [
-        "_version", "errors", "choices", "files", "memory", "requirements", "netcdf", "integrity",
-        "console", "progress", "tables", "zoo", "images", "timing", "presentation", "movies",
+        "_version", "errors", "choices", "files", "threads", "memory", "requirements", "netcdf",
+        "integrity", "console", "progress", "tables", "zoo", "images", "timing", "presentation", "movies",
         "streams", "stimuli", "duration", "networks",
         "image_batches", "checkpoints", "download", "weights", "convrnn",
         "cluster",

@@ -33,6 +33,7 @@ from convrnns_brainscore.cli import (
 )
 from convrnns_brainscore.cli.messages import GIVEN, as_options, say
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.threads import wait_briefly
 
 VERBOSE, DEBUG = "--verbose", "--debug"
 
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     for message in ("Image size", "Corrupt EXIF"):  # Pillow's
         warnings.filterwarnings("ignore", message=message)
     _have_home()
+    wait_briefly()
     given = sys.argv[1:] if arguments is None else arguments
     first_ones = [each for each in given if each in (VERBOSE, DEBUG)]
     given = [*first_ones, *(each for each in given if each not in first_ones)]

@@ -9,6 +9,7 @@ from typing import Any
 from convrnns_brainscore.choices import BackendName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backend import Backend, check_process, started
+from convrnns_brainscore.threads import wait_briefly
 
 INSTALL = {"tensorflow": "pip install tensorflow", "torch": "pip install 'torch>=2.9' safetensors"}
 
@@ -50,6 +51,7 @@ def _opened(name: str, device: str | None) -> Backend:
         )
     try:
         if name == "torch":
+            wait_briefly()
             from convrnns_brainscore.networks.torch_backend import PyTorch as Chosen
         else:
             from convrnns_brainscore.networks.tensorflow_backend import (  # type: ignore[assignment]
