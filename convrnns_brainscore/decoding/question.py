@@ -144,7 +144,10 @@ def ask(
         )
     if values is None:
         if label not in table:
-            raise unknown("label", label, [name for name in table if name != "degrees"])
+            error = unknown("label", label, [name for name in table if name != "degrees"])
+            raise ConvRNNError(
+                f"{error} A column of the stimuli's table counts too, if `stimuli=…` names it."
+            )
         values = table[label].tolist()
     if len(values) != len(table):
         raise ConvRNNError(f"{len(values)} values for {len(table)} stimuli: expected as many.")
