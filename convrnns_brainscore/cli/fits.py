@@ -11,6 +11,7 @@ import typer
 
 from convrnns_brainscore.choices import DistanceName, FigureName, MethodName, TimeName
 from convrnns_brainscore.cli.groups import (
+    FitOptions,
     LesionOptions,
     RecordingOptions,
     StimulusOptions,
@@ -24,12 +25,9 @@ from convrnns_brainscore.cli.groups import (
 from convrnns_brainscore.cli.messages import GIVEN, as_options, say
 from convrnns_brainscore.cli.options import (
     Frames,
-    Group,
     ImageMs,
     Off,
     Scheduler,
-    Splits,
-    Stratify,
 )
 from convrnns_brainscore.errors import ConvRNNError
 
@@ -53,6 +51,7 @@ def fit(
     parts: RecordingOptions,
     weights: WeightOptions,
     lesion: LesionOptions,
+    shown: FitOptions,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -89,12 +88,6 @@ def fit(
         TimeName,
         typer.Option("--time", help="Separate weights for each time bin, or shared by all bins."),
     ] = TimeName.per_bin,
-    image_ms: ImageMs = None,
-    off: Off = None,
-    frame: Frames = None,
-    splits: Splits = 10,
-    stratify: Stratify = None,
-    group: Group = None,
     latencies: Annotated[
         tuple[int, int],
         typer.Option(
@@ -142,7 +135,6 @@ def fit(
     """Fit layers to a recording and write a report."""
     from convrnns_brainscore.fits.heldout import Method
     from convrnns_brainscore.fits.pls import COMPONENTS
-    from convrnns_brainscore.fits.prepare import prepare
     from convrnns_brainscore.regions import candidate_layers
     from convrnns_brainscore.zoo import find_model
 
@@ -155,17 +147,10 @@ def fit(
     files, folders = stimuli.read(), _folders(recording, out)
     # All recordings are read before the first is fitted, so that mistakes are found at once.
     prepared = {
-        name: prepare(
+        name: shown.prepare(
             parts.read(source),
             files,
-            regions=parts.asked,
-            window=parts.window,
-            image_ms=image_ms,
-            off=parse_off(off),
-            frames=parse_frames(frame) if frame else None,
-            splits=splits,
-            stratify=stratify,
-            group=group,
+            parts,
             needed=how.needed,
             latencies=range(latencies[0], latencies[1] + 1, 10),
         )

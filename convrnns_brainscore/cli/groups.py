@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import partial, wraps
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from convrnns_brainscore.convrnn import ConvRNN
+    from convrnns_brainscore.fits.prepare import Prepared
     from convrnns_brainscore.fits.reference import Reference
     from convrnns_brainscore.networks.backend import Backend
     from convrnns_brainscore.networks.lesions import Lesion
@@ -332,6 +333,44 @@ class RecordingOptions:
                 f"--distance {distance} applies only to recordings: {source} holds dissimilarities."
             )
         return given
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What the networks are shown, and how stimuli are split for training and test."""
+
+    image_ms: options.ImageMs = None
+    off: options.Off = None
+    frame: options.Frames = None
+    splits: options.Splits = 10
+    stratify: options.Stratify = None
+    group: options.Group = None
+
+    def prepare(
+        self,
+        recording: Recording,
+        stimuli: pd.DataFrame,
+        parts: RecordingOptions,
+        needed: int,
+        latencies: Sequence[int],
+    ) -> Prepared:
+        """The recording as it is fitted; ``needed`` and ``latencies`` as of `prepare.prepare`."""
+        from convrnns_brainscore.fits.prepare import prepare
+
+        return prepare(
+            recording,
+            stimuli,
+            regions=parts.asked,
+            window=parts.window,
+            image_ms=self.image_ms,
+            off=parse_off(self.off),
+            frames=parse_frames(self.frame) if self.frame else None,
+            splits=self.splits,
+            stratify=self.stratify,
+            group=self.group,
+            needed=needed,
+            latencies=latencies,
+        )
 
 
 def named_locations(locations: list[str] | None) -> dict[str, str]:

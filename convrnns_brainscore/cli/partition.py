@@ -8,16 +8,14 @@ from typing import Annotated
 import typer
 
 from convrnns_brainscore.cli.groups import (
+    FitOptions,
     LesionOptions,
     RecordingOptions,
     StimulusOptions,
     WeightOptions,
     grouped,
-    parse_frames,
-    parse_off,
 )
 from convrnns_brainscore.cli.messages import as_options, say
-from convrnns_brainscore.cli.options import Frames, Group, ImageMs, Off, Splits, Stratify
 
 
 @grouped
@@ -37,12 +35,7 @@ def partition(
     parts: RecordingOptions,
     weights: WeightOptions,
     lesion: LesionOptions,
-    image_ms: ImageMs = None,
-    off: Off = None,
-    frame: Frames = None,
-    splits: Splits = 10,
-    stratify: Stratify = None,
-    group: Group = None,
+    shown: FitOptions,
     out: Annotated[
         Path,
         typer.Option(
@@ -58,7 +51,6 @@ def partition(
     NETWORK-without-recurrence.
     """
     from convrnns_brainscore.fits.partition_study import FeatureSet, partition_recording
-    from convrnns_brainscore.fits.prepare import prepare
     from convrnns_brainscore.report.files import check_question
     from convrnns_brainscore.report.partition_report import (
         PARTITION,
@@ -70,20 +62,7 @@ def partition(
     sets = FeatureSet.parse(first), FeatureSet.parse(second)
     names = list(dict.fromkeys(each.network.split("-without-")[0] for each in sets))
     networks = lesion.beside_whole(names, weights)
-    prepared = prepare(
-        parts.read(recording),
-        stimuli.read(),
-        regions=parts.asked,
-        window=parts.window,
-        image_ms=image_ms,
-        off=parse_off(off),
-        frames=parse_frames(frame) if frame else None,
-        splits=splits,
-        stratify=stratify,
-        group=group,
-        needed=1,
-        latencies=[0],
-    )
+    prepared = shown.prepare(parts.read(recording), stimuli.read(), parts, needed=1, latencies=[0])
     question = {
         "first set": str(sets[0]),
         "second set": str(sets[1]),
