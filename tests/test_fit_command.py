@@ -134,7 +134,7 @@ def test_every_file_says_that_the_network_is_untrained(
     with console.capture() as shown:
         console.print(fit_table(results))
     assert f"{MODEL} (untrained, seed 0)" in shown.get()
-    assert "r is over 7 test stimuli a split" in shown.get().replace("\n", " ")
+    assert "Each split has 7 test stimuli" in shown.get().replace("\n", " ")
     told = read_provenance(fitted / "region_layer_map.json")
     assert told["model"] == f"{MODEL} (untrained, seed 0)"
     model = find_model(MODEL)

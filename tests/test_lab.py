@@ -92,7 +92,7 @@ def test_fits_of_earlier_runs_are_compared(
         write_results(results, Path(name) / "results.nc")
     assert "lab/lab.html" in convrnns("compare", "v4", "it")
     assert set(pd.read_csv("lab/lab.csv")["recording"]) == {"v4", "it"}
-    assert "there is no absent" in convrnns("compare", "v4", "absent", code=2)
+    assert "absent does not exist" in convrnns("compare", "v4", "absent", code=2)
     Path("other").mkdir()
     assert "same name" in convrnns("compare", "v4", "other/../v4", code=2)
     assert "same name" in convrnns("compare", "v4", "v4/results.nc", code=2)
