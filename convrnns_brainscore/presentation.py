@@ -306,10 +306,10 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
         )
     if (known == duration).all():
         return duration, ""
-    return duration, (
-        f"images were on for {known.min():g} to {known.max():g} ms (median {usual:g}): the "
-        f"networks see them for {duration:g} ms"
-    )
+    measured = f"{known.min():g} to {known.max():g} ms (median {usual:g})"
+    if known.min() == known.max():
+        measured = f"{usual:g} ms"
+    return duration, f"images were on for {measured}: the networks see them for {duration:g} ms"
 
 
 def has_mixed_durations(measured: Any) -> bool:

@@ -307,6 +307,37 @@ def test_mistakes_are_named(brain: TemporalBrainModel) -> None:
         brain.look_at(StimulusSet({"stimulus_id": ["a", "b"]}))
     with pytest.raises(ConvRNNError, match="unknown task 'dream'"):
         brain.start_task("dream")
+    with pytest.raises(ConvRNNError, match=r"until 100000 ms: expected ms from image onset"):
+        brain.start_recording("IT", [(100, 1e5)])
+    listed = STIMULI.copy()
+    listed.stimulus_paths = STIMULI.stimulus_paths
+    listed["parts"] = [[1]] * len(STIMULI)
+    brain.start_recording("IT", [(70, 170)])
+    with pytest.raises(ConvRNNError, match="column parts of the stimulus set holds lists"):
+        brain.look_at(listed)
+
+
+def test_tasks_are_checked_before_anything_is_computed(brain: TemporalBrainModel) -> None:
+    fitting = STIMULI.copy()
+    for task, arguments, said in (
+        ("label", (["dog", "zebrafoo"],), "unknown label of Brain-Score 'zebrafoo'"),
+        ("label", ("dog",), "labels 'dog': expected 'imagenet', or a list"),
+        ("label", ([],), "list of labels to choose from is empty"),
+        ("probabilities", (fitting,), "have no column image_label"),
+        ("probabilities", (fitting.assign(image_label="a"),), "have one image_label"),
+    ):
+        with pytest.raises(ConvRNNError, match=said):
+            brain.start_task(task, *arguments)
+    brain.start_task(BrainModel.Task.odd_one_out)
+    with pytest.raises(ConvRNNError, match="triplets, three rows each; the stimulus set has 5"):
+        brain.look_at(STIMULI)
+    with pytest.raises(ConvRNNError, match="a stimulus set of triplets, not a list"):
+        brain.look_at(["a.png"])
+    # A task that could not be started leaves none behind.
+    with pytest.raises(ConvRNNError, match="labels 'dog'"):
+        brain.start_task("label", "dog")
+    brain.start_recording("IT", [(60, 70)])
+    assert brain.look_at(STIMULI).dims == ("presentation", "neuroid")
 
 
 def test_a_region_can_have_several_layers(network: ConvRNN) -> None:

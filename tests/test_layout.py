@@ -43,9 +43,9 @@ ORDER = {
     ],
     "brainscore": [
         "internals", "assemblies", "assembly_files", "stimulus_durations", "activations",
-        "projection", "readout", "brain_model", "digests", "benchmarks", "experiment", "memory",
-        "packages", "exact_metric", "plan", "estimate", "summary", "scoring", "registry",
-        "simulate", "trial",
+        "projection", "readout", "tasks", "brain_model", "digests", "benchmarks",
+        "experiment", "memory", "packages", "exact_metric", "plan", "estimate", "summary",
+        "scoring", "registry", "simulate", "trial",
     ],
     "report": [
         "style", "files", "heat_map", "tables", "page", "methods", "fit_numbers", "fit_figures",

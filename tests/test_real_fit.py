@@ -28,8 +28,10 @@ MODELS = ("timedecay_shallow", "simplernn_shallow")
 def lab(shared: Path, tmp_path_factory) -> Path:
     """The arrays as the lab has them, and ``both.nc`` made of them by the docs' lines."""
     source, folder = shared / "recordings" / "v4_objects640", tmp_path_factory.mktemp("lab")
-    for name in ("v4_counts.npy", "objects.csv"):
-        (folder / name).symlink_to(source / name)
+    (folder / "v4_counts.npy").symlink_to(source / "v4_counts.npy")
+    images = pd.read_csv(source / "objects.csv")
+    images = images.rename(columns={"image_file": "stimulus_id", "object": "object_name"})
+    images.to_csv(folder / "objects.csv", index=False)
     with zipfile.ZipFile(source / "images.zip") as archive:
         archive.extractall(folder / "unpacked")
     (folder / "images").symlink_to(next((folder / "unpacked").rglob("*.jpg")).parent)
@@ -38,12 +40,11 @@ def lab(shared: Path, tmp_path_factory) -> Path:
     v4 = open_recording(folder / "v4.nc")
     with h5py.File(source / "it_site.h5") as held:
         rates = held["rates"][:]  # [image, repetition]
-    images = pd.read_csv(folder / "objects.csv")
     site = xr.DataArray(
         rates.T.reshape(-1, 1, 1),
         {
-            "stimulus_id": ("presentation", np.tile(images["image_file"], rates.shape[1])),
-            "object_name": ("presentation", np.tile(images["object"], rates.shape[1])),
+            "stimulus_id": ("presentation", np.tile(images["stimulus_id"], rates.shape[1])),
+            "object_name": ("presentation", np.tile(images["object_name"], rates.shape[1])),
             "repetition": ("presentation", np.repeat(np.arange(rates.shape[1]), len(rates))),
             "neuroid_id": ("neuroid", [0]),
             "region": ("neuroid", ["IT"]),

@@ -89,7 +89,7 @@ def test_benchmarks_are_listed(tmp_path: Path) -> None:
             ],
             "cannot read the region map absent.json",
         ),
-        (["describe", "absent.nc"], "there is no absent.nc"),
+        (["describe", "absent.nc"], "absent.nc does not exist"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

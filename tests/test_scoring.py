@@ -37,7 +37,7 @@ from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.brainscore.digests import data_digest
 from convrnns_brainscore.brainscore.packages import neural_benchmark
 from convrnns_brainscore.brainscore.plan import make_plan
-from convrnns_brainscore.brainscore.scoring import FAILURES, score, score_many
+from convrnns_brainscore.brainscore.scoring import FAILURES, _read_record, score, score_many
 from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
 from convrnns_brainscore.brainscore.summary import TOO_LOW_CEILING, summarise
 from convrnns_brainscore.convrnn import ConvRNN
@@ -289,7 +289,9 @@ def test_kar2019_runs_in_brain_scores_own_class(
     assert -1 <= result.summary.raw <= 1
 
 
-def test_many_models_on_many_benchmarks_go_on_after_a_stop(recordings, tmp_path: Path) -> None:
+def test_many_models_on_many_benchmarks_go_on_after_a_stop(
+    recordings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     held = {
         "static": neural_benchmark("x", recordings(STATIC, neurons=8), "ridge"),
         "temporal": neural_benchmark("x", recordings(TEMPORAL, neurons=8), "spantime_ridge"),
@@ -319,6 +321,12 @@ def test_many_models_on_many_benchmarks_go_on_after_a_stop(recordings, tmp_path:
     assert absent.traceback in (tmp_path / FAILURES).read_text()
 
     del models["broken"]
+    for content in (b"", b"[]", b"{}", b"\xff\xfe"):  # as a full disk may leave it
+        Path(first[0]["file"]).write_bytes(content)
+        with caplog.at_level("WARNING"):
+            assert _read_record(Path(first[0]["file"])) is None
+        assert "is damaged: the score is computed again" in caplog.text
+    assert next(score_many(models, ["static"], tmp_path, **setting)) == first[0]
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
     records = list(score_many(models, ["static"], tmp_path, **setting))
     one = {TRUTH: models[TRUTH]}
@@ -570,3 +578,27 @@ def test_two_networks_are_scored_on_all_of_real_v4(shared: Path, tmp_path: Path,
     """Even untrained networks predict V4 above .3 from 576 training images."""
     raw = score_real_v4(shared, tmp_path, networks, per_object=80)
     assert all(0.3 < value < 0.7 for value in raw.values()), raw
+
+
+def test_ceilings_belong_to_their_bins_in_any_order(recordings) -> None:
+    """Brain-Score divides by position. With unequal repetitions, the ceiling is this package's."""
+    recording = recordings(TEMPORAL, neurons=6)[:-5]
+    recording.attrs["stimulus_set"] = recordings(TEMPORAL, neurons=6).attrs["stimulus_set"]
+    turned = recording.isel(time_bin=[2, 0, 3, 1])
+    ours, theirs = (
+        neural_benchmark("x", each, "spantime_ridge").ceiling for each in (recording, turned)
+    )
+    assert theirs["time_bin_start"].values.tolist() == [20, 50, 60, 80]
+    np.testing.assert_array_equal(ours.values, theirs.values)
+    bare = NeuroidAssembly(
+        np.ones((4, 2)),
+        coords={
+            "stimulus_id": ("presentation", list("abab")),
+            "repetition": ("presentation", [0, 0, 1, 1]),
+            "region": ("neuroid", ["IT", "IT"]),
+            "neuroid_id": ("neuroid", [0, 1]),
+        },
+        dims=["presentation", "neuroid"],
+    )
+    with pytest.raises(ConvRNNError, match="no coordinate 'time_bin_start'"):
+        neural_benchmark("x", bare, "ridge", stratify_by=None)

@@ -336,6 +336,12 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         for hook in internals.stimulus_set_hooks(self):
             stimuli = hook(stimuli)
         columns = {str(name): stimuli[name].values for name in stimuli.columns}
+        for name, column in columns.items():
+            if any(isinstance(each, list | dict | set | np.ndarray) for each in column):
+                raise ConvRNNError(
+                    f"column {name} of the stimulus set holds lists or arrays: drop it, or make it "
+                    "text."
+                )
         clash = sorted(set(columns) & set(_TAKEN_NAMES))
         if clash:
             raise ConvRNNError(

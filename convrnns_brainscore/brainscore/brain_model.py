@@ -32,6 +32,7 @@ from convrnns_brainscore.brainscore.assemblies import in_region
 from convrnns_brainscore.brainscore.projection import random_projection
 from convrnns_brainscore.brainscore.readout import Readout
 from convrnns_brainscore.brainscore.stimulus_durations import ImageMs
+from convrnns_brainscore.brainscore.tasks import check_task, check_triplets
 from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError, unknown
@@ -42,6 +43,9 @@ from convrnns_brainscore.regions import Latency, layers_of, region_latencies, re
 from convrnns_brainscore.timing import RESPONSE, AskedBins, TimeBin, read_time_bins
 
 _log = logging.getLogger(__name__)
+
+LATEST_MS = 60_000
+"""Time bins that end later are likely to be in other units."""
 
 RegionLayerMap = str | PathLike[str] | Mapping[str, str | Sequence[str]] | None
 """Regions as `regions.region_layers` takes them."""
@@ -257,7 +261,13 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             No such region, or bins that cannot be recorded.
         """
         layers_of(self.network.model, self.region_layer_map, recording_target)
-        self._time_bins = read_time_bins(time_bins)
+        asked = read_time_bins(time_bins)
+        latest = max(end for _, end in asked.in_ms)
+        if latest > LATEST_MS:
+            raise ConvRNNError(
+                f"time bins until {latest:g} ms: expected ms from image onset, up to {LATEST_MS:,}."
+            )
+        self._time_bins = asked
         self._region = str(recording_target)
         self._behaviour = None
         if self._time_bins.note:
@@ -291,6 +301,8 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             return
         if task not in tasks:
             raise unknown("task", task, [*tasks, BrainModel.Task.passive])
+        self._behaviour = None
+        check_task(task, arguments, options)
         behaviour = tasks[task]()
         try:
             behaviour.start_task(task, *arguments, **options)
@@ -326,6 +338,8 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             Nothing was started, or an image cannot be read.
         """
         if self._behaviour is not None:
+            if isinstance(self._behaviour, OddOneOut):
+                check_triplets(stimuli)
             return self._behaviour.look_at(
                 stimuli, number_of_trials=number_of_trials, require_variance=require_variance
             )

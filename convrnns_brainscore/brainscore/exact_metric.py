@@ -8,6 +8,7 @@ metric would make of it.
 from __future__ import annotations
 
 import copy
+import logging
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,8 @@ from convrnns_brainscore.fits.heldout import (
 )
 from convrnns_brainscore.fits.splits import Split
 from convrnns_brainscore.fits.streamed_pls import bin_after_bin
+
+_log = logging.getLogger(__name__)
 
 
 class ExactMetric:
@@ -67,6 +70,10 @@ class ExactMetric:
 
     def __call__(self, source: NeuroidAssembly, target: NeuroidAssembly) -> Any:
         """The metric's own score of ``target`` predicted from ``source``."""
+        missing = ~np.isfinite(target.transpose("neuroid", ...).values)
+        incomplete = missing.reshape(len(missing), -1).any(axis=1).sum()
+        if incomplete:
+            _log.warning("%d neurons lack responses, and do not count in the score", incomplete)
         metric = copy.copy(self._metric)
         metric.regression = _Regression(source, self._method, self._shared)
         # The metric cuts up what it is given; one neuroid tells the stimuli as well as all do.

@@ -266,6 +266,8 @@ def neural_benchmark(
     for coordinate in filter(None, ("stimulus_id", "repetition", "region", stratify_by)):
         if not hasattr(recording, coordinate):
             raise ConvRNNError(f"the recording has no coordinate {coordinate!r}.")
+    if not hasattr(recording, "time_bin_start"):
+        raise ConvRNNError("the recording has no coordinate 'time_bin_start'.")
     temporal = metric.startswith("spantime_")
     bins = recording.sizes.get("time_bin", 1)
     if temporal != (bins > 1):
@@ -276,6 +278,11 @@ def neural_benchmark(
         )
     if not temporal and "time_bin" in recording.dims:
         recording = recording.squeeze("time_bin")
+    if temporal:
+        # Metrics sort the bins, and Brain-Score divides by the ceilings in their order.
+        starts = recording["time_bin_start"].values
+        if (np.diff(starts) < 0).any():
+            recording = recording.isel(time_bin=np.argsort(starts, kind="stable"))
     region = str(recording["region"].values[0])
     ceiler = _own_ceiling
     if _repeated_alike(recording):

@@ -13,7 +13,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -288,9 +288,11 @@ def _kept_or_run(plan: Plan, out: Path, progress: bool) -> dict[str, Any]:
     stem = f"{plan.subject.identifier},{plan.experiment.name.replace('/', '_')},{digest}"
     kept = out / f"{stem}.json"
     if kept.exists():
-        record = json.loads(kept.read_text(encoding="utf-8"))
-        if record["made_by"] == made_by:
+        record = _read_record(kept)
+        if record and record["made_by"] == made_by:
             _log.info("%s holds this score already", kept)
+            if not kept.with_suffix(".nc").exists():
+                _log.warning("%s has no arrays beside it (.nc): remove it to compute them", kept)
             return {**record, "file": str(kept)}
     result = run(plan, progress=progress)
     record = as_record(result)
@@ -301,6 +303,19 @@ def _kept_or_run(plan: Plan, out: Path, progress: bool) -> dict[str, Any]:
     except Exception as error:  # of an attribute that only this benchmark gives
         _log.warning("%s holds the score; its arrays are not kept: %s", kept, error)
     return {**record, "file": str(kept)}
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """What a score's file holds; None, with a warning, where it is damaged."""
+    needed = {"model", "benchmark", "made_by", *(field.name for field in fields(Summary))}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # also of an encoding
+        record = None
+    if isinstance(record, dict) and needed <= record.keys():
+        return record
+    _log.warning("%s is damaged: the score is computed again", path)
+    return None
 
 
 def as_record(result: Result) -> dict[str, Any]:
