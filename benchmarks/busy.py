@@ -2,8 +2,8 @@
 
 `python benchmarks/busy.py [MODEL]` unrolls a network in turns with each number of rounds that
 OpenMP's threads wait before they sleep (``GOMP_SPINCOUNT``), first with the cores free, then with
-a process of the lowest priority on each. It prints seconds and their ratio to those of OpenMP's
-default with free cores. Only the ratios carry over to other machines.
+another process on each. It prints seconds and their ratio to those of OpenMP's default with free
+cores. Only the ratios carry over to other machines.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ def seconds(model: str, setting: str) -> float:
 
 
 def occupy() -> None:
-    os.nice(19)
     while True:
         pass
 
