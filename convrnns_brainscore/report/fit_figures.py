@@ -38,7 +38,14 @@ from convrnns_brainscore.report.fit_numbers import (
     noise_ceiling,
 )
 from convrnns_brainscore.report.heat_map import colour_bar, heat_map
-from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS, save_figure, styles
+from convrnns_brainscore.report.style import (
+    LOOK,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    legend_below,
+    save_figure,
+    styles,
+)
 
 FORMATS = (".pdf", ".svg", ".png")
 
@@ -134,7 +141,7 @@ def draw_over_time(results: Results, regions: list[str]) -> Figure:
         axes.set_xlim(min(edges.min(), 0), edges.max())
         axes.set_xlabel("time from image onset (ms)")
         axes.set_ylabel("r on held-out stimuli")
-        _legend(axes)
+        legend_below(axes)
     return figure
 
 
@@ -167,7 +174,7 @@ def draw_one_bin(results: Results, regions: list[str]) -> Figure:
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_xlim(-0.6, len(names) - 0.4)
         axes.set_ylabel(f"r on held-out stimuli, {bin_names(results)[0]} ms")
-        _legend(axes, below=0.3)
+        legend_below(axes, below=0.3)
     return figure
 
 
@@ -239,7 +246,7 @@ def draw_neurons(results: Results, regions: list[str]) -> Figure:
         else:
             axes.set_xlabel("r on held-out stimuli")
         axes.set_ylabel("r on held-out stimuli" if reliable or base is not None else "neurons")
-        _legend(axes)
+        legend_below(axes)
     return figure
 
 
@@ -280,7 +287,7 @@ def draw_differences(results: Results, regions: list[str]) -> Figure:
             axes.set_xlim(-0.6, len(pairs) - 0.4)
             axes.set_xlabel(f"pairs of models, {bin_names(results)[0]} ms")
         axes.set_ylabel("difference of r")
-        _legend(axes)
+        legend_below(axes)
     return figure
 
 
@@ -317,7 +324,7 @@ def draw_learning(results: Results, regions: list[str]) -> Figure:
         axes.axhline(0, color="0.8", zorder=0)
         axes.set_xlabel("training stimuli (dotted: extrapolated)")
         axes.set_ylabel("r on the same held-out stimuli")
-        _legend(axes)
+        legend_below(axes)
     return figure
 
 
@@ -369,7 +376,7 @@ def draw_predicted(results: Results, regions: list[str], neuron: str | None = No
             limit(ends[0] - pad, ends[1] + pad)
         axes.set_xlabel("predicted response, held-out stimuli")
         axes.set_ylabel("observed response")
-        _legend(axes)
+        legend_below(axes)
     return figure
 
 
@@ -403,14 +410,3 @@ def _panels(results: Results, regions: list[str]) -> tuple[Figure, list[Axes]]:
 def _wrapped(name: str) -> str:
     """A long name, such as that of a lesion, on several lines."""
     return textwrap.fill(name, 44, break_on_hyphens=True)
-
-
-def _legend(axes: Axes, below: float = 0.2) -> None:
-    """Below the panel, where it hides no data; the figure grows with its lines."""
-    drawn = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), frameon=False)
-    lines = sum(text.get_text().count("\n") + 1 for text in drawn.get_texts())
-    place = axes.get_subplotspec()
-    rows = place.get_gridspec().nrows if place else 1
-    figure = axes.get_figure(root=True)
-    if figure is not None:
-        figure.set_figheight(max(figure.get_figheight(), rows * (2.5 + below + 0.12 * lines)))

@@ -25,7 +25,7 @@ from convrnns_brainscore.provenance import display_name
 from convrnns_brainscore.report.files import write_figures, write_sealed, write_tables
 from convrnns_brainscore.report.fit_numbers import colour_range
 from convrnns_brainscore.report.heat_map import colour_bar, heat_map
-from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS, styles
+from convrnns_brainscore.report.style import LOOK, ONE_COLUMN, TWO_COLUMNS, legend_below, styles
 from convrnns_brainscore.report.tables import number, with_error
 from convrnns_brainscore.timing import MS_PER_STEP
 
@@ -155,7 +155,7 @@ def draw_most_similar(found: xr.Dataset) -> Figure:
         else:
             axes.set_xlabel("time from image onset (ms)")
         axes.set_title(region)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), frameon=False)
+        legend_below(axes, 0.35 if one_bin else 0.25)
     panels[0].set_ylabel("Spearman's r of dissimilarities")
     error = "over subjects" if of_subjects else "over resampled stimuli and neurons"
     text = f"{_sample(found)} Layers: most similar on average. Errors: standard error {error}."

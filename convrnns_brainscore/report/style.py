@@ -8,6 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convrnns_brainscore._version import __version__
@@ -55,6 +56,25 @@ def styles(models: Sequence[str]) -> dict[str, Style]:
         )
     }
     return {**found, control.NAME: Style("#808080", ("P", "cross"), ("-", "solid"))}
+
+
+def legend_below(axes: Axes, below: float = 0.2) -> None:
+    """A legend below the panel, where it hides no data; the figure grows with its lines.
+
+    Parameters
+    ----------
+    axes : Axes
+        The panel.
+    below : float, default 0.2
+        Its distance, as a share of the panel's height.
+    """
+    drawn = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), frameon=False)
+    lines = sum(text.get_text().count("\n") + 1 for text in drawn.get_texts())
+    place = axes.get_subplotspec()
+    rows = place.get_gridspec().nrows if place else 1
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.set_figheight(max(figure.get_figheight(), rows * (2.5 + below + 0.12 * lines)))
 
 
 def save_figure(
