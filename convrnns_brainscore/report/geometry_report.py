@@ -128,7 +128,7 @@ def draw_most_similar(found: xr.Dataset) -> Figure:
         names = ("subject_similarity", "subject_error") if of_subjects else ("similarity", "error")
         one_bin = found.sizes["time_bin"] == 1
         x = np.arange(found.sizes["layer"]) if one_bin else _middles(found)
-        for model in found["model"].values:
+        for place, model in enumerate(found["model"].values):
             r, error = (here[name].sel(model=model).values for name in names)
             defined = np.isfinite(r).any(axis=1)
             if not defined.any():
@@ -140,8 +140,9 @@ def draw_most_similar(found: xr.Dataset) -> Figure:
                 chosen = int(np.argmax(np.where(defined, nanmean(r, axis=1), -np.inf)))
                 name, line = f"{name} {found['layer'].values[chosen]}", look.dash[0]
                 r, error = r[chosen], error[chosen]
+            beside = 0.15 * (place - (found.sizes["model"] - 1) / 2) if one_bin else 0
             axes.errorbar(
-                x, r, error, color=look.colour, marker=look.marker[0], linestyle=line,
+                x + beside, r, error, color=look.colour, marker=look.marker[0], linestyle=line,
                 elinewidth=0.6, label=textwrap.fill(name, 40),
             )  # fmt: skip
         bounds = ("ceiling_lower", "ceiling_upper") if of_subjects else ("reliability",) * 2
@@ -152,14 +153,21 @@ def draw_most_similar(found: xr.Dataset) -> Figure:
         axes.axhline(0, color="0.8", zorder=0)
         if one_bin:
             axes.set_xticks(x, found["layer"].values, rotation=45, ha="right")
+            axes.set_xlim(-0.6, len(x) - 0.4)
         else:
             axes.set_xlabel("time from image onset (ms)")
         axes.set_title(region)
-        legend_below(axes, 0.35 if one_bin else 0.25)
+        if not one_bin:
+            legend_below(axes, 0.25)
     panels[0].set_ylabel("Spearman's r of dissimilarities")
     error = "over subjects" if of_subjects else "over resampled stimuli and neurons"
-    text = f"{_sample(found)} Layers: most similar on average. Errors: standard error {error}."
+    layers = "" if one_bin else " Layers: most similar on average."
+    text = f"{_sample(found)}{layers} Errors: standard error {error}."
     figure.suptitle(textwrap.fill(text, 66 * len(regions)), fontsize=6)
+    if one_bin:  # models are the same in all panels
+        labels = panels[0].get_legend_handles_labels()
+        figure.legend(*labels, loc="outside lower center", frameon=False)
+    figure.set_figheight(figure.get_figheight() + 0.3)  # the title's
     return figure
 
 
