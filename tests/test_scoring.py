@@ -109,6 +109,9 @@ def test_the_layer_that_made_the_recording_wins(networks, recordings) -> None:
     assert best.summary.ceiling > 0.5
     other = score(networks[TRUTH], benchmark, region_layer_map={"IT": "conv3"})
     assert best.summary.raw > other.summary.raw + 0.01
+    (row,) = best.table().to_dict("records")
+    assert (row["model"], row["raw"]) == (best.model, best.summary.raw)
+    assert np.isnan(row["time_bin_start"])
 
 
 @pytest.mark.slow
@@ -602,3 +605,12 @@ def test_ceilings_belong_to_their_bins_in_any_order(recordings) -> None:
     )
     with pytest.raises(ConvRNNError, match="no coordinate 'time_bin_start'"):
         neural_benchmark("x", bare, "ridge", stratify_by=None)
+
+
+def test_a_temporal_score_is_a_table_with_a_row_for_each_bin(networks, recordings) -> None:
+    benchmark = neural_benchmark("x", recordings(TEMPORAL, neurons=8), "spantime_ridge")
+    result = score(networks[TRUTH], benchmark, max_neuroids=200, solver="exact")
+    table = result.table()
+    assert table["time_bin_start"].tolist() == [20, 50, 60, 80]
+    assert table["raw"].tolist() == pytest.approx([b.raw for b in result.summary.bins], nan_ok=True)
+    assert ((table["undefined"] != "") == table["ceiled"].isna()).all()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from brainscore_core.metrics import Score
 from result_caching import store  # type: ignore[import-untyped]
 
@@ -36,7 +37,7 @@ from convrnns_brainscore.brainscore.exact_metric import ExactMetric
 from convrnns_brainscore.brainscore.memory import check_memory
 from convrnns_brainscore.brainscore.packages import is_package, package_benchmark
 from convrnns_brainscore.brainscore.plan import Plan, make_plan
-from convrnns_brainscore.brainscore.summary import Summary, summarise
+from convrnns_brainscore.brainscore.summary import Bin, Summary, summarise
 from convrnns_brainscore.choices import SolverName
 from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import ConvRNN
@@ -60,6 +61,35 @@ class Result:
     summary: Summary
     made_by: dict[str, Any]
     score: Score
+
+    def table(self) -> pd.DataFrame:
+        """The score as a table.
+
+        Returns
+        -------
+        DataFrame
+            A row for each time bin, or one row for a static benchmark: ``model``, ``benchmark``,
+            ``time_bin_start`` and ``time_bin_end`` (ms; NaN for a static benchmark), ``raw``,
+            ``ceiling``, ``ceiled`` and ``undefined``, the reason if a value is undefined.
+        """
+        whole = self.summary
+        parts: list[tuple[float, float, Summary | Bin, str]] = [
+            (each.start, each.end, each, each.reason) for each in whole.bins
+        ]
+        rows = [
+            {
+                "model": self.model,
+                "benchmark": self.benchmark,
+                "time_bin_start": start,
+                "time_bin_end": end,
+                "raw": part.raw,
+                "ceiling": part.ceiling,
+                "ceiled": part.ceiled,
+                "undefined": reason,
+            }
+            for start, end, part, reason in parts or [(np.nan, np.nan, whole, whole.undefined)]
+        ]
+        return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
