@@ -61,9 +61,11 @@ class Correlation:
     ----------
     trials : Trials
         [presentation, neuron, bin].
+    responses : float64 array [stimulus, neuron, bin]
+        Their average over repetitions.
     """
 
-    def __init__(self, trials: Trials) -> None:
+    def __init__(self, trials: Trials, responses: Array) -> None:
         repeated = int((trials.repetitions > 1).sum())
         self.notes: list[str] = []
         if trials.repeated and repeated < trials.stimuli:
@@ -71,7 +73,7 @@ class Correlation:
                 f"the reliability is that of the {repeated} stimuli with two presentations or more"
             )
         self._trials = trials
-        self._responses = trials.average()
+        self._responses = responses
 
     def of(self, time_bin: int, neurons: Neurons) -> Array:
         """As of `Distance`."""

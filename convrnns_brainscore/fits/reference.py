@@ -151,7 +151,7 @@ def reference_of(
         region: [whole[subjects[whole] == each] for each in pd.unique(subjects[whole])]
         for region, whole in neurons.items()
     }
-    geometry: Distance = Correlation(trials)
+    geometry: Distance = Correlation(trials, responses)
     if measured is not DistanceName.correlation:
         together = [each for groups in of_subjects.values() for each in groups]
         names = recording.stimuli["stimulus_id"].astype(str).tolist()

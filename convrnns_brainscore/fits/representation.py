@@ -290,13 +290,10 @@ def _of_subjects(
         return xr.Dataset()
     values = np.full((2, *found["similarity"].shape), np.nan)
     bounds = np.full((2, *found["reliability"].shape), np.nan)
-    for row, region in enumerate(reference.regions):
-        for time, subjects in enumerate(
-            np.swapaxes(
-                reference.subjects.get(region, np.empty((0, found.sizes["time_bin"], 0))), 0, 1
-            )
-        ):
-            if len(subjects) < 2 or not _varies(subjects).all():
+    for region, of_region in reference.subjects.items():
+        row = reference.regions.index(region)
+        for time, subjects in enumerate(np.swapaxes(of_region, 0, 1)):
+            if not _varies(subjects).all():
                 continue
             bounds[:, row, time] = noise_ceiling(subjects)
             for column, movie in enumerate(movies.values()):
