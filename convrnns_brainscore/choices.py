@@ -71,6 +71,7 @@ class FigureName(StrEnum):
     neurons = "neurons"
     differences = "differences"
     learning = "learning"
+    latency = "latency"
     predicted = "predicted"
 
 

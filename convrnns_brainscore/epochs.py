@@ -48,7 +48,7 @@ def read_epochs(
         Column of the epochs' metadata with the id of each stimulus; None: ``stimulus_id``, or
         without metadata the names of the events.
     region : str, optional
-        Name of the area; None: the channels' type (``EEG``, ``MEG`` magnetometers as ``MAG`` and
+        Name of the region; None: the channels' type (``EEG``, ``MEG`` magnetometers as ``MAG`` and
         gradiometers as ``GRAD``, ``ECOG``, ``SEEG``).
 
     Returns

@@ -92,15 +92,15 @@ def read_nwb(
         Its column of when a stimulus came on, in seconds, where its rows are trials; None: one of
         `STIMULUS_TIMES`, or the start of the row.
     regions : sequence of str, optional
-        The regions that are read; units of other areas are left out and counted. None: all, and
-        each area has to be known by name.
+        The regions that are read; units of other regions are left out and counted. None: all, and
+        each region must have a known name.
     region_of : str, optional
         What becomes of a unit on electrodes of several regions: ``"first"`` or ``"leave-out"``;
         None: refused.
     region_of_all : str, optional
         Where all units come from, if the file does not say it.
     locations : mapping of str to str, optional
-        The file's name of an area → V1, V2, V4, IT, …, where they are called otherwise.
+        The file's name of a region → V1, V2, V4, IT, …, where the two differ.
     first, last
         Begin and end of the bins, in ms from image onset.
 
@@ -387,9 +387,9 @@ def _regions(
                 f"unit {name} of {path} is on an electrode without a location: name it, or choose "
                 "the `regions=…` to read."
             )
-        areas = [_region(each, locations) for each in where]
-        several = dict.fromkeys(areas)
-        if asked is not None and not asked & {str(area).lower() for area in several}:
+        named = [_region(each, locations) for each in where]
+        several = dict.fromkeys(named)
+        if asked is not None and not asked & {str(each).lower() for each in several}:
             others.append(where[0])
             found.append(None)
             continue
@@ -400,13 +400,13 @@ def _regions(
                 f"`region_of={FIRST!r}` or `region_of={LEAVE_OUT!r}`."
             )
         ambiguous += len(several) > 1
-        found.append(None if len(several) > 1 and region_of == LEAVE_OUT else areas[0])
+        found.append(None if len(several) > 1 and region_of == LEAVE_OUT else named[0])
     if ambiguous:
         become = "left out" if region_of == LEAVE_OUT else "of the region of their first electrode"
         notes.append(f"{ambiguous} units on electrodes of several regions are {become}")
     if others:
         told = ", ".join(dict.fromkeys(others))
-        notes.append(f"{len(others)} units of other areas are left out ({told})")
+        notes.append(f"{len(others)} units of other regions are left out ({told})")
     if not any(found):
         raise ConvRNNError(f"{path}: no unit is left; its locations are {', '.join(there)}.")
     return found
@@ -439,8 +439,8 @@ def _locations(units: Any, path: Path, region_of_all: str | None) -> list[list[s
 
 
 def _region(location: str, locations: Mapping[str, str]) -> str:
-    """The region that a location names, ``V4`` or ``V4, left hemisphere``; another area by its own
-    name."""
+    """The region that a location names, ``V4`` or ``V4, left hemisphere``; another region as it is
+    named."""
     if location.strip().lower() in locations:
         return locations[location.strip().lower()]
     words = re.split(r"[^0-9A-Za-z]+", location.lower())

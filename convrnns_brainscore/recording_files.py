@@ -20,7 +20,7 @@ from convrnns_brainscore.epochs import is_epochs, read_epochs
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
-from convrnns_brainscore.recordings import Recording, areas_of, as_recording, wanted_areas
+from convrnns_brainscore.recordings import Recording, as_recording, regions_of, wanted_regions
 from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import TimeBin
 
@@ -51,11 +51,11 @@ def read_recording(
     region : str, optional
         Where all neurons come from, if the file does not say it.
     regions : sequence of str, optional
-        The regions that are read; neurons of other areas are left out and counted.
+        The regions that are read; neurons of other regions are left out and counted.
     region_of_all : str, optional
         The same; other than ``region``, it is refused where the file says another one.
     locations : mapping of str to str, optional
-        The file's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
+        The file's name of a region → V1, V2, V4, IT, …, where the two differ.
     window : (start, end), optional
         In ms: bins that lie wholly outside are not read. None: all are.
     intervals, stimulus_column, onset_column, region_of
@@ -194,11 +194,11 @@ def read_labelled(
         if value is not None:
             raise ConvRNNError(f"`{name}=…` applies only to NWB files (.nwb); {path} is not one.")
     data = read_epochs(path, stimulus_column=stimulus_column, region=region_of_all)
-    areas = areas_of(data, None, locations or {})
-    kept = wanted_areas(areas, regions)
-    data = data.assign_coords(region=("neuroid", areas))[:, kept]
+    named = regions_of(data, None, locations or {})
+    kept = wanted_regions(named, regions)
+    data = data.assign_coords(region=("neuroid", named))[:, kept]
     if not kept.all():
-        others = ", ".join(sorted(set(areas[~kept])))
+        others = ", ".join(sorted(set(named[~kept])))
         note = f"{int((~kept).sum())} channels of {others} are left out"
         data = data.assign_attrs({NOTES: [*data.attrs[NOTES], note]})
     return data

@@ -51,7 +51,7 @@ def recording_of_responses(
         ``time_bin_start`` and ``time_bin_end`` in ms. Other columns that are constant for each
         presentation become coordinates.
     region : str, optional
-        The area of all neurons, where the table has no column ``region``.
+        The region of all neurons, where the table has no column ``region``.
     time_bin : (start, end), optional
         In ms, where the table has no bins.
 
@@ -152,7 +152,7 @@ def recording_of_spikes(
     time_bins : sequence of (start, end)
         In ms; a spike at the end of a bin belongs to the next.
     region : str, optional
-        The area of all neurons, where the spikes have no column ``region``.
+        The region of all neurons, where the spikes have no column ``region``.
 
     Raises
     ------
@@ -267,11 +267,11 @@ def _of_neurons(table: pd.DataFrame) -> list[str]:
 
 
 def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
-    """A row for each neuron, with its area."""
+    """A row for each neuron, with its region."""
     if ("region" in table) == (region is not None):
         raise ConvRNNError(
-            "the areas of neurons are given by the column region, or by `regions=…`: expected one "
-            "of them."
+            "the regions of neurons are given by the column region or by `regions=…`: expected "
+            "them."
         )
     found = table[[NEURON, *_of_neurons(table)]].drop_duplicates().reset_index(drop=True)
     twice = found[NEURON][found.duplicated(_neuron(table))]

@@ -38,7 +38,7 @@ from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.recording_arrays import recording_from_arrays
-from convrnns_brainscore.regions import REGIONS, area_name, in_order
+from convrnns_brainscore.regions import REGIONS, in_order, region_name
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
@@ -48,7 +48,7 @@ BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
 """Ids of presentations in which no stimulus was shown."""
 
 SENSORS = ("MAG", "GRAD", "EEG", "ECOG", "SEEG", "DBS")
-"""Types of channels, which are in the place of areas."""
+"""Types of channels, which are in the place of regions."""
 
 _OF_NEURONS = ("region", "subject", "animal", "session")
 """Coordinates on neuroid that a recording may have once for all of them."""
@@ -111,7 +111,7 @@ class Recording:
 
     @property
     def regions(self) -> list[str]:
-        """The areas that neurons come from: published regions from the retina on, then others."""
+        """The regions that neurons come from: published regions from the retina on, then others."""
         return in_order(self.neurons["region"])
 
     @property
@@ -329,18 +329,18 @@ def as_recording(
     region : str, optional
         Where all neurons come from, if ``data`` does not say it.
     regions : sequence of str, optional
-        The regions that are read; neurons of other areas are left out and counted, whatever the
-        areas are called. None: all. An area that is not one of `regions.REGIONS` keeps its name.
+        The regions that are read; neurons of other regions are left out and counted, whatever
+        their names. None: all. A region that is not one of `regions.REGIONS` keeps its name.
     locations : mapping of str to str, optional
-        The recording's name of an area → V1, V2, V4, IT, …, where it is called otherwise.
+        The recording's name of a region → V1, V2, V4, IT, …, where the two differ.
     window : (start, end), optional
         In ms: bins that lie wholly outside are not read. None: all are.
 
     Raises
     ------
     ConvRNNError
-        It does not fit into memory; a dim or a coordinate is missing or makes no sense; an area has
-        no name; times are not in ms or not sorted; nothing was observed.
+        It does not fit into memory; a dim or a coordinate is missing or makes no sense; a region
+        has no name; times are not in ms or not sorted; nothing was observed.
     """
     if not isinstance(data, xr.DataArray):
         raise ConvRNNError(
@@ -373,25 +373,25 @@ def as_recording(
     if blank.any():
         notes.append(f"{blank.sum()} presentations of no stimulus are left out")
         data = data.isel(presentation=~blank)
-    areas = areas_of(data, region, locations or {})
-    kept = wanted_areas(areas, regions)
+    named = regions_of(data, region, locations or {})
+    kept = wanted_regions(named, regions)
     if not kept.all():
-        others = ", ".join(dict.fromkeys(areas[~kept]))
-        notes.append(f"{(~kept).sum()} neurons of other areas are left out ({others})")
-        data, areas = data.isel(neuroid=kept), areas[kept]
+        others = ", ".join(dict.fromkeys(named[~kept]))
+        notes.append(f"{(~kept).sum()} neurons of other regions are left out ({others})")
+        data, named = data.isel(neuroid=kept), named[kept]
     if window is not None:
         inside = [end > window[0] and start < window[1] for start, end in time_bins]
         if any(inside):
             data = data.isel(time_bin=np.flatnonzero(inside))
             time_bins = [each for each, kept in zip(time_bins, inside, strict=True) if kept]
-    for area in in_order(areas.tolist()):
-        if area not in REGIONS and area.upper() not in SENSORS:
+    for each in in_order(named.tolist()):
+        if each not in REGIONS and each.upper() not in SENSORS:
             notes.append(
-                f"{area} is an area by its own name, and all layers are candidates for it; if it "
-                f"is one of {', '.join(REGIONS)}, give `locations={{{area!r}: 'IT'}}`"
+                f"no layers are assigned to {each}, so all layers are candidates for it; if it is "
+                f"one of {', '.join(REGIONS)}, give `locations={{{each!r}: 'IT'}}`"
             )
     stimuli, stimulus = _stimuli(data)
-    neurons = _neurons(data, areas)
+    neurons = _neurons(data, named)
     _check_memory(data)
     values = np.ascontiguousarray(data.values, np.float32)
     if np.isinf(values).any():
@@ -435,10 +435,10 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     return first[constant].reset_index(), stimulus.astype(np.intp)
 
 
-def areas_of(
+def regions_of(
     data: xr.DataArray, region: str | None, locations: Mapping[str, str]
 ) -> NDArray[np.str_]:
-    """The area of each neuron: one of `REGIONS` where it has that name, or the recording's name.
+    """The region of each neuron: one of `REGIONS` where it has that name, or the recording's name.
 
     Raises
     ------
@@ -460,16 +460,16 @@ def areas_of(
     if "" in there:
         raise ConvRNNError(
             f"{(np.char.strip(given.astype(str)) == '').sum()} neurons have an empty region: name "
-            "their areas, or leave them out."
+            "their regions, or leave them out."
         )
     # As the first neuron's is written, where neurons differ in case.
-    names = {name.lower(): area_name(name) for name in reversed(there)}
+    names = {name.lower(): region_name(name) for name in reversed(there)}
     names |= {name.strip().lower(): meant for name, meant in locations.items()}
     return np.array([names[name.strip().lower()] for name in given], str)
 
 
 def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
-    """Raise where ``locations`` gives one area two regions, or names one that is not there.
+    """Raise where ``locations`` gives one name two regions, or names one that is not there.
 
     Raises
     ------
@@ -488,7 +488,7 @@ def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
             raise unknown("location in the recording", name.strip(), there)
 
 
-def wanted_areas(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[np.bool_]:
+def wanted_regions(named: NDArray[np.str_], regions: Sequence[str] | None) -> NDArray[np.bool_]:
     """Which neurons are read.
 
     Raises
@@ -496,19 +496,19 @@ def wanted_areas(areas: NDArray[np.str_], regions: Sequence[str] | None) -> NDAr
     ConvRNNError
         A region asked is not in the recording.
     """
-    found = list(dict.fromkeys(areas.tolist()))
+    found = list(dict.fromkeys(named.tolist()))
     for region in regions or ():
-        if region.lower() not in {area.lower() for area in found}:
+        if region.lower() not in {each.lower() for each in found}:
             raise unknown("region of the recording", region, found)
     if regions is None:
-        return np.ones(len(areas), bool)
-    return np.isin(np.char.lower(areas), [region.lower() for region in regions])
+        return np.ones(len(named), bool)
+    return np.isin(np.char.lower(named), [region.lower() for region in regions])
 
 
-def _neurons(data: xr.DataArray, areas: NDArray[np.str_]) -> pd.DataFrame:
+def _neurons(data: xr.DataArray, named: NDArray[np.str_]) -> pd.DataFrame:
     ids = coordinate(data, "neuroid_id", "neuroid", "which neuron")
     ids = as_text(ids)
-    neurons = pd.DataFrame({"neuroid_id": ids, "region": areas.astype(object)})
+    neurons = pd.DataFrame({"neuroid_id": ids, "region": named.astype(object)})
     for name in ("subject", "animal"):
         if name in data.coords and data[name].dims in (("neuroid",), ()):
             subjects = as_text(np.broadcast_to(data[name].values, len(ids)))

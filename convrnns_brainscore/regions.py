@@ -1,4 +1,4 @@
-"""Region ↔ layers: which layers of a network stand for which area of the ventral stream.
+"""Region ↔ layers: which layers of a network stand for which region of the ventral stream.
 
 Nayebi et al. (2022) found conv3 to match V4 best, conv4 pIT and conv5 cIT/aIT in the shallow
 networks; in the intermediate ones conv5 and conv6 V4, conv7 and conv8 pIT, conv9 and conv10
@@ -67,7 +67,7 @@ _PAPER = {
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Areas each once: those of `REGIONS` from the retina on, then others as they come.
+    """Regions each once: those of `REGIONS` from the retina on, then others as they come.
 
     Examples
     --------
@@ -78,8 +78,8 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [each for each in REGIONS if each in found] + [e for e in found if e not in REGIONS]
 
 
-def area_name(name: str) -> str:
-    """An area by the name in `REGIONS`, whichever case it is written in; any other by its own."""
+def region_name(name: str) -> str:
+    """A region by its name in `REGIONS`, whichever case it is written in; any other by its own."""
     return {each.lower(): each for each in REGIONS}.get(name.strip().lower(), name.strip())
 
 
@@ -115,7 +115,7 @@ def region_layers(
     for region, named in given.items():
         if region in (MADE_BY, LATENCY):
             continue
-        if not isinstance(region, str) or area_name(region) != region or not region:
+        if not isinstance(region, str) or region_name(region) != region or not region:
             raise unknown(f"region in {where}", region, REGIONS)
         layers = [named] if isinstance(named, str) else named
         if not isinstance(layers, list | tuple) or not all(isinstance(e, str) for e in layers):
@@ -195,7 +195,7 @@ def candidate_layers(
     ----------
     layers : sequence of str, optional
         Layers for all regions; None: those that the paper found to match each region, and all
-        layers for other areas.
+        layers for other regions.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Activations in the forms of other tools, and areas compared over splits."""
+"""Activations in the forms of other tools, and regions compared over splits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scipy.stats import pearsonr
 from convrnns_brainscore import ConvRNNError, features_in_memory, recording_from_arrays
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.exports import to_rsatoolbox, to_thingsvision
-from convrnns_brainscore.fits import areas
-from convrnns_brainscore.fits.areas import areas_table, corrected_error
+from convrnns_brainscore.fits import region_differences
+from convrnns_brainscore.fits.region_differences import corrected_error, differences_table
 from convrnns_brainscore.fits.results import Results
 from convrnns_brainscore.fits.selection import Choice
 from convrnns_brainscore.objects92 import load_objects92
@@ -57,8 +57,8 @@ def test_the_error_over_splits_allows_for_the_stimuli_they_share() -> None:
     assert 0.8 < np.mean(errors) / np.std(means) < 1.6
 
 
-def test_areas_that_differ_are_told_apart(chosen_results: Results) -> None:
-    table = areas_table(chosen_results).set_index(["quantity", "first", "second"])
+def test_regions_that_differ_are_told_apart(chosen_results: Results) -> None:
+    table = differences_table(chosen_results).set_index(["quantity", "first", "second"])
     depth = table.loc[("depth", "V4", "IT")]
     assert depth["value"] < 0
     assert depth["p"] < 0.05
@@ -77,7 +77,7 @@ def chosen_results(monkeypatch: pytest.MonkeyPatch) -> Results:
         return Choice(layers[0], 10, 0, score, score, chosen, layers, [10], np.zeros((2, 1)))
 
     choices = {"V4": of(["conv3"] * 8 + ["conv4"] * 2), "IT": of(["conv5"] * 10)}
-    monkeypatch.setattr(areas, "region_choices", lambda results, model: choices)
+    monkeypatch.setattr(region_differences, "region_choices", lambda results, model: choices)
     test = np.zeros((10, 100), np.int8)
     test[:, :10] = 1
     fit = xr.Dataset(attrs={"model": "timedecay_shallow"})

@@ -100,7 +100,7 @@ def fitted(folder: Path) -> Path:
 
 def test_nothing_is_left_but_the_results(fitted: Path) -> None:
     assert sorted(path.name for path in fitted.iterdir()) == [
-        "areas.csv",
+        "regions.csv",
         "ceilings.html",
         "learning_curves.csv",
         "region_layer_map.json",
@@ -124,7 +124,7 @@ def test_every_file_says_that_the_network_is_untrained(
 ) -> None:
     results = read_results(fitted / "results.nc")
     drawn = []
-    figures = "over-time", "layers", "neurons", "learning"
+    figures = "over-time", "layers", "neurons", "learning", "latency"
     for name, suffix in product(figures, ("pdf", "png", "svg")):
         drawn.append(tmp_path / f"{name}.{suffix}")
         write_figure(results, name, drawn[-1])

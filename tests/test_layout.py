@@ -35,8 +35,8 @@ ORDER = {
         "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "learning",
         "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
         "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
-        "estimate", "learning_curves", "statistics", "areas", "cross_validated", "distances",
-        "reference", "representation", "partition", "partition_study", "lab",
+        "estimate", "learning_curves", "statistics", "region_differences", "cross_validated",
+        "distances", "reference", "representation", "partition", "partition_study", "lab",
     ],
     "decoding": [
         "measures", "classifier", "behaviour", "question", "populations", "comparison", "study",

@@ -144,7 +144,7 @@ def test_a_unit_on_electrodes_of_two_regions(written) -> None:
     assert read_nwb(path, region_of="leave-out")["neuroid_id"].values.tolist() == [7, 3]
 
 
-def test_other_names_of_areas(written) -> None:
+def test_other_names_of_regions(written) -> None:
     path = written(with_units(with_presentations(lab(("area V4, left", "TE"))), UNITS))
     assert read_nwb(path)["region"].values.tolist() == ["V4", "TE"]
     assert any("`locations={'TE': 'IT'}`" in note for note in read_recording(path).notes)
@@ -311,13 +311,13 @@ def test_units_without_electrodes_have_their_groups_region_or_the_one_that_is_gi
     assert read_nwb(path, region_of_all="IT")["region"].values.tolist() == ["IT"]
 
 
-def test_units_of_other_areas_need_no_name_of_ours(written) -> None:
+def test_units_of_other_regions_need_no_name_of_ours(written) -> None:
     units = [{"spike_times": [1.05], "electrodes": [row]} for row in range(3)]
     path = written(with_units(with_presentations(lab(("IT", "PFC", "CA1"))), units))
     assert read_nwb(path)["region"].values.tolist() == ["IT", "PFC", "CA1"]
     data = read_nwb(path, regions=["IT"])
     assert data["region"].values.tolist() == ["IT"]
-    assert "2 units of other areas are left out (PFC, CA1)" in as_recording(data).notes
+    assert "2 units of other regions are left out (PFC, CA1)" in as_recording(data).notes
 
 
 def test_the_command_makes_a_recording_of_a_session(

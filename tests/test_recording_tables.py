@@ -17,7 +17,7 @@ BINS = [(0, 50), (50, 100)]
 
 
 def responses() -> pd.DataFrame:
-    """Three stimuli twice, two neurons of two areas, two bins; the response says where it is."""
+    """Three stimuli twice, two neurons of two regions, two bins; the response says where it is."""
     rows = [
         {
             "stimulus_id": stimulus, "repetition": repetition, "neuroid_id": neuron,

@@ -340,7 +340,7 @@ def test_many_models_layers_and_neurons_open_in_seconds(page: Page, tmp_path: Pa
     assert "1000 of 2100, drawn at random" in page.inner_text("body")
 
 
-@pytest.mark.parametrize("kind", [each for each in FigureName if each != "predicted"])
+@pytest.mark.parametrize("kind", sorted({*FigureName} - {"predicted", "latency"}))
 @pytest.mark.parametrize("suffix", ["pdf", "svg"])
 def test_figures_for_papers(results: Results, tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"figure.{suffix}"
@@ -359,6 +359,8 @@ def test_a_figure_of_another_format_or_region_is_refused(results: Results, tmp_p
         write_figure(results, "layers", tmp_path / "figure.doc")
     with pytest.raises(ConvRNNError, match=r"unknown region 'V1'\..* Known: V4, IT"):
         write_figure(results, "layers", tmp_path / "figure.pdf", "V1")
+    with pytest.raises(ConvRNNError, match="nothing to draw: only one latency was tried"):
+        write_figure(results, "latency", tmp_path / "figure.pdf")
     assert not list(tmp_path.iterdir())
 
 

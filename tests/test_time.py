@@ -184,15 +184,15 @@ def test_days_of_one_animal_that_number_their_neurons_alike_join() -> None:
 
 
 def test_only_the_regions_asked_for_are_read_and_the_others_counted() -> None:
-    areas = ["IT", "PFC", "it", "TEO", "CA1", "V4"]
-    data = lab([0.0, 50, 100]).assign_coords(region=("neuroid", areas))
+    named = ["IT", "PFC", "it", "TEO", "CA1", "V4"]
+    data = lab([0.0, 50, 100]).assign_coords(region=("neuroid", named))
     recording = as_recording(data, regions=["it"])
     assert recording.neurons["neuroid_id"].tolist() == ["0", "2"]
-    assert recording.notes == ("4 neurons of other areas are left out (PFC, TEO, CA1, V4)",)
+    assert recording.notes == ("4 neurons of other regions are left out (PFC, TEO, CA1, V4)",)
     named = as_recording(data, regions=["IT", "V4"], locations={"TEO": "IT"})
     assert named.neurons["region"].tolist() == ["IT", "IT", "IT", "V4"]
     every = as_recording(data)
     assert every.regions == ["V4", "IT", "PFC", "TEO", "CA1"]
-    assert any("PFC is an area by its own name" in note for note in every.notes)
+    assert any("no layers are assigned to PFC" in note for note in every.notes)
     with pytest.raises(ConvRNNError, match=r"unknown region of the recording 'V1'.*Known: IT, PFC"):
         as_recording(data, regions=["V1"])

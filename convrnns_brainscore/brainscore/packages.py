@@ -75,7 +75,7 @@ def write_package(
     Raises
     ------
     ConvRNNError
-        ``folder`` is not empty; an area that no subject records from; stimuli of several sizes;
+        ``folder`` is not empty; a region that no subject records from; stimuli of several sizes;
         nothing is left; durations as in
         `presentation.image_duration`.
     """

@@ -57,7 +57,7 @@ def fit(
         typer.Option(
             "--layers",
             help="Layers for all regions, separated by commas. [default: the layers that match "
-            "V4 and IT in the paper; for V1 and V2, this package's choice; for other areas, "
+            "V4 and IT in the paper; for V1 and V2, this package's choice; for other regions, "
             "all layers]",
             show_default=False,
         ),
@@ -383,7 +383,8 @@ def plot(
             "--figure",
             help="over-time: best layer of each model; layers: all layers; neurons: r against "
             "reliability; differences: each pair of models; learning: r against the number of "
-            "training stimuli; predicted: predicted against observed responses of a neuron.",
+            "training stimuli; latency: r on validation stimuli against the latency; predicted: "
+            "predicted against observed responses of a neuron.",
         ),
     ] = FigureName.over_time,
     region: Annotated[

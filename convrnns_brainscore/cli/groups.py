@@ -374,15 +374,15 @@ class FitOptions:
 
 
 def named_locations(locations: list[str] | None) -> dict[str, str]:
-    """A recording's names of areas → regions, each AREA=REGION."""
-    from convrnns_brainscore.regions import area_name
+    """A recording's names of regions → V1, V2, V4, IT, …, each NAME=REGION."""
+    from convrnns_brainscore.regions import region_name
 
     named: dict[str, str] = {}
     for each in locations or ():
         name, sign, region = each.partition("=")
         if not (name and sign and region.strip()):
-            raise ConvRNNError(f"--location {each}: expected AREA=REGION, such as 'TE=IT'.")
-        meant = area_name(region)
+            raise ConvRNNError(f"--location {each}: expected NAME=REGION, such as 'TE=IT'.")
+        meant = region_name(region)
         if named.setdefault(name, meant) != meant:
             raise ConvRNNError(f"--location gives {name} two regions, {named[name]} and {meant}.")
     return named

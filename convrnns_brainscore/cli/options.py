@@ -226,7 +226,7 @@ Locations = Annotated[
     list[str] | None,
     typer.Option(
         "--location",
-        help="Assign an area name in the recording to a region, such as 'TE=IT'. Can be repeated.",
+        help="The recording's name for a region, such as 'TE=IT'. Can be repeated.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Fits to several recordings in one table: models over areas, beside their ImageNet accuracy."""
+"""Fits to several recordings in one table: models over regions, beside their ImageNet accuracy."""
 
 from __future__ import annotations
 

@@ -59,6 +59,10 @@ def training_parts(
     return found
 
 
+TOLERANCE = 1e-9
+"""A fall per log unit of stimuli that is rounding."""
+
+
 def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: float = 1) -> float:
     """The score that a learning curve leads to at ``size``.
 
@@ -78,7 +82,8 @@ def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: floa
     Returns
     -------
     float
-        NaN where fewer than three scores are defined.
+        NaN where fewer than three scores are defined, and where they fall with the number of
+        stimuli: then the score with more stimuli is not determined.
 
     Examples
     --------
@@ -91,6 +96,8 @@ def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: floa
     if known.sum() < 3:
         return np.nan
     n, score = all_sizes[known], all_scores[known]
+    if np.polyfit(np.log(n), score, 1)[0] < -TOLERANCE:
+        return np.nan
     highest = max(highest, float(score.max()))
     best = np.inf, np.nan
     for exponent in EXPONENTS:

@@ -106,17 +106,25 @@ def learning_curves(results: Results) -> pd.DataFrame:
                         "extrapolated": extrapolated_to,
                         "score": r,
                         "noise_corrected_r": corrected,
-                        "undefined": _undefined_part(r, corrected, extrapolated_to),
+                        "undefined": _undefined_part(r, corrected, curve, extrapolated_to),
                         "weights": results.made_by(model).get("weights", "none"),
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def _undefined_part(r: float, corrected: float, extrapolated_to: bool) -> str:
+def _undefined_part(r: float, corrected: float, curve: LearningCurve, extrapolated_to: bool) -> str:
     """Why a part of a learning curve has no r or no noise-corrected r, or empty."""
     if np.isfinite(corrected):
         return ""
     if not np.isfinite(r):
-        return "too few sizes to extrapolate" if extrapolated_to else "too few training stimuli"
+        return _not_extrapolated("r", curve.r) if extrapolated_to else "too few training stimuli"
+    if extrapolated_to and np.isfinite(curve.noise_corrected).any():
+        return _not_extrapolated("noise-corrected r", curve.noise_corrected)
     return f"no noise-corrected r: {UNRELIABLE}"
+
+
+def _not_extrapolated(name: str, measured: Array) -> str:
+    if np.isfinite(measured).sum() < 3:
+        return f"{name} is defined for too few sizes to extrapolate it"
+    return f"{name} falls as stimuli are added and is not extrapolated"

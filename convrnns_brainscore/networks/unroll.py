@@ -113,20 +113,33 @@ class Network:
                 if step not in needed[name]:
                     continue
                 source = stimulus(step) if layer.source is None else before[layer.source]
-                forgets = lesion and lesion.silences("recurrence", name, step)
-                arguments = [
-                    once((name, "drive"), self._drive[name], source),
-                    zero[name] if forgets else state[name],
-                ]
+                feedback = []
                 if layer.feedback and not (lesion and lesion.silences("feedback", name, step)):
                     later = [before[source] for source in layer.feedback.sources]
-                    arguments.append(self._feedback[name](*later))
-                now[name], state[name] = once((name, "step"), self._step[name], *arguments)
+                    feedback.append(self._feedback[name](*later))
+                if not layer.remembers:
+                    now[name] = once(name, self._feedforward(name), source, *feedback)
+                else:
+                    drive = once((name, "drive"), self._drive[name], source)
+                    if lesion and lesion.silences("recurrence", name, step):
+                        now[name], state[name] = once(
+                            (name, "step"), self._step[name], drive, zero[name], *feedback
+                        )
+                    else:
+                        now[name], state[name] = self._step[name](drive, state[name], *feedback)
                 if self._observed:
                     now[name] = self._observed(name, now[name])
                 if step in asked.get(name, ()):
                     yield name, step, now[name]
+            for name, layer in self.layers.items():
+                if layer.source and now.get(layer.source) is not before[layer.source]:
+                    once.forget(name, (name, "drive"), (name, "step"))
             before = now
+
+    def _feedforward(self, name: str) -> Callable[..., Tensor]:
+        """Source and feedback → output of a layer without a state."""
+        drive, step = self._drive[name], self._step[name]
+        return lambda source, *feedback: step(drive(source), (), *feedback)[0]
 
 
 def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -147,3 +160,8 @@ class _Once:
         result = function(*arguments)
         self._last[key] = arguments, result
         return result
+
+    def forget(self, *keys: Any) -> None:
+        """Release results whose arguments will not come again."""
+        for key in keys:
+            self._last.pop(key, None)

@@ -29,6 +29,7 @@ from convrnns_brainscore.report.fit_numbers import (
     compared,
     differs,
     jittered,
+    latency_choices,
     layer_learning,
     layer_maps,
     layer_names,
@@ -96,6 +97,11 @@ def write_figure(
         raise ConvRNNError("differences are between models: the results have only one.")
     if kind is FigureName.learning and not any(layer_learning(results, each) for each in drawn):
         raise ConvRNNError("nothing to draw: weights shared over time have no learning curves.")
+    if kind is FigureName.latency and not any(latency_choices(results, each) for each in drawn):
+        raise ConvRNNError(
+            "nothing to draw: only one latency was tried; give several to `convrnns fit` by "
+            "--latencies."
+        )
     if neuron is not None and kind is not FigureName.predicted:
         raise ConvRNNError("`neuron=…` applies only to `figure='predicted'`.")
     with rc_context(LOOK), written_whole(path) as partial:
@@ -328,6 +334,32 @@ def draw_learning(results: Results, regions: list[str]) -> Figure:
     return figure
 
 
+def draw_latency(results: Results, regions: list[str]) -> Figure:
+    """r on validation stimuli of each model's chosen layer against the latency; a filled marker
+    shows the chosen latency."""
+    figure, panels = _panels(results, regions)
+    looks = styles(results.models)
+    for axes, region in zip(panels, regions, strict=True):
+        for model, choice in latency_choices(results, region).items():
+            look, r = looks[model], choice.validated[choice.layers.index(choice.layer)]
+            axes.plot(
+                choice.latencies,
+                r,
+                color=look.colour,
+                marker=look.marker[0],
+                markerfacecolor="white",
+                linestyle=look.dash[0],
+                label=_wrapped(f"{results.display_name(model)} {choice.layer}"),
+            )
+            chosen = r[choice.latencies.index(choice.latency)]
+            axes.plot(choice.latency, chosen, look.marker[0], color=look.colour)
+        axes.axhline(0, color="0.8", zorder=0)
+        axes.set_xlabel("latency (ms; filled: chosen)")
+        axes.set_ylabel("r on validation stimuli")
+        legend_below(axes)
+    return figure
+
+
 def draw_predicted(results: Results, regions: list[str], neuron: str | None = None) -> Figure:
     """A neuron's predicted against its observed responses, at the best bin of each model's best
     layer; predictions are by fits to other stimuli.
@@ -386,6 +418,7 @@ DRAWN: dict[FigureName, Callable[[Results, list[str]], Figure]] = {
     FigureName.neurons: draw_neurons,
     FigureName.differences: draw_differences,
     FigureName.learning: draw_learning,
+    FigureName.latency: draw_latency,
 }
 """Name → what draws it."""
 

@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.results import MIN_RELIABILITY, Predictivity, Results, region_choice
+from convrnns_brainscore.fits.results import MIN_RELIABILITY, Predictivity, Results
 from convrnns_brainscore.fits.statistics import ByLayer, Comparison
 from convrnns_brainscore.report.fit_numbers import (
     ALPHA,
@@ -31,6 +31,7 @@ from convrnns_brainscore.report.fit_numbers import (
     crossed_maps,
     differs,
     jittered,
+    latency_choices,
     layer_learning,
     layer_maps,
     layer_names,
@@ -173,10 +174,7 @@ def draw_layers(results: Results, region: str) -> list[str]:
 def draw_choice(results: Results, region: str) -> list[str]:
     """r on validation stimuli of every layer at every latency, a figure for each model; a star
     marks the chosen pair. Nothing where only one latency was tried."""
-    found = {model: region_choice(results, model, region) for model in results.models}
-    choices = {
-        model: choice for model, choice in found.items() if choice and len(choice.latencies) > 1
-    }
+    choices = latency_choices(results, region)
     ends = colour_range(choice.validated for choice in choices.values())
     drawn = []
     for model, choice in choices.items():

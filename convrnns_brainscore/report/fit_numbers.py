@@ -18,8 +18,10 @@ from convrnns_brainscore.fits.results import (
     Results,
     best_layer,
     fitted_layers,
+    region_choice,
     time_bins,
 )
+from convrnns_brainscore.fits.selection import Choice
 from convrnns_brainscore.fits.statistics import Comparison
 
 ALPHA = 0.05
@@ -124,6 +126,14 @@ def layer_learning(results: Results, region: str) -> list[LayerLearning]:
         if best and curve:
             found.append(LayerLearning(model, results.display_name(model), best.layer, curve))
     return found
+
+
+def latency_choices(results: Results, region: str) -> dict[str, Choice]:
+    """Model → its choice of layer and latency, where several latencies were tried."""
+    found = {model: region_choice(results, model, region) for model in results.models}
+    return {
+        model: choice for model, choice in found.items() if choice and len(choice.latencies) > 1
+    }
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from plotly.offline import get_plotlyjs
 from convrnns_brainscore._version import __version__
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.areas import areas_table
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.learning import MORE
 from convrnns_brainscore.fits.learning_curves import learning_curves
+from convrnns_brainscore.fits.region_differences import differences_table
 from convrnns_brainscore.fits.reliability import MIN_CEILING, reliability
 from convrnns_brainscore.fits.resampling import RESAMPLES
 from convrnns_brainscore.fits.results import (
@@ -68,7 +68,7 @@ gives the number."""
 def write_report(results: Results, out: Path, command: str = "") -> list[Path]:
     """Write tables, each model's region map, and two pages.
 
-    The tables are ``summary.csv``, ``learning_curves.csv`` and ``areas.csv``; the pages
+    The tables are ``summary.csv``, ``learning_curves.csv`` and ``regions.csv``; the pages
     ``report.html`` and ``ceilings.html``.
 
     Parameters
@@ -88,7 +88,7 @@ def write_report(results: Results, out: Path, command: str = "") -> list[Path]:
     tables = {
         "summary.csv": summary(results),
         "learning_curves.csv": learning_curves(results),
-        "areas.csv": areas_table(results),
+        "regions.csv": differences_table(results),
     }
     written = []
     for name, table in tables.items():
@@ -136,7 +136,7 @@ def page(results: Results, command: str = "") -> str:
         sample=sample_of(results),
         one_bin=results.root.sizes["time_bin"] == 1,
         chosen=_chosen_rows(results),
-        areas=_area_rows(results),
+        region_differences=_difference_rows(results),
         methods=methods(results),
         citations=CITATIONS,
         command=command,
@@ -318,10 +318,10 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _area_rows(results: Results) -> list[dict[str, str]]:
-    """The rows of ``areas.csv`` as text, where there are several areas, and models that had a
-    choice."""
-    table = areas_table(results)
+def _difference_rows(results: Results) -> list[dict[str, str]]:
+    """The rows of ``regions.csv`` as text, where there are several regions, and models that had
+    a choice."""
+    table = differences_table(results)
     free = {
         model
         for model in results.models
@@ -335,7 +335,7 @@ def _area_rows(results: Results) -> list[dict[str, str]]:
         {
             "model": results.display_name(row.model),
             "quantity": row.quantity,
-            "area": f"{row.first} − {row.second}" if row.second else row.first,
+            "region": f"{row.first} − {row.second}" if row.second else row.first,
             "value": with_error(row.value, row.error),
             "p": row.untested or ("–" if np.isnan(row.p) else f"{row.p:.2g}"),
         }

@@ -169,7 +169,8 @@ def fit_table(results: Results) -> Table:
     if results.fewest_tested < FEW_TESTED:
         table.caption = few_tested(results)
     for column in ("region", "model", "layer", "bin"):
-        table.add_column(column, no_wrap=True)
+        # Names of models with lesions are long; all other columns must stay on one line.
+        table.add_column(column, no_wrap=column != "model", overflow="fold")
     for column in ("r", "ceiling", "normalised", "noise-corrected r", "neurons"):
         table.add_column(column, justify="right", no_wrap=True)
     for region in results.regions:

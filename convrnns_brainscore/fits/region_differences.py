@@ -1,6 +1,6 @@
-"""Test whether areas differ in selected layer or latency, paired over splits.
+"""Test whether regions differ in selected layer or latency, paired over splits.
 
-Each split's training stimuli select a layer and a latency for each area (`selection.choose`). The
+Each split's training stimuli select a layer and a latency for each region (`selection.choose`). The
 splits share most of their stimuli, so that the variance over splits is too small by the share of
 test to training stimuli: it is corrected as Nadeau & Bengio (2003, Machine Learning 52:239) do for
 resampled comparisons.
@@ -46,8 +46,8 @@ def corrected_error(values: ArrayLike, tested: float) -> float:
     return float(np.sqrt((1 / len(values) + tested) * values.var(ddof=1)))
 
 
-def areas_table(results: Results) -> pd.DataFrame:
-    """The layer's depth and the latency of each area, and how each two areas differ.
+def differences_table(results: Results) -> pd.DataFrame:
+    """The layer's depth and the latency of each region, and how each two regions differ.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def areas_table(results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each model, quantity and area, and for each two areas (``first``, ``second``):
+        A row for each model, quantity and region, and for each two regions (``first``, ``second``):
         ``value`` (the mean over splits, or its difference, first less second), ``error``, and for
         differences ``p`` (two-sided, corrected for the pairs by Holm's procedure) or ``untested``,
         which says why there is none.
