@@ -35,9 +35,9 @@ def read_epochs(
 ) -> xr.DataArray:
     """Epochs as a recording, presentation × neuroid × time_bin.
 
-    Bad channels and bad epochs are left out, as MNE-Python marks them; channels that are no sensors
+    Bad channels and bad epochs are excluded, as MNE-Python marks them; channels that are no sensors
     (such as EOG and stimulus channels) too. Samples are averaged to bins of 10 ms that begin at
-    image onset; samples that fill no bin are left out. Each channel is divided by its standard
+    image onset; samples that fill no bin are excluded. Each channel is divided by its standard
     deviation. The baseline stays as it was applied before saving.
 
     Parameters
@@ -94,7 +94,7 @@ def read_epochs(
     )
     notes = [*recording.attrs[NOTES]]
     if bad:
-        notes.append(f"{len(bad)} bad channels are left out ({', '.join(bad[:5])})")
+        notes.append(f"{len(bad)} bad channels are excluded ({', '.join(bad[:5])})")
     if dropped:
         notes.append(f"{dropped} epochs were rejected before the file was saved")
     notes.append("the responses of each channel are divided by their standard deviation")

@@ -92,7 +92,7 @@ def read_nwb(
         Its column of when a stimulus came on, in seconds, where its rows are trials; None: one of
         `STIMULUS_TIMES`, or the start of the row.
     regions : sequence of str, optional
-        The regions that are read; units of other regions are left out and counted. None: all, and
+        The regions that are read; units of other regions are excluded and counted. None: all, and
         each region must have a known name.
     region_of : str, optional
         What becomes of a unit on electrodes of several regions: ``"first"`` or ``"leave-out"``;
@@ -165,9 +165,9 @@ def _recording(
         raise ConvRNNError(f"table {table.name} of {path} has no onset in any row.")
     kept = named & timed
     if not named.all():
-        notes.append(f"{(~named).sum()} presentations of no stimulus are left out")
+        notes.append(f"{(~named).sum()} presentations of no stimulus are excluded")
     if not timed.all():
-        notes.append(f"{(~timed).sum()} presentations without an onset are left out")
+        notes.append(f"{(~timed).sum()} presentations without an onset are excluded")
     onset, shown = onset[kept], shown[kept]
     on_ms = None if on_ms is None else on_ms[kept]
     spikes = [np.asarray(file.units.get_unit_spike_times(row), float) for row in _rows(file.units)]
@@ -370,7 +370,7 @@ def _regions(
     locations: Mapping[str, str],
     notes: list[str],
 ) -> list[str | None]:
-    """The region of each unit; None: it is left out."""
+    """The region of each unit; None: it is excluded."""
     asked = None if regions is None else {region.lower() for region in regions}
     found: list[str | None] = []
     others: list[str] = []
@@ -402,11 +402,11 @@ def _regions(
         ambiguous += len(several) > 1
         found.append(None if len(several) > 1 and region_of == LEAVE_OUT else named[0])
     if ambiguous:
-        become = "left out" if region_of == LEAVE_OUT else "of the region of their first electrode"
+        become = "excluded" if region_of == LEAVE_OUT else "of the region of their first electrode"
         notes.append(f"{ambiguous} units on electrodes of several regions are {become}")
     if others:
         told = ", ".join(dict.fromkeys(others))
-        notes.append(f"{len(others)} units of other regions are left out ({told})")
+        notes.append(f"{len(others)} units of other regions are excluded ({told})")
     if not any(found):
         raise ConvRNNError(f"{path}: no unit is left; its locations are {', '.join(there)}.")
     return found

@@ -59,7 +59,7 @@ def recording_from_arrays(
     -------
     DataArray
         presentation × neuroid × time_bin, as `recordings` has it; its notes say how the axes were
-        read, and how many presentations without any response were left out.
+        read, and how many presentations without any response were excluded.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def recording_from_arrays(
         raise ConvRNNError("the responses are all NaN: nothing was recorded.")
     notes = [f"responses [{shape}] are {' × '.join(names)}"]
     if not recorded.all():
-        notes.append(f"{(~recorded).sum()} presentations without a response are left out")
+        notes.append(f"{(~recorded).sum()} presentations without a response are excluded")
     count = values.shape[1]
     neurons = {
         "neuroid_id": np.arange(count) if neuroid_ids is None else as_ids(neuroid_ids),

@@ -51,7 +51,7 @@ def read_recording(
     region : str, optional
         Where all neurons come from, if the file does not say it.
     regions : sequence of str, optional
-        The regions that are read; neurons of other regions are left out and counted.
+        The regions that are read; neurons of other regions are excluded and counted.
     region_of_all : str, optional
         The same; other than ``region``, it is refused where the file says another one.
     locations : mapping of str to str, optional
@@ -199,7 +199,7 @@ def read_labelled(
     data = data.assign_coords(region=("neuroid", named))[:, kept]
     if not kept.all():
         others = ", ".join(sorted(set(named[~kept])))
-        note = f"{int((~kept).sum())} channels of {others} are left out"
+        note = f"{int((~kept).sum())} channels of {others} are excluded"
         data = data.assign_attrs({NOTES: [*data.attrs[NOTES], note]})
     return data
 

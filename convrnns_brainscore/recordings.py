@@ -76,7 +76,7 @@ class Recording:
     image_on_ms : float64 array [presentation] or None
         How long each image was on, as measured; NaN, or None, where it is not known.
     notes : tuple of str, default ()
-        What was left out or chosen when it was read.
+        What was excluded or chosen when it was read.
     """
 
     values: NDArray[np.float32]
@@ -329,7 +329,7 @@ def as_recording(
     region : str, optional
         Where all neurons come from, if ``data`` does not say it.
     regions : sequence of str, optional
-        The regions that are read; neurons of other regions are left out and counted, whatever
+        The regions that are read; neurons of other regions are excluded and counted, whatever
         their names. None: all. A region that is not one of `regions.REGIONS` keeps its name.
     locations : mapping of str to str, optional
         The recording's name of a region → V1, V2, V4, IT, …, where the two differ.
@@ -371,13 +371,13 @@ def as_recording(
     if blank.all():
         raise ConvRNNError("the recording names no stimulus for any presentation.")
     if blank.any():
-        notes.append(f"{blank.sum()} presentations of no stimulus are left out")
+        notes.append(f"{blank.sum()} presentations of no stimulus are excluded")
         data = data.isel(presentation=~blank)
     named = regions_of(data, region, locations or {})
     kept = wanted_regions(named, regions)
     if not kept.all():
         others = ", ".join(dict.fromkeys(named[~kept]))
-        notes.append(f"{(~kept).sum()} neurons of other regions are left out ({others})")
+        notes.append(f"{(~kept).sum()} neurons of other regions are excluded ({others})")
         data, named = data.isel(neuroid=kept), named[kept]
     if window is not None:
         inside = [end > window[0] and start < window[1] for start, end in time_bins]

@@ -100,7 +100,7 @@ def read_stimuli(
             continue
         found, others = _find(path)
         if others:
-            _log.info("%d of %s are not images by their names: left out", len(others), path)
+            _log.info("%d of %s are not images by their names: excluded", len(others), path)
         files += found
         left_out += others
     if files:
@@ -257,7 +257,7 @@ def check_images(
                 if not skip_broken:
                     raise digest
                 skipped.append(str(digest))
-                _log.info("left out: %s", digest)
+                _log.info("excluded: %s", digest)
                 digest = ""
             digests.append(digest)
     several = [
@@ -328,7 +328,7 @@ def _digests(stimuli: pd.DataFrame) -> Generator[str | ConvRNNError, None, None]
 
 
 def _find(source: Path) -> tuple[list[Path], list[str]]:
-    """The images that a path or pattern means, and what was left out."""
+    """The images that a path or pattern means, and what was excluded."""
     if source.is_dir():
         candidates, kind = sorted(source.iterdir()), "folder"
     elif source.exists():

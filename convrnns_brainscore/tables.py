@@ -35,7 +35,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
 
     The separator is the one that parts the needed columns (comma, semicolon, tab or bar; Excel's
     first line ``sep=;`` is taken too). The encoding is UTF-8 or UTF-16, or else Windows-1252. Rows
-    and columns without any value, with which spreadsheets end, are left out. The columns named
+    and columns without any value, with which spreadsheets end, are excluded. The columns named
     here may be written in another case (``Stimulus_ID``).
 
     Parameters
@@ -94,7 +94,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
     table = table.drop(columns=[name for name in unnamed if (table[name].str.strip() == "").all()])
     empty = (table.apply(lambda column: column.str.strip()) == "").all(axis=1)
     if empty.any():
-        _log.info("%s: %d rows without any value are left out", path, empty.sum())
+        _log.info("%s: %d rows without any value are excluded", path, empty.sum())
     return table[~empty].reset_index(drop=True)
 
 

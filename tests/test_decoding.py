@@ -232,7 +232,7 @@ def test_neurons_recorded_apart_are_decoded_together_across_repetitions(tmp_path
     assert result["accuracy"].values[0, -1] > 0.6
 
 
-# What was left out is said; what cannot be decoded is refused.
+# What was excluded is said; what cannot be decoded is refused.
 
 
 def test_a_class_seen_once_is_left_out_and_unequal_classes_count_alike(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_a_class_seen_once_is_left_out_and_unequal_classes_count_alike(tmp_path:
     names[:9], names[20:26] = ["cup"] * 9, [""] * 6  # bear: 1 left, dog: 4
     data = simulated(object_name=("presentation", names * 4))
     question = ask(as_recording(data), "object_name")
-    assert "object_name bear: a single stimulus each, left out" in question.notes
-    assert "6 stimuli have no object_name: left out" in question.notes
+    assert "object_name bear: a single stimulus each, excluded" in question.notes
+    assert "6 stimuli have no object_name: excluded" in question.notes
     assert question.classes == ["car", "cup", "dog", "face"]
     assert decode({}, question, tmp_path)["accuracy"].values[0, -1] > 0.6
 
@@ -423,7 +423,7 @@ def test_missing_labels_are_left_out(missing: Any) -> None:
     values = [missing, missing, *["a", "b"] * 9]
     question = ask(recorded_noise(20), "kind", values)
     assert question.classes == ["a", "b"]
-    assert any("2 stimuli have no kind: left out" in note for note in question.notes)
+    assert any("2 stimuli have no kind: excluded" in note for note in question.notes)
 
 
 @pytest.mark.parametrize(

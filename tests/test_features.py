@@ -378,7 +378,7 @@ def test_broken_files_are_skipped_and_listed_when_asked(
 def test_a_table_is_taken_as_it_is_read(
     network: ConvRNN, photographs: list[Path], tmp_path: Path
 ) -> None:
-    """Numbers as ids become text; what else the table has is left out; sizes are checked first."""
+    """Numbers as ids become text; what else the table has is excluded; sizes are checked first."""
     table = pd.DataFrame({"stimulus_id": [1, 2], "filename": photographs[:2], "conv1": [0, 0]})
     for _ in range(2):
         extract(network, table, "conv1", tmp_path / "out.zarr", SHORT)

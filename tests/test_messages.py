@@ -77,9 +77,9 @@ def test_the_library_is_silent_and_verbose_tells_what_it_leaves_out(
     (tmp_path / "one.png").write_bytes(photographs[0].read_bytes())
     command = ["extract", "rgc_shallow", str(tmp_path), "--layers", "no", "--out", "f.zarr"]
     _, quiet = told(command, capsys)
-    assert "left out" not in quiet
+    assert "excluded" not in quiet
     _, loud = told(["--verbose", *command], capsys)
-    assert f"1 of {tmp_path} are not images by their names: left out" in loud
+    assert f"1 of {tmp_path} are not images by their names: excluded" in loud
 
 
 def test_an_application_that_sets_nothing_up_reads_nothing() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,6 +122,26 @@ def test_layers_that_nothing_asked_for_depends_on_do_not_run() -> None:
     # conv4 remembers, so all its steps up to the last that conv6 sees; conv1 forgets.
     assert plan["conv4"] == set(range(7))
     assert plan["conv1"] == set(range(4))
+
+
+def test_outputs_are_released_as_soon_as_no_later_step_can_use_them() -> None:
+    random = np.random.default_rng(0)
+    model = MODELS["simplernn_shallow"]
+    network = Network(
+        build(model, lambda _, shape: random.normal(0, 0.01, shape).astype("f")),
+        partial(np.zeros, dtype="f"),
+    )
+    image = random.random((1, 224, 224, 3), np.float32)
+    made: dict[int, weakref.ref] = {}
+    for layer, step, output in network.run(
+        lambda step: image, {"conv1": range(8), "conv3": range(2, 8), "conv4": range(3, 8)}
+    ):
+        if layer == "conv3":
+            made[step] = weakref.ref(output)
+        if layer == "conv1" and step > 4:
+            assert made[step - 1]() is not None  # the next layer reads it in this step
+            assert made[step - 2]() is None
+        del output
 
 
 def test_a_feed_forward_layer_runs_once_while_its_input_stays() -> None:

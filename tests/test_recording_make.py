@@ -53,7 +53,7 @@ def test_what_was_not_shown_is_left_out_and_said() -> None:
     assert recording.values.shape == (11, 5, 1)
     assert recording.notes == (
         "responses [5, 4, 3] are neuroid × stimulus × repetition",
-        "1 presentations without a response are left out",
+        "1 presentations without a response are excluded",
     )
     assert recording.regions == ["V4", "IT"]
     assert recording.stimuli["object_name"].tolist() == ["not", "animate", "not", "not"]

@@ -471,7 +471,7 @@ def test_several_subjects_have_a_noise_ceiling() -> None:
     subjects = {name: subject(seed, part) for seed, (name, part) in enumerate(parts.items())}
     reference = pooled({name: reference_of(each) for name, each in subjects.items()})
     assert reference.stimuli["stimulus_id"].tolist() == [f"s{index:02d}" for index in range(2, 28)]
-    assert "26 stimuli are in all recordings: others are left out" in reference.notes
+    assert "26 stimuli are in all recordings: others are excluded" in reference.notes
     alone = [
         dissimilarities(each.values.reshape(6, -1, 15, 3).mean(axis=0)[rows][..., 1])
         for each, rows in zip(

@@ -241,7 +241,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             step of the presentation.
         latency : float, default 0
             In ms: the bin [a, b) is the network's [a − latency, b − latency). What lies before
-            image onset is left out; a bin that does so as a whole is 0.
+            image onset is excluded; a bin that does so as a whole is 0.
 
         Returns
         -------

@@ -70,7 +70,7 @@ def write_package(
     Returns
     -------
     list of str
-        What was left out, in words.
+        What was excluded, in words.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def _own_ceiling(recording: Any) -> Any:
 
 
 def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[str]]:
-    """Of one region, and what was left out."""
+    """Of one region, and what was excluded."""
     notes = []
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     seen = np.isfinite(trials.average()).all(axis=(0, 2))
@@ -337,14 +337,14 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
         raise ConvRNNError(f"no neuron of {region} was recorded for every stimulus in every bin.")
     if not seen.all():
         notes.append(
-            f"{(~seen).sum()} of {len(seen)} neurons of {region} lack responses and are left out: "
+            f"{(~seen).sum()} of {len(seen)} neurons of {region} lack responses and are excluded: "
             "Brain-Score's metrics do not accept missing values"
         )
     after = [index for index, (start, _) in enumerate(recording.time_bins) if start >= 0]
     if not after:
         raise ConvRNNError("all bins are before image onset.")
     if len(after) < len(recording.time_bins):
-        notes.append(f"{len(recording.time_bins) - len(after)} bins before onset are left out")
+        notes.append(f"{len(recording.time_bins) - len(after)} bins before onset are excluded")
     shown = np.isfinite(recording.values[:, seen]).any(axis=(1, 2))
     values = recording.values[shown][:, seen][:, :, after]
     stimulus = recording.stimulus[shown]

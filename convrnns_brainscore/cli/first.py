@@ -20,7 +20,7 @@ def doctor(
         bool,
         typer.Option(
             "--exact",
-            help="Compare outputs on a backend and device with those of the original code instead.",
+            help="Instead, compare a backend's and device's outputs with the original code's.",
         ),
     ] = False,
     models: Annotated[
@@ -111,7 +111,7 @@ def demo(
 ) -> None:
     """Compare two ConvRNNs with macaque IT (about 90 seconds).
 
-    The recording is of 92 photographs.
+    The recording holds responses to 92 photographs.
     """
     from convrnns_brainscore.brainscore.internals import quieten
 

@@ -256,7 +256,7 @@ def geometry(
         list[str],
         typer.Argument(
             help="A recording as for fit, or a netCDF file of dissimilarities, time_bin × pair. "
-            "Several files are several subjects, whose dissimilarities are averaged."
+            "Each of several files is one subject; dissimilarities are averaged over subjects."
         ),
     ],
     stimuli: StimulusOptions,
@@ -270,7 +270,7 @@ def geometry(
             help="Dissimilarity measure for the recording. correlation: 1 − Pearson r; crossnobis "
             "and "
             "decoding (pairwise accuracy of a linear discriminant) are cross-validated over "
-            "repetitions. The layers' are always 1 − Pearson r.",
+            "repetitions. Dissimilarities of layers are always 1 − Pearson r.",
         ),
     ] = DistanceName.correlation,
     out: Annotated[

@@ -66,7 +66,7 @@ def download(
 ) -> None:
     """Download the published checkpoints.
 
-    Every variable in them is verified.
+    Every variable is verified against its checksum.
     """
     names = model_names(models, all_models)
     folder = checkpoints_in(checkpoints)

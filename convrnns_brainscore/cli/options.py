@@ -13,7 +13,8 @@ Checkpoints = Annotated[
     Path | None,
     typer.Option(
         "--checkpoints",
-        help="Folder of the checkpoints, <model>/model.ckpt.… or <model>/model.safetensors. "
+        help="Folder that holds the checkpoints, as <model>/model.ckpt.… or "
+        "<model>/model.safetensors. "
         "[default: $CONVRNNS_CHECKPOINTS, or the user's cache folder]",
         show_default=False,
     ),
@@ -71,8 +72,9 @@ Frames = Annotated[
     list[str] | None,
     typer.Option(
         "--frame",
-        help="Show a sequence; repeat for each frame, as FRAME:MS. FRAME is image, gray, off, a "
-        "number, R,G,B or an image file: --frame image:30 --frame gray:20 --frame mask.png:100.",
+        help="One frame of a sequence and its duration, as FRAME:MS; repeat for each frame. "
+        "FRAME is image, gray, off, a number, R,G,B or an image file: --frame image:30 "
+        "--frame gray:20 --frame mask.png:100.",
         show_default=False,
     ),
 ]
@@ -248,7 +250,7 @@ Latencies = Annotated[
         "--latency",
         help="Delay of a region's neurons relative to its layers, in ms (-260 to 260): "
         "V1=50,IT=10; 'fitted': the latencies in the file given with --region-layer-map. "
-        "[default: V1 and V2 50, others 0]",
+        "[default: those in the file; otherwise V1 and V2 50, others 0]",
         show_default=False,
     ),
 ]

@@ -45,7 +45,7 @@ def partition(
 ) -> None:
     """Partition explained variance between two sets of features.
 
-    These are two models, layers or times.
+    The two sets can be of different models, layers or time windows.
 
     With --lesion, name the network with the lesion NETWORK-without-feedback or
     NETWORK-without-recurrence.

@@ -308,7 +308,7 @@ def describe(
 ) -> None:
     """Show how a stored result was computed.
 
-    This is the model, its weights, the presentation and the versions.
+    The record holds the model, its weights, the presentation and the software versions.
     """
     from convrnns_brainscore.integrity import verify
     from convrnns_brainscore.provenance import read_provenance

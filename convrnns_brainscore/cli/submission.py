@@ -44,8 +44,9 @@ def build(
         BackendName,
         typer.Option(
             "--backend",
-            help="Library that runs the models on the server. torch needs weights at your own "
-            "public address; tensorflow can download the published checkpoints.",
+            help="Library that runs the models on the server. torch needs weights at a public "
+            "address or in Brain-Score's storage; tensorflow can download the published "
+            "checkpoints.",
         ),
     ] = BackendName.torch,
     region_layer_map: Annotated[
@@ -70,7 +71,8 @@ def build(
         typer.Option(
             "--weights-url",
             help="Address of the .safetensors from `convrnns convert`, https://…; {model} in it "
-            "stands for the model's name. [default: the published checkpoints]",
+            "stands for the model's name. [default, only with --backend "
+            "tensorflow: the published checkpoints]",
             show_default=False,
         ),
     ] = None,
@@ -164,7 +166,7 @@ def check(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--json", help="File for the findings, machine-readable.", show_default=False),
+        typer.Option("--json", help="Output file for the findings, in JSON.", show_default=False),
     ] = None,
 ) -> None:
     """Check a submission in a fresh environment.

@@ -88,7 +88,7 @@ def behaviour_of(
     -------
     behaviour : Behaviour
     notes : list of str
-        What was left out.
+        What was excluded.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def behaviour_of(
         )
     notes = []
     if not known.all():
-        notes.append(f"{(~known).sum()} choices are on other stimuli: left out")
+        notes.append(f"{(~known).sum()} choices are on other stimuli: excluded")
     chosen = choices[known]
     stimulus = chosen["stimulus_id"].astype(str).map(place).to_numpy()
     offered = np.ones((len(chosen), len(classes)), bool)

@@ -65,7 +65,7 @@ class Question:
     threshold : float or float array [stimulus]
         The i1 from which on a stimulus' class is solved.
     notes : list of str
-        What was left out or chosen.
+        What was excluded or chosen.
     """
 
     recording: Recording
@@ -205,11 +205,11 @@ def _decodable(
     """The stimuli whose class has as many as are needed."""
     kept = names != ""
     if not kept.all():
-        notes.append(f"{(~kept).sum()} stimuli have no {label}: left out")
+        notes.append(f"{(~kept).sum()} stimuli have no {label}: excluded")
     classes, counts = np.unique(names[kept], return_counts=True)
     few = classes[counts < 2] if across is Across.stimuli else []
     if len(few):
-        notes.append(f"{label} {', '.join(few[:5])}: a single stimulus each, left out")
+        notes.append(f"{label} {', '.join(few[:5])}: a single stimulus each, excluded")
         kept &= ~np.isin(names, few)
     if len(set(names[kept])) < 2:
         hint = (
@@ -243,7 +243,7 @@ def _usable(
         whole = least_repetitions(recording)[here] >= 2
         why = "were shown a stimulus once or never"
     if not whole.all():
-        notes.append(f"{(~whole).sum()} of {len(here)} neurons of {region} {why}: left out")
+        notes.append(f"{(~whole).sum()} of {len(here)} neurons of {region} {why}: excluded")
     if whole.sum() < FEWEST_UNITS:
         raise ConvRNNError(f"{region}: {whole.sum()} neurons can be decoded. " + "; ".join(notes))
     return here[whole]

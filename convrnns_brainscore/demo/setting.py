@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convrnns_brainscore.checkpoints import find_checkpoint
+from convrnns_brainscore.choices import BackendName
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.regions import region_layers
@@ -34,10 +35,12 @@ PROJECTED = 500
 
 def load(name: str, checkpoints: Path, seed: int) -> ConvRNN:
     """The network with its checkpoint below ``checkpoints``, or, without one, random weights."""
+    # Without tracing and with less memory than TensorFlow needs for so few images.
+    backend = BackendName.torch
     checkpoint = find_checkpoint(checkpoints, name)
     if checkpoint:
-        return load_network(name, checkpoint=checkpoint)
-    return load_network(name, weights="random", seed=seed)
+        return load_network(name, checkpoint=checkpoint, backend=backend)
+    return load_network(name, weights="random", seed=seed, backend=backend)
 
 
 def region_layer(network: ConvRNN, region: str) -> str:

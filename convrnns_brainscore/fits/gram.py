@@ -65,7 +65,7 @@ def split_gram(
 def coordinates(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows with the inner products ``gram``: [stimulus, rank].
 
-    What is below the rounding of the largest eigenvalue is left out.
+    What is below the rounding of the largest eigenvalue is excluded.
     """
     values, vectors = eigh(gram, driver="evd", overwrite_a=False)
     kept = values > len(gram) * np.finfo(np.float64).eps * max(values[-1], 0)

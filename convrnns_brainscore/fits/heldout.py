@@ -354,7 +354,7 @@ def held_out(
         halvings, tasks = [], []
         for halving in range(halving_count(len(splits))) if halves else ():
             first, second = (_as_rows(each)[:, chosen] for each in halves[halving % len(halves)])
-            # A stimulus without either half in most neurons is left out; in the others it counts
+            # A stimulus without either half in most neurons is excluded; in the others it counts
             # as the mean, so that no neuron's gaps take stimuli from the rest.
             missing = ~(np.isfinite(first) & np.isfinite(second))
             both = missing.mean(axis=1) < 0.5

@@ -132,7 +132,7 @@ def reference_of(
         here = np.flatnonzero(recording.neurons["region"] == region)
         whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
         if len(whole) < len(here):
-            notes.append(f"{len(here) - len(whole)} neurons of {region} miss stimuli: left out")
+            notes.append(f"{len(here) - len(whole)} neurons of {region} miss stimuli: excluded")
         if len(whole) < FEWEST_NEURONS:
             notes.append(f"{region} has {len(whole)} neurons: too few for a geometry")
             continue
@@ -278,7 +278,7 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
     Parameters
     ----------
     references : mapping of str to Reference
-        Subject → its reference. Stimuli and regions that not all subjects have are left out.
+        Subject → its reference. Stimuli and regions that not all subjects have are excluded.
 
     Returns
     -------
@@ -333,7 +333,7 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
             )
         apart = [region for region in each.regions if region not in regions]
         if apart:
-            notes.append(f"{name}: {', '.join(apart)} is not in all recordings: left out")
+            notes.append(f"{name}: {', '.join(apart)} is not in all recordings: excluded")
     ids = [set(each.stimuli["stimulus_id"]) for each in every]
     common = sorted(set.intersection(*ids))
     if len(common) < 3:
@@ -341,7 +341,7 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
             f"{len(common)} stimuli are in all recordings: three or more are needed."
         )
     if len(common) < max(map(len, ids)):
-        notes.append(f"{len(common)} stimuli are in all recordings: others are left out")
+        notes.append(f"{len(common)} stimuli are in all recordings: others are excluded")
     pairs = [_pairs_among(each.stimuli["stimulus_id"].tolist(), common) for each in every]
     rows = [[each.regions.index(region) for region in regions] for each in every]
 

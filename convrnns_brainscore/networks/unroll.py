@@ -132,7 +132,7 @@ class Network:
                 if step in asked.get(name, ()):
                     yield name, step, now[name]
             for name, layer in self.layers.items():
-                if layer.source and now.get(layer.source) is not before[layer.source]:
+                if layer.source and now.get(layer.source) is not before.get(layer.source):
                     once.forget(name, (name, "drive"), (name, "step"))
             before = now
 
