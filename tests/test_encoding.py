@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -94,6 +95,31 @@ def test_new_images_are_predicted(network: ConvRNN, results: Results) -> None:
         assert (r > 0.9).all()
     others = load_objects92().stimuli[40:43].assign(degrees=8.0)
     assert np.isfinite(results.predict(network, others, "PFC").values).all()
+
+
+def test_weights_shared_over_time_predict_as_scikit_learn_does(
+    network: ConvRNN, prepared: Prepared, tmp_path: Path
+) -> None:
+    """Each stimulus in each bin is a row of one regression."""
+    models, method = {"whole": lambda: network}, Method("ridge", penalty=1.0)
+    shared = fit_recording(models, prepared, tmp_path, method=method, layers=[LAYER], time="shared")
+
+    def rows(stimuli: pd.DataFrame) -> np.ndarray:
+        seen = network.unroll(load_images(list(stimuli["filename"])), LAYER)[LAYER]
+        flat = seen.reshape(*seen.shape[:2], -1).astype(float)
+        first = network.first_reported_step(LAYER)
+        return np.concatenate([flat[:, a // 10 - first : b // 10 - first].mean(1) for a, b in BINS])
+
+    observed = shared.root["observed"].values[:, :4]  # the fifth neuron misses stimuli
+    responses = np.concatenate([observed[..., index] for index in range(len(BINS))])
+    theirs = Ridge(1.0).fit(rows(prepared.stimuli), responses)
+    others = load_objects92().stimuli[40:43].assign(degrees=8.0)
+    expected = np.stack(np.split(theirs.predict(rows(others)), len(BINS)), axis=2)
+    np.testing.assert_allclose(
+        shared.predict(network, others, "PFC").values[:, :4], expected, atol=1e-3
+    )
+    one = shared.predict(network, others, "PFC", time_bins=[1])
+    np.testing.assert_allclose(one.values[:, :4, 0], expected[..., 1], atol=1e-3)
 
 
 def test_held_out_predictions_give_the_correlations_that_are_reported(results: Results) -> None:

@@ -19,6 +19,8 @@ from convrnns_brainscore.fits.heldout import (
     HeldOut,
     Method,
     Predict,
+    as_rows,
+    gram_of_rows,
     held_out,
     predictor,
     streaming_predictor,
@@ -163,7 +165,8 @@ class RegionFit:
     Attributes
     ----------
     coefficients : Coefficients or None
-        The mapping that is fitted to all stimuli, of one bin; None: it is not kept.
+        The mapping that is fitted to all rows (the stimuli of the first bin, of the second, …);
+        None: it is not kept.
     """
 
     region: str
@@ -263,10 +266,16 @@ def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:
 def fit_shared(setting: Setting, features: Features, block: SharedBlock) -> Done:
     """Fit a region with weights that its bins share."""
     rows = len(block.positions) * len(setting.prepared.stimuli)
-    predict = streaming_predictor(
-        setting.method, lambda: features.rows(block.positions), rows, features.count
-    )
-    return Done([_fit(setting, predict, block.region, block.bins)])
+
+    def blocks() -> Iterator[Rows]:
+        return features.rows(block.positions)
+
+    gram = gram_of_rows(blocks, rows, features.count)
+    if gram is None:
+        predict = streaming_predictor(setting.method, blocks, rows, features.count)
+    else:
+        predict = predictor(setting.method, gram)
+    return Done([_fit(setting, predict, block.region, block.bins, gram)])
 
 
 def fit_parts(setting: Setting, features: Features, block: LearningBlock) -> Done:
@@ -292,7 +301,8 @@ def _fit(
     bins: tuple[int, ...],
     gram: Array | None = None,
 ) -> RegionFit:
-    """Fit a region; the mapping is kept of a single bin, by the inner products of its features."""
+    """Fit a region's bins together; the mapping is kept where the inner products of the features'
+    rows are given."""
     prepared = setting.prepared
     neurons = prepared.neurons(region)
     responses = prepared.responses(neurons, bins)
@@ -312,7 +322,7 @@ def _fit(
     )
     if not setting.predictions:
         return RegionFit(region, bins, replace(fitted, predicted=[]), resampled)
-    coefficients = gram if gram is None else fit_to_all(setting.method, gram, responses[..., 0])
+    coefficients = None if gram is None else fit_to_all(setting.method, gram, as_rows(responses))
     return RegionFit(region, bins, fitted, resampled, coefficients)
 
 

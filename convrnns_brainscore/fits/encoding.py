@@ -13,9 +13,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from rich.filesize import decimal
 
+from convrnns_brainscore.choices import TimeName
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.heldout import IN_MEMORY
 from convrnns_brainscore.fits.prepare import match_stimuli
 from convrnns_brainscore.fits.scratch import layer_bins
+from convrnns_brainscore.fits.streamed_pls import MOST_ROWS
 from convrnns_brainscore.image_batches import image_batches, table_of
 from convrnns_brainscore.images import SIZE
 from convrnns_brainscore.memory import available_memory
@@ -178,10 +181,14 @@ def encode(
     ConvRNNError
         As `Results.encoding_model`.
     """
+    shared = json.loads(root.attrs["settings"]).get("time") == TimeName.shared
     if "coefficients" not in fit or "schedule" not in root:
+        raise ConvRNNError("these results hold no mapping: fit again with `keep_predictions=True`.")
+    if shared and np.isnan(fit["intercept"].values).all():
         raise ConvRNNError(
-            "these results hold no mapping: fit again with `keep_predictions=True`, and with "
-            "separate weights for each time bin (`time='per-bin'`)."
+            f"these results hold no mapping: with `time='shared'` it is kept for at most "
+            f"{MOST_ROWS} stimuli × bins and {decimal(IN_MEMORY)} of features. Fit again with "
+            "`time='per-bin'`."
         )
     shown = _shown(root)
     bins = [
@@ -207,10 +214,11 @@ def encode(
             f"the weights of {neurons} neurons in {len(asked)} time bins need {decimal(need)} of "
             f"memory, and {decimal(available_memory())} are free: give fewer `time_bins=…`."
         )
-    coefficients = fit["coefficients"].values[..., asked]
-    place = tuple(its.position[bins[index]] for index in asked)
+    fitted = defined if shared else asked  # all bins determine weights that they share
+    coefficients = fit["coefficients"].values[..., fitted]
+    place = [its.position[bins[index]] for index in fitted]
     total = np.zeros((len(its.averages), int(np.prod(shape))))
-    weights = np.zeros((len(asked), total.shape[1], neurons))
+    weights = np.zeros((1 if shared else len(asked), total.shape[1], neurons))
     batches = image_batches(table, BATCH_SIZE, off=shown.fixed_frames[0])
     first = 0
     for batch in batches:
@@ -219,15 +227,19 @@ def encode(
         total += flat.sum(axis=0)
         of_batch = np.nan_to_num(coefficients[first : first + len(flat)])
         for index, each in enumerate(place):
-            weights[index] += flat[:, each].T.astype(float) @ of_batch[..., index]
+            weights[0 if shared else index] += flat[:, each].T.astype(float) @ of_batch[..., index]
         first += len(flat)
+    mean = total / count
+    if shared:
+        mean[:] = mean[place].mean(axis=0)
+        weights = np.repeat(weights, len(asked), axis=0)
     return EncodingModel(
         network,
         layer,
         shown,
         its.averages,
-        place,
-        (total / count).reshape(-1, *shape).astype(np.float32),
+        tuple(its.position[bins[index]] for index in asked),
+        mean.reshape(-1, *shape).astype(np.float32),
         weights.reshape(len(asked), *shape, neurons).astype(np.float32),
         fit["intercept"].values[:, asked].T.astype(np.float32),
         pd.DataFrame({name: fit[name].values for name in ("neuroid_id", "region", "subject")}),

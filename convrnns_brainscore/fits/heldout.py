@@ -158,6 +158,17 @@ def _in_threads(function: Callable[[Item], Found], items: Sequence[Item]) -> lis
         return list(pool.map(function, items))
 
 
+def gram_of_rows(blocks: Blocks, rows: int, features: int) -> Array | None:
+    """Inner products of features that are read some rows at a time; None where these are too many
+    for the memory."""
+    if rows > MOST_ROWS or 4 * rows * features > IN_MEMORY:
+        return None
+    together = np.empty((rows, features), np.float32)
+    for where, read in blocks():
+        together[where] = read()
+    return gram_of(together)
+
+
 def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int) -> Predict:
     """What fits ``method`` to features that are read some rows at a time.
 
@@ -168,11 +179,9 @@ def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int
     ConvRNNError
         Ridge on more.
     """
-    if rows <= MOST_ROWS and 4 * rows * features <= IN_MEMORY:
-        together = np.empty((rows, features), np.float32)
-        for where, read in blocks():
-            together[where] = read()
-        return predictor(method, gram_of(together))
+    gram = gram_of_rows(blocks, rows, features)
+    if gram is not None:
+        return predictor(method, gram)
     if method.name == "ridge":
         raise ConvRNNError(
             f"ridge with weights shared over time has {rows} rows (stimuli × bins) of {features} "
@@ -334,7 +343,7 @@ def held_out(
     stimuli, neurons, bins = responses.shape
     result = HeldOut.undefined(len(splits), neurons, bins)
     result.predicted = [np.full((len(split.test), neurons, bins), np.nan) for split in splits]
-    rows = _as_rows(responses)
+    rows = as_rows(responses)
     over_bins = [split.repeated(bins, stimuli) for split in splits]
     groups, result.notes = fitted_together(rows, over_bins, needed)
     for group in groups:
@@ -353,7 +362,7 @@ def held_out(
             result.predicted[index][where] = predicted.responses
         halvings, tasks = [], []
         for halving in range(halving_count(len(splits))) if halves else ():
-            first, second = (_as_rows(each)[:, chosen] for each in halves[halving % len(halves)])
+            first, second = (as_rows(each)[:, chosen] for each in halves[halving % len(halves)])
             # A stimulus without either half in most neurons is excluded; in the others it counts
             # as the mean, so that no neuron's gaps take stimuli from the rest.
             missing = ~(np.isfinite(first) & np.isfinite(second))
@@ -384,7 +393,7 @@ def filled(responses: Array, split: Split) -> Array:
     return np.where(missing, np.nan_to_num(nanmean(responses[split.train])), responses)
 
 
-def _as_rows(responses: Array) -> Array:
+def as_rows(responses: Array) -> Array:
     """[stimulus, neuron, bin] as [row, neuron], bin after bin."""
     return np.ascontiguousarray(np.moveaxis(responses, 2, 0).reshape(-1, responses.shape[1]))
 

@@ -59,7 +59,8 @@ class Kept:
         Test stimuli in the recording's order; NaN after the last.
     coefficients : float64 array [stimulus, neuron, bin]
     intercept : float64 array [neuron, bin]
-        As of `mapping.Coefficients`; NaN where weights are shared over time.
+        As of `mapping.Coefficients`; NaN where weights are shared over time by too many rows for
+        `heldout.gram_of_rows`.
     """
 
     def __init__(self, fits: LayerFits) -> None:
@@ -79,9 +80,9 @@ class Kept:
             where = row, np.arange(len(order))[:, None, None], place[:, None], columns
             self.predicted[where] = predicted[order]
         if fit.coefficients is not None:
-            (column,) = columns
-            self.coefficients[:, place, column] = fit.coefficients.stimuli
-            self.intercept[place, column] = fit.coefficients.intercept
+            rows = fit.coefficients.stimuli.reshape(len(columns), -1, len(place))
+            self.coefficients[:, place[:, None], columns] = np.moveaxis(rows, 0, 2)
+            self.intercept[place[:, None], columns] = fit.coefficients.intercept[:, None]
 
 
 class Learning:
