@@ -32,7 +32,7 @@ MEDIAN, MEAN = STATISTICS = ("median", "mean")
 """Over neurons."""
 
 MIN_RELIABILITY = 0.3
-"""Neurons that agree less with themselves are excluded of per-neuron normalised values."""
+"""Neurons that agree less with themselves are excluded from per-neuron normalised values."""
 
 PREDICTIONS = ("predicted", "coefficients", "intercept")
 """The variables of a fit that hold its predictions and its mapping."""
