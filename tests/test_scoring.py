@@ -115,14 +115,13 @@ def test_the_layer_that_made_the_recording_wins(networks, recordings) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repetitions", [30, 6])
 @pytest.mark.parametrize(
-    ("metric", "bins", "neuroids", "inputs"),
+    ("metric", "bins", "neuroids", "inputs", "repetitions"),
     [
-        ("pls", STATIC, 2000, 2),  # scikit-learn's PLS takes many minutes on all features
-        ("ridge", STATIC, None, 8),
-        ("spantime_pls", TEMPORAL, 1000, 8),
-        ("spantime_ridge", TEMPORAL, 2000, 8),
+        ("pls", STATIC, 2000, 2, 30),  # scikit-learn's PLS takes many minutes on all features
+        ("ridge", STATIC, None, 8, 6),
+        ("spantime_pls", TEMPORAL, 1000, 8, 6),
+        ("spantime_ridge", TEMPORAL, 2000, 8, 30),
     ],
 )
 def test_the_network_that_made_the_recording_wins(
