@@ -51,6 +51,7 @@ def test_an_extrapolation_keeps_within_what_is_possible() -> None:
     sizes = [100, 200, 300, 400]
     assert extrapolated(sizes, [0.5, 0.5, 0.5, 0.5], 800) == pytest.approx(0.5)
     assert np.isnan(extrapolated(sizes, [0.6, 0.55, 0.5, 0.45], 800))
+    assert extrapolated(sizes, [0.51, 0.5, 0.49, 0.5], 800) == pytest.approx(0.5, abs=0.01)
     assert extrapolated(sizes, [0.4, 0.6, 0.75, 0.88], 800, highest=0.9) <= 0.9
     assert extrapolated(sizes, [0.8, 0.95, 1.01, 1.03], 800) == pytest.approx(1.03, abs=0.01)
     assert np.isnan(extrapolated(sizes, [np.nan, np.nan, 0.7, 0.8], 800))

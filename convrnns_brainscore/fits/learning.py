@@ -59,8 +59,8 @@ def training_parts(
     return found
 
 
-TOLERANCE = 1e-9
-"""A fall per log unit of stimuli that is rounding."""
+FALL = 0.02
+"""A smaller fall from the fewest to the most stimuli is taken for noise."""
 
 
 def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: float = 1) -> float:
@@ -82,8 +82,8 @@ def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: floa
     Returns
     -------
     float
-        NaN where fewer than three scores are defined, and where they fall with the number of
-        stimuli: then the score with more stimuli is not determined.
+        NaN where fewer than three scores are defined, and where they fall by more than `FALL` as
+        stimuli are added: the score with more stimuli is then not determined.
 
     Examples
     --------
@@ -96,7 +96,8 @@ def extrapolated(sizes: ArrayLike, scores: ArrayLike, size: float, highest: floa
     if known.sum() < 3:
         return np.nan
     n, score = all_sizes[known], all_scores[known]
-    if np.polyfit(np.log(n), score, 1)[0] < -TOLERANCE:
+    rise = np.polyfit(np.log(n), score, 1)[0] * np.log(n[-1] / n[0])
+    if rise < -FALL:
         return np.nan
     highest = max(highest, float(score.max()))
     best = np.inf, np.nan
