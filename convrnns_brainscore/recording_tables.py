@@ -270,8 +270,8 @@ def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
     """A row for each neuron, with its region."""
     if ("region" in table) == (region is not None):
         raise ConvRNNError(
-            "the regions of neurons are given by the column region or by `regions=…`: expected "
-            "them."
+            "the regions of neurons are given by the column region, or by `regions=…`: expected "
+            "one of the two."
         )
     found = table[[NEURON, *_of_neurons(table)]].drop_duplicates().reset_index(drop=True)
     twice = found[NEURON][found.duplicated(_neuron(table))]

@@ -100,10 +100,10 @@ def fitted(folder: Path) -> Path:
 
 def test_nothing_is_left_but_the_results(fitted: Path) -> None:
     assert sorted(path.name for path in fitted.iterdir()) == [
-        "regions.csv",
         "ceilings.html",
         "learning_curves.csv",
         "region_layer_map.json",
+        "regions.csv",
         "report.html",
         "results.nc",
         "summary.csv",

@@ -99,8 +99,7 @@ def write_figure(
         raise ConvRNNError("nothing to draw: weights shared over time have no learning curves.")
     if kind is FigureName.latency and not any(latency_choices(results, each) for each in drawn):
         raise ConvRNNError(
-            "nothing to draw: only one latency was tried; give several to `convrnns fit` by "
-            "--latencies."
+            "nothing to draw: only one latency was tried. Fit again with several `latencies=…`."
         )
     if neuron is not None and kind is not FigureName.predicted:
         raise ConvRNNError("`neuron=…` applies only to `figure='predicted'`.")
