@@ -14,8 +14,8 @@ ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 install: $(STAMP)
 
 # uv installs in parallel and shares files between environments: a minute and a half instead of four.
-# It compiles the packages' code, too: the first import of TensorFlow then takes 4 s instead of 20,
-# which it would take each time where PYTHONDONTWRITEBYTECODE is set.
+# It compiles the packages' code, too: where PYTHONDONTWRITEBYTECODE is set, each process would
+# compile it anew (importing TensorFlow took 24 s instead of 10 s on a slow machine).
 # `make install TORCH=cpu` takes PyTorch without CUDA libraries, from PyTorch's own index.
 $(STAMP): pyproject.toml
 	@echo "Installing into .venv: about two minutes and $(if $(TORCH),3,9) GB."

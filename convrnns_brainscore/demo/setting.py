@@ -35,7 +35,7 @@ PROJECTED = 500
 
 def load(name: str, checkpoints: Path, seed: int) -> ConvRNN:
     """The network with its checkpoint below ``checkpoints``, or, without one, random weights."""
-    # Without tracing and with less memory than TensorFlow needs for so few images.
+    # PyTorch needs no tracing.
     backend = BackendName.torch
     checkpoint = find_checkpoint(checkpoints, name)
     if checkpoint:

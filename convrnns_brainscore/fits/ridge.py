@@ -93,7 +93,7 @@ class KernelRidge:
     def _errors(self, centred: Array, projected: Array) -> Array:
         """Squared errors in leave-one-out, means over stimuli: [penalty, neuron].
 
-        A stimulus that is excluded is missed by its residual over 1 − h, its leverage. Both are
+        A stimulus that is left out is missed by its residual over 1 − h, its leverage. Both are
         formed over α, so that nothing cancels where α is small.
         """
         stimuli, rank = self.vectors.shape
