@@ -287,7 +287,7 @@ def test_gaps_do_not_spread_where_bins_share_weights(streamed: bool, monkeypatch
         yield slice(0, 100), x.copy
         yield slice(100, 200), (2 * x).copy
 
-    predict = streaming_predictor(Method("pls", 12), blocks, 200, x.shape[1])
+    predict, _ = streaming_predictor(Method("pls", 12), blocks, 200, x.shape[1])
     result = held_out(predict, trials.average(), list(trials.halves()), splits, 12)
     assert result.notes.tolist() == ["", "", "misses 2 responses: fitted apart", "", "", ""]
     assert np.nanmin(result.r) > 0.8

@@ -93,7 +93,7 @@ class _Regression:
         if shared:
             rows = self._stimuli * self._bins
             blocks = partial(bin_after_bin, values, range(self._bins))
-            self._predict = streaming_predictor(method, blocks, rows, values.shape[1])
+            self._predict, _ = streaming_predictor(method, blocks, rows, values.shape[1])
         else:
             self._predict = predictor(method, gram_of(values))
 

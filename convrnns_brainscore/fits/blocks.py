@@ -20,7 +20,6 @@ from convrnns_brainscore.fits.heldout import (
     Method,
     Predict,
     as_rows,
-    gram_of_rows,
     held_out,
     predictor,
     streaming_predictor,
@@ -266,15 +265,9 @@ def fit_bin(setting: Setting, features: Features, block: BinBlock) -> Done:
 def fit_shared(setting: Setting, features: Features, block: SharedBlock) -> Done:
     """Fit a region with weights that its bins share."""
     rows = len(block.positions) * len(setting.prepared.stimuli)
-
-    def blocks() -> Iterator[Rows]:
-        return features.rows(block.positions)
-
-    gram = gram_of_rows(blocks, rows, features.count)
-    if gram is None:
-        predict = streaming_predictor(setting.method, blocks, rows, features.count)
-    else:
-        predict = predictor(setting.method, gram)
+    predict, gram = streaming_predictor(
+        setting.method, lambda: features.rows(block.positions), rows, features.count
+    )
     return Done([_fit(setting, predict, block.region, block.bins, gram)])
 
 

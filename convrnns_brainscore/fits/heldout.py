@@ -158,30 +158,23 @@ def _in_threads(function: Callable[[Item], Found], items: Sequence[Item]) -> lis
         return list(pool.map(function, items))
 
 
-def gram_of_rows(blocks: Blocks, rows: int, features: int) -> Array | None:
-    """Inner products of features that are read some rows at a time; None where these are too many
-    for the memory."""
-    if rows > MOST_ROWS or 4 * rows * features > IN_MEMORY:
-        return None
-    together = np.empty((rows, features), np.float32)
-    for where, read in blocks():
-        together[where] = read()
-    return gram_of(together)
-
-
-def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int) -> Predict:
-    """What fits ``method`` to features that are read some rows at a time.
-
-    Where they are few enough, by inner products between rows; PLS else by streaming.
+def streaming_predictor(
+    method: Method, blocks: Blocks, rows: int, features: int
+) -> tuple[Predict, Array | None]:
+    """What fits ``method`` to features that are read some rows at a time, and the inner products
+    [row, row] by which it does, where they are few enough; PLS else by streaming.
 
     Raises
     ------
     ConvRNNError
         Ridge on more.
     """
-    gram = gram_of_rows(blocks, rows, features)
-    if gram is not None:
-        return predictor(method, gram)
+    if rows <= MOST_ROWS and 4 * rows * features <= IN_MEMORY:
+        together = np.empty((rows, features), np.float32)
+        for where, read in blocks():
+            together[where] = read()
+        gram = gram_of(together)
+        return predictor(method, gram), gram
     if method.name == "ridge":
         raise ConvRNNError(
             f"ridge with weights shared over time has {rows} rows (stimuli × bins) of {features} "
@@ -204,7 +197,7 @@ def streaming_predictor(method: Method, blocks: Blocks, rows: int, features: int
             ]
         return results
 
-    return by_pls
+    return by_pls, None
 
 
 def _without_penalty(responses: Array) -> Predicted:

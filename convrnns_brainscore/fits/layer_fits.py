@@ -60,7 +60,7 @@ class Kept:
     coefficients : float64 array [stimulus, neuron, bin]
     intercept : float64 array [neuron, bin]
         As of `mapping.Coefficients`; NaN where weights are shared over time by too many rows for
-        `heldout.gram_of_rows`.
+        their inner products.
     """
 
     def __init__(self, fits: LayerFits) -> None:
