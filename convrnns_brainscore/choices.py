@@ -55,6 +55,14 @@ class BackendName(StrEnum):
     torch = "torch"
 
 
+class PrecisionName(StrEnum):
+    """How exactly convolutions and matrix products are computed (`networks.backend`)."""
+
+    float32 = "float32"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
 class DistanceName(StrEnum):
     """How dissimilarities of a recording are measured (`fits.distances`)."""
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.checkpoints import write_safetensors
-from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.choices import BackendName, PrecisionName
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.image_batches import image_batches, table_of
 from convrnns_brainscore.images import check_normalised
@@ -63,6 +63,7 @@ def load_network(
     lesion: Lesion | str | None = None,
     backend: str = BackendName.tensorflow,
     device: Any = None,
+    precision: str = PrecisionName.float32,
 ) -> ConvRNN:
     """A published ConvRNN.
 
@@ -87,12 +88,17 @@ def load_network(
     device : str, int or torch.device, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``; a number is that of a GPU.
         None: a GPU of CUDA or ROCm where there is one, else the CPU.
+    precision : {'float32', 'tf32', 'bfloat16'}, default 'float32'
+        The precision of convolutions and matrix products; all else, and every output, is float32.
+        The published networks were computed in float32. ``"tf32"`` needs an NVIDIA GPU and
+        ``"bfloat16"`` PyTorch. Everything made with such a network is labelled with its precision.
 
     Raises
     ------
     ConvRNNError
         Unknown model; no weights; weights that are damaged or not this model's; a lesion of what
-        the model does not have; a backend that is not installed; a device that is not there.
+        the model does not have; a backend that is not installed; a device that is not there; a
+        precision that the backend or the device does not have.
 
     Examples
     --------
@@ -104,7 +110,7 @@ def load_network(
     """
     model = find_model(name)
     lesioned = lesion_of(model, lesion)
-    opened = open_backend(backend, device)
+    opened = open_backend(backend, device, precision)
     asked = os.environ.get("KERAS_BACKEND", opened.name)
     if asked != opened.name:
         warnings.warn(
@@ -166,7 +172,8 @@ class ConvRNN:
         """The library and the device that it is computed with, wherever its module has moved."""
         if self._module is None or self._backend.name != BackendName.torch:
             return self._backend
-        return open_backend(BackendName.torch, str(next(self._module.parameters()).device))
+        device = str(next(self._module.parameters()).device)
+        return open_backend(BackendName.torch, device, self.precision)
 
     @property
     def weights(self) -> Weights:
@@ -291,10 +298,16 @@ class ConvRNN:
 
     @property
     def label(self) -> str:
-        """Its weights and its lesion in short, for titles and tables: ``untrained, seed 0``."""
-        return (
-            self.weights.label + self._hooks() + (f", without {self.lesion}" if self.lesion else "")
-        )
+        """Its weights, lesion and precision in short, for titles and tables: ``untrained, seed
+        0``."""
+        lesion = f", without {self.lesion}" if self.lesion else ""
+        precision = "" if self.precision == PrecisionName.float32 else f", in {self.precision}"
+        return f"{self.weights.label}{self._hooks()}{lesion}{precision}"
+
+    @property
+    def precision(self) -> str:
+        """The precision of convolutions and matrix products (`load_network`)."""
+        return self._backend.precision
 
     @property
     def name(self) -> str:
@@ -637,7 +650,7 @@ class ConvRNN:
                 last = frame, self.backend.tensor(frame)
             return last[1]
 
-        return self._built().network.run(stimulus, steps, self.lesion)
+        return self._built().run(stimulus, steps)
 
     def logits(
         self, images: ArrayLike, presentation: Presentation | None = None
@@ -664,11 +677,14 @@ class ConvRNN:
             return to_numpy(decoder(self.backend.tensor(readouts[backbones.READOUT])))
 
     def describe(self) -> dict[str, Any]:
-        """The model, its weights and its lesion, for provenance."""
+        """The model, its weights, its lesion and, unless it is float32, its precision, for
+        provenance."""
         lesion = "none" if self.lesion is None else str(self.lesion)
         described = self.weights.describe()
         described["weights"] += self._hooks()
-        return {"model": self.name, **described, "lesion": lesion}
+        exact = self.precision == PrecisionName.float32
+        precision = {} if exact else {"precision": self.precision}
+        return {"model": self.name, **described, "lesion": lesion, **precision}
 
 
 def as_torch(network: ConvRNN) -> Any:

@@ -17,7 +17,7 @@ import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.filesize import decimal
 
+from convrnns_brainscore.batch_size import AUTO, fitting_batch_size
 from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
@@ -42,7 +43,7 @@ from convrnns_brainscore.networks.backbones import neuroid_coordinates, reported
 from convrnns_brainscore.networks.forward import Average, single
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
-from convrnns_brainscore.provenance import describe
+from convrnns_brainscore.provenance import describe, read_provenance
 from convrnns_brainscore.stimuli import check_images, check_stimuli, check_unchanged, read_stimuli
 from convrnns_brainscore.stores import (
     Bins,
@@ -73,12 +74,12 @@ def extract(
     presentation: Presentation | None = None,
     *,
     all_times: bool = False,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | str = BATCH_SIZE,
     skip_broken: bool = False,
     progress: bool = False,
     workers: Workers = HERE,
 ) -> list[str]:
-    """Write the features of images to ``out``, or go on where an interrupted call stopped.
+    """Write the features of images to ``out``, or resume an interrupted call.
 
     Memory holds one batch at a time. An interrupted extraction that is started again gives the
     same bytes as one that was not interrupted.
@@ -98,10 +99,11 @@ def extract(
         None: as the model was trained.
     all_times : bool, default False
         Every step from 0, instead of from the first that the published zoo reports.
-    batch_size : int, default BATCH_SIZE
-        Images at a time.
+    batch_size : int or {'auto'}, default BATCH_SIZE
+        Images at a time. ``"auto"``: as many as fit into a GPU's free memory
+        (`batch_size.fitting_batch_size`), or as ``out`` was begun with.
     skip_broken : bool, default False
-        Leave out files that cannot be read as images, instead of stopping at the first.
+        Exclude files that cannot be read as images, instead of stopping at the first.
     progress : bool, default False
         Show progress bars, and say beforehand how much will be written.
     workers : Workers, default HERE
@@ -111,7 +113,7 @@ def extract(
     Returns
     -------
     list of str
-        One line for each file left out, saying why.
+        One line for each excluded file, with the reason.
 
     Raises
     ------
@@ -144,13 +146,14 @@ def extract(
     stimuli = _as_table(stimuli)
     presentation = presentation_of(stimuli, presentation, Presentation.default(network.name))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
+    averages = {layer: single(steps[layer]) for layer in steps}
     request = Request(
         network,
         presentation,
-        {layer: single(steps[layer]) for layer in steps},
+        averages,
         {layer: bins_of_steps(each.start, each.stop) for layer, each in steps.items()},
         ", ".join(f"{layer} {each.start}–{each.stop - 1}" for layer, each in steps.items()),
-        batch_size,
+        _batch_size(batch_size, network, averages, Path(out)),
     )
     return write_features(
         request, stimuli, out, skip_broken=skip_broken, progress=progress, workers=workers
@@ -285,10 +288,8 @@ def write_features(
     network, presentation = request.network, request.presentation
     batch_size, out = request.batch_size, Path(out)
     check_out(out)
-    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if not whole or batch_size < 1:
-        raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
-    request = replace(request, batch_size=int(batch_size))
+    if batch_size < 1:
+        raise _not_a_batch_size(batch_size)
     network.check_lesion(presentation)
     stimuli = _as_table(stimuli)
     if CLIPS in stimuli:
@@ -307,7 +308,7 @@ def write_features(
         "skipped": "\n".join(skipped) or "none",
     }
     shapes = {layer: network.output_shape(layer) for layer in request.averages}
-    work = out.with_name(f".{out.name}.partial")
+    work = _work_beside(out)
     if os.path.lexists(out):
         check_same(out, attributes, stimuli, out)
         if is_sealed(out):  # of an earlier version, it is not
@@ -355,6 +356,31 @@ def write_features(
             seal(store)
             store.rename(out)
     return skipped
+
+
+def _not_a_batch_size(given: object) -> ConvRNNError:
+    return ConvRNNError(f"`batch_size={given!r}`: expected a whole number from 1 on, or {AUTO!r}.")
+
+
+def _work_beside(out: Path) -> Path:
+    """The folder of what is under way."""
+    return out.with_name(f".{out.name}.partial")
+
+
+def _batch_size(
+    batch_size: int | str, network: ConvRNN, asked: Mapping[str, Sequence[Average]], out: Path
+) -> int:
+    """The number of images in a batch. ``"auto"`` keeps the size that ``out`` was begun with, since
+    batches of other sizes round differently and the free memory may have changed."""
+    if isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool):
+        return int(batch_size)
+    if batch_size != AUTO:
+        raise _not_a_batch_size(batch_size)
+    journal = Journal(_work_beside(out))
+    begun = journal.store if journal.begun else out
+    if os.path.lexists(begun):
+        return int(read_provenance(begun).get("batch_size", BATCH_SIZE))
+    return fitting_batch_size(network, asked)
 
 
 def _as_table(stimuli: Any) -> pd.DataFrame:

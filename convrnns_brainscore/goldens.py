@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.choices import BackendName, PrecisionName
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.images import normalise
 from convrnns_brainscore.networks.backbones import rows
@@ -35,7 +35,10 @@ QUICK = ("lstm_shallow", "rgc_intermediate_dthresh")
 
 
 def deviations(
-    name: str, backend: str = BackendName.tensorflow, device: str | None = None
+    name: str,
+    backend: str = BackendName.tensorflow,
+    device: str | None = None,
+    precision: str = PrecisionName.float32,
 ) -> dict[str, float]:
     """How far a network on a backend is from what the original code computed.
 
@@ -43,7 +46,7 @@ def deviations(
     ----------
     name : str
         A name of the zoo.
-    backend, device
+    backend, device, precision
         As in `load_network`.
 
     Returns
@@ -57,7 +60,7 @@ def deviations(
     ConvRNNError
         As `load_network`.
     """
-    network = recipe_network(name, backend, device)
+    network = recipe_network(name, backend, device, precision)
     image = normalise(images(1))
     outputs = network.unroll(image, network.layers, Presentation.neural(), all_times=True)
     found = {}
@@ -78,9 +81,15 @@ def _values(model: Model) -> dict[str, NDArray[np.float32]]:
     return weights(model, variable_shapes(model))
 
 
-def recipe_network(name: str, backend: str, device: str | None = None) -> ConvRNN:
+def recipe_network(
+    name: str,
+    backend: str,
+    device: str | None = None,
+    precision: str = PrecisionName.float32,
+) -> ConvRNN:
     """A model with the recipe's weights."""
-    return load_network(name, weights=_values(find_model(name)), backend=backend, device=device)
+    values = _values(find_model(name))
+    return load_network(name, weights=values, backend=backend, device=device, precision=precision)
 
 
 @cache

@@ -46,7 +46,7 @@ PACKAGE = "convrnns_brainscore"
 
 
 def display_name(name: str, made_by: Mapping[str, Any]) -> str:
-    """How a model is called wherever its numbers stand: one that is not as published says so.
+    """The name of a model wherever its numbers stand: one that is not as published says so.
 
     Examples
     --------
@@ -54,9 +54,13 @@ def display_name(name: str, made_by: Mapping[str, Any]) -> str:
     'rgc_shallow (untrained, seed 0)'
     >>> display_name("rgc_shallow", {"weights": "given"})
     'rgc_shallow'
+    >>> display_name("rgc_shallow", {"weights": "given", "precision": "bfloat16"})
+    'rgc_shallow (in bfloat16)'
     """
     weights = str(made_by.get("weights", ""))
-    return f"{name} ({weights})" if weights.startswith((UNTRAINED, FINE_TUNED)) else name
+    notes = [weights] if weights.startswith((UNTRAINED, FINE_TUNED)) else []
+    notes += [f"in {made_by['precision']}"] if "precision" in made_by else []
+    return f"{name} ({', '.join(notes)})" if notes else name
 
 
 _DIGESTS = {

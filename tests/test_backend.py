@@ -21,7 +21,7 @@ from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.networks import operations, torch_operations
 from convrnns_brainscore.networks.backends import _opened, open_backend
-from convrnns_brainscore.networks.tensorflow_backend import TensorFlow, exact
+from convrnns_brainscore.networks.tensorflow_backend import TensorFlow, products
 from convrnns_brainscore.threads import wait_briefly
 from convrnns_brainscore.zoo import MODELS
 
@@ -53,8 +53,8 @@ def test_float32_is_float32_and_the_users_setting_comes_back(before: bool) -> No
     enabled = tf.config.experimental.tensor_float_32_execution_enabled
     tf.config.experimental.enable_tensor_float_32_execution(before)
     try:
-        with exact:
-            with exact:  # as by another thread, which is done first
+        with products(tf32=False):
+            with products(tf32=False):  # as by another thread, which is done first
                 assert not enabled()
             assert not enabled()
         assert enabled() == before
@@ -112,7 +112,7 @@ def test_what_is_not_there_is_named(backend: str, device: str | None, said: str)
 def test_a_library_that_is_not_installed_is_named(monkeypatch) -> None:
     monkeypatch.setattr("convrnns_brainscore.networks.backends.find_spec", lambda _: None)
     with pytest.raises(ConvRNNError, match=r"`backend=torch`: it is not installed.*pip install"):
-        _opened.__wrapped__("torch", "cpu")
+        _opened.__wrapped__("torch", "cpu", "float32")
 
 
 def test_a_named_device_computes_the_same(network: ConvRNN, noise: np.ndarray) -> None:

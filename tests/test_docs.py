@@ -13,6 +13,7 @@ import yaml
 
 import convrnns_brainscore
 from convrnns_brainscore.cli import app
+from convrnns_brainscore.zoo import MODELS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(convrnns_brainscore.__file__).parent
@@ -65,6 +66,16 @@ def test_commands_and_their_options_exist(path: Path) -> None:
 def test_the_readme_shows_each_command() -> None:
     shown = set(re.findall(r"convrnns ([a-z]+)", (ROOT / "README.md").read_text("utf-8")))
     assert set(typer.main.get_command(app).commands) <= shown
+
+
+def test_the_tables_of_models_give_the_zoos_numbers() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    page = (ROOT / "docs" / "models.md").read_text("utf-8")
+    for name, model in MODELS.items():
+        off = "never" if model.image_off is None else model.image_off
+        told = [f"`{name}`", model.times, off, model.decoder, f"{model.top1:.2f}"]
+        assert f"| {' | '.join(map(str, told))} | {model.top5:.2f} |" in page
+        assert f"{model.top1:.2f} / {model.top5:.2f}" in readme
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -13,17 +13,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from PIL import Image
 from typer.testing import CliRunner
 
 from convrnns_brainscore import ConvRNNError, Lesion, Presentation, features, load_network
-from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.batch_size import MOST, image_bytes
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
 from convrnns_brainscore.features import extract
 from convrnns_brainscore.image_batches import shown_by
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.integrity import SEAL
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
+from convrnns_brainscore.provenance import read_provenance
 from convrnns_brainscore.stimuli import read_stimuli
 
 SHORT = Presentation.constant(7)
@@ -263,6 +266,45 @@ def test_an_image_that_changes_while_it_is_in_use_is_named(
     with pytest.raises(ConvRNNError, match=r"a\.jpg was changed while it was in use"):
         extract(network, [image], ["conv5"], tmp_path / "out.zarr", SHORT)
     assert not (tmp_path / "out.zarr").exists()
+
+
+def test_the_batch_size_is_chosen_from_a_gpus_free_memory(
+    network: ConvRNN, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is here: its free memory is replaced."""
+
+    def made(out: Path) -> int:
+        extract(network, photographs[:3], "conv1", out, SHORT, batch_size="auto")
+        return read_provenance(out)["batch_size"]
+
+    assert made(tmp_path / "cpu.zarr") == BATCH_SIZE
+    for free, expected in ((10**6, 1), (150 * 10**6, 2), (10**12, MOST)):
+        monkeypatch.setattr(type(network.backend), "free_memory", lambda _, free=free: free)
+        assert made(tmp_path / f"{expected}.zarr") == expected
+    # What is there was begun with another size, and is complete.
+    assert made(tmp_path / "1.zarr") == 1
+
+
+@pytest.mark.parametrize("model", ["timedecay_shallow", "intersectionrnn_shallow"])
+def test_the_memory_of_an_image_is_not_underestimated(model: str, noise: np.ndarray) -> None:
+    """By the profiler of PyTorch: what a second image of a batch adds to the peak."""
+    network = load_network(model, weights="random", backend="torch")
+    last = network.first_step("imnetds") + 1
+
+    def peak(images: int) -> int:
+        with torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+        ) as profile:
+            network.unroll(noise[:images], "imnetds", Presentation.constant(last + 1))
+        held = [
+            event.nbytes()
+            for event in profile.profiler.kineto_results.events()
+            if event.name() == "[memory]"
+        ]
+        return int(np.cumsum(held).max())
+
+    needed = image_bytes(network, {"imnetds": [((last, 1.0),)]})
+    assert 0.1 * needed < peak(2) - peak(1) < needed
 
 
 def test_where_nothing_was_done_nothing_is_left(

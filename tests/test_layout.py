@@ -18,7 +18,7 @@ ORDER = {
         "_version", "errors", "choices", "files", "threads", "memory", "requirements", "netcdf",
         "integrity", "console", "progress", "tables", "zoo", "images", "timing", "presentation",
         "movies", "streams", "stimuli", "duration", "networks", "image_batches", "checkpoints",
-        "download", "weights", "convrnn", "cluster",
+        "download", "weights", "convrnn", "batch_size", "cluster",
         "provenance", "stores", "features", "geometry", "regions", "objects92", "coordinates",
         "recording_arrays", "recording_tables", "exports", "array_files", "recordings", "nwb",
         "epochs", "recording_files", "fits", "decoding", "brainscore", "imagenet", "report",

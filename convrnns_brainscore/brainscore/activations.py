@@ -38,6 +38,7 @@ from convrnns_brainscore.brainscore.stimulus_durations import (
     check_image_ms,
     shown,
 )
+from convrnns_brainscore.choices import PrecisionName
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN, as_torch
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.images import SIZE, VISUAL_DEGREES, load_images
@@ -581,14 +582,16 @@ def _trials(
 
 
 def identifier_of(network: ConvRNN) -> str:
-    """``convrnn_<model>``, with ``-untrained-seed<n>`` or ``-fine-tuned-<SHA-256>``, and the lesion
-    where there is one."""
+    """``convrnn_<model>``, with ``-untrained-seed<n>`` or ``-fine-tuned-<SHA-256>``, the lesion
+    where there is one, and a precision other than float32."""
     weights = network.weights
     label = "" if weights.seed is None else f"-untrained-seed{weights.seed}"
     if weights.fine_tuned_from:
         label = f"-fine-tuned-{weights.sha256[:8]}"
     if network.lesion:
         label += f"-without-{network.lesion}".replace(", ", "-").replace(" ", "-")
+    if network.precision != PrecisionName.float32:
+        label += f"-{network.precision}"
     return f"convrnn_{network.name}{label}"
 
 

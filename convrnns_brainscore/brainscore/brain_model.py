@@ -33,7 +33,7 @@ from convrnns_brainscore.brainscore.projection import random_projection
 from convrnns_brainscore.brainscore.readout import Readout
 from convrnns_brainscore.brainscore.stimulus_durations import ImageMs
 from convrnns_brainscore.brainscore.tasks import check_task, check_triplets
-from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.choices import BackendName, PrecisionName
 from convrnns_brainscore.convrnn import ConvRNN, load_network
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.images import VISUAL_DEGREES
@@ -67,12 +67,13 @@ def load_brain_model(
     identifier: str | None = None,
     backend: str = BackendName.tensorflow,
     device: str | None = None,
+    precision: str = PrecisionName.float32,
 ) -> TemporalBrainModel:
     """A published ConvRNN as a `brainscore_vision.model_interface.BrainModel`.
 
     Parameters
     ----------
-    name, checkpoint, weights, seed, lesion, backend, device
+    name, checkpoint, weights, seed, lesion, backend, device, precision
         As in `load_network`.
     presentation, image_ms, region_layer_map, latency, max_neuroids, behavioural_readout
         As in `TemporalBrainModel`.
@@ -103,6 +104,7 @@ def load_brain_model(
         lesion=lesion,
         backend=backend,
         device=device,
+        precision=precision,
     )
     return TemporalBrainModel(
         network,
@@ -210,8 +212,8 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
     @property
     def identifier(self) -> str:
-        """As it was named, or ``convrnn_<model>`` with ``-untrained-seed<n>``, the lesion, and a
-        digest of all else that is not the default.
+        """As it was named, or ``convrnn_<model>`` with ``-untrained-seed<n>``, the lesion, the
+        precision, and a digest of all else that is not the default.
 
         Brain-Score's own stores go by it.
         """

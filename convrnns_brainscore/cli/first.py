@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.choices import BackendName, PrecisionName
 from convrnns_brainscore.cli.groups import checkpoints_in, split_names, start_quietly
 from convrnns_brainscore.cli.messages import say
-from convrnns_brainscore.cli.options import Checkpoints, Device, Seed
+from convrnns_brainscore.cli.options import Checkpoints, Device, Precision, Seed
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.zoo import find_model, list_models
 
@@ -37,16 +37,18 @@ def doctor(
         typer.Option("--backend", help="For --exact: tensorflow (default) or torch."),
     ] = None,
     device: Device = None,
+    precision: Precision = PrecisionName.float32,
 ) -> None:
     """Check this installation.
 
     This covers versions, devices, caches and checkpoints.
     """
     if exact:
-        _compare_with_the_original(models, backend or BackendName.tensorflow, device)
+        _compare_with_the_original(models, backend or BackendName.tensorflow, device, precision)
         return
-    if models is not None or device is not None or backend is not None:
-        raise ConvRNNError("--models, --backend and --device need --exact.")
+    chosen = models, device, backend
+    if any(each is not None for each in chosen) or precision != PrecisionName.float32:
+        raise ConvRNNError("--models, --backend, --device and --precision need --exact.")
 
     from convrnns_brainscore import doctor as look
     from convrnns_brainscore.console import PlainConsole
@@ -76,9 +78,9 @@ def doctor(
 
 
 def _compare_with_the_original(
-    models: str | None, backend: BackendName, device: str | None
+    models: str | None, backend: BackendName, device: str | None, precision: PrecisionName
 ) -> None:
-    version = start_quietly(backend, device).version
+    version = start_quietly(backend, device, precision).version
 
     from convrnns_brainscore import goldens
 
@@ -91,11 +93,14 @@ def _compare_with_the_original(
     say(f"{version}: largest deviation from TensorFlow 1.13.1, in units of the layer's std")
     beyond = []
     for name in names:
-        found = goldens.deviations(name, backend, device)
+        found = goldens.deviations(name, backend, device, precision)
         worst = max(found, key=lambda layer: found[layer])
         say(f"{name}: " + ", ".join(f"{layer} {found[layer]:.1e}" for layer in found))
         if not found[worst] <= goldens.EXACT:  # NaN is not exact either
             beyond.append(f"{worst} of {name}")
+    if precision != PrecisionName.float32:
+        say(f"These are the deviations of {precision}; the limit for float32 is {goldens.EXACT:g}.")
+        return
     if beyond:
         say(f"convrnns: deviations above {goldens.EXACT:g}: {', '.join(beyond)}.", err=True)
         raise typer.Exit(1)

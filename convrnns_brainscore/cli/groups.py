@@ -14,7 +14,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from convrnns_brainscore.choices import BackendName, DistanceName, PresentationName
+from convrnns_brainscore.choices import BackendName, DistanceName, PrecisionName, PresentationName
 from convrnns_brainscore.cli import options
 from convrnns_brainscore.cli.messages import said_if_slow
 from convrnns_brainscore.errors import ConvRNNError
@@ -76,6 +76,7 @@ class WeightOptions:
     checkpoints: options.Checkpoints = None
     backend: options.Backend = BackendName.tensorflow
     device: options.Device = None
+    precision: options.Precision = PrecisionName.float32
 
     @property
     def folder(self) -> Path:
@@ -97,14 +98,21 @@ class WeightOptions:
 
         from convrnns_brainscore.convrnn import load_network
 
-        load = partial(load_network, model, lesion=lesion, backend=self.backend, device=self.device)
+        load = partial(
+            load_network,
+            model,
+            lesion=lesion,
+            backend=self.backend,
+            device=self.device,
+            precision=self.precision,
+        )
         if checkpoint is None:
             return load(weights="random", seed=self.seed)
         return load(checkpoint=checkpoint)
 
     def start(self) -> Backend:
         """Start the backend, without its notes."""
-        return start_quietly(self.backend, self.device)
+        return start_quietly(self.backend, self.device, self.precision)
 
 
 @dataclass(frozen=True)
@@ -469,7 +477,11 @@ def checkpoint_of(folder: Path, model: str, backend: str = BackendName.tensorflo
     return checkpoint
 
 
-def start_quietly(name: BackendName = BackendName.tensorflow, device: str | None = None) -> Backend:
+def start_quietly(
+    name: BackendName = BackendName.tensorflow,
+    device: str | None = None,
+    precision: PrecisionName = PrecisionName.float32,
+) -> Backend:
     """Start a backend without TensorFlow's C++ notes about absent GPUs, which would bury what we
     say.
 
@@ -479,12 +491,12 @@ def start_quietly(name: BackendName = BackendName.tensorflow, device: str | None
     from convrnns_brainscore.networks.backends import open_backend
 
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
-        return open_backend(name, device)
+        return open_backend(name, device, precision)
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
-            return open_backend(name, device)
+            return open_backend(name, device, precision)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

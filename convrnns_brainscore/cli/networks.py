@@ -162,9 +162,12 @@ def extract(
         typer.Option("--skip-broken", help="Skip and list files that are not images."),
     ] = False,
     batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", help="Images per batch. [default: 8]", show_default=False),
-    ] = None,
+        str,
+        typer.Option(
+            "--batch-size",
+            help="Images per batch, or 'auto': as many as fit into the GPU's free memory (torch).",
+        ),
+    ] = "8",
     movie: Movie = False,
     frames_per_second: FramesPerSecond = None,
     dry_run: Annotated[
@@ -202,10 +205,9 @@ def extract(
 
     from convrnns_brainscore import features
     from convrnns_brainscore.cluster import workers
-    from convrnns_brainscore.convrnn import BATCH_SIZE
 
     if left_out:
-        say(f"Left out, not image files by their names: {', '.join(left_out)}", err=True)
+        say(f"Excluded, since their names are not those of images: {', '.join(left_out)}", err=True)
     with workers(scheduler, weights.start()) as who:
         skipped = features.extract(
             network,
@@ -214,7 +216,7 @@ def extract(
             out,
             shown,
             all_times=all_times,
-            batch_size=BATCH_SIZE if batch_size is None else batch_size,
+            batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
             skip_broken=skip_broken,
             progress=True,
             workers=who,

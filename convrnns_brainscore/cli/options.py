@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convrnns_brainscore.choices import BackendName
+from convrnns_brainscore.choices import BackendName, PrecisionName
 
 Checkpoints = Annotated[
     Path | None,
@@ -42,6 +42,15 @@ Device = Annotated[
         "--device",
         help="cpu, cuda, cuda:1 or, with torch, mps. [default: a GPU if there is one]",
         show_default=False,
+    ),
+]
+
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        "--precision",
+        help="Precision of convolutions and matrix products. tf32 (NVIDIA GPUs) and bfloat16 "
+        "(torch) deviate from the published networks; outputs are labelled with them.",
     ),
 ]
 

@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from rich.filesize import decimal
 
-from convrnns_brainscore.choices import TimeName
+from convrnns_brainscore.choices import PrecisionName, TimeName
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.heldout import IN_MEMORY
 from convrnns_brainscore.fits.prepare import match_stimuli
@@ -253,14 +253,15 @@ def check_same(network: ConvRNN, made_by: Mapping[str, Any]) -> None:
     Raises
     ------
     ConvRNNError
-        Its model, its weights or its lesion differ.
+        Its model, its weights, its lesion or its precision differ.
     """
-    ours = network.describe()
-    for name in ("model", "weights_sha256", "lesion"):
-        if name in made_by and str(made_by[name]) != str(ours.get(name)):
+    ours = {"precision": network.precision, **network.describe()}
+    theirs = {"precision": PrecisionName.float32.value, **made_by}
+    for name in ("model", "weights_sha256", "lesion", "precision"):
+        if name in theirs and str(theirs[name]) != str(ours.get(name)):
             raise ConvRNNError(
                 f"{name} of the network is {ours.get(name)}, and that of the fit "
-                f"{made_by[name]}: load the network that was fitted."
+                f"{theirs[name]}: load the network that was fitted."
             )
 
 

@@ -42,9 +42,9 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``method`` and ``time`` (of
-        the fits), ``top1`` (published accuracy in %; of the control none), ``layer`` and
-        ``latency_ms`` that were selected, ``nested_r`` (mean over splits and bins) and
+        ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``precision``, ``method`` and
+        ``time`` (of the fits), ``top1`` (published accuracy in %; of the control none), ``layer``
+        and ``latency_ms`` that were selected, ``nested_r`` (mean over splits and bins) and
         ``nested_r_sd`` (over splits), ``best_layer``, ``best_r`` and its ``error``, ``ceiling``,
         ``normalised``, ``noise_corrected_r`` in the best bin (all selected on test stimuli),
         ``neurons``, ``stimuli``.
@@ -61,6 +61,7 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
                     "model": model,
                     "weights": made_by.get("weights", "none"),
                     "lesion": made_by.get("lesion", "none"),
+                    "precision": made_by.get("precision", "float32"),
                     "method": settings.get("method", ""),
                     "time": settings.get("time", ""),
                     "top1": np.nan if model == control.NAME else find_model(made_by["model"]).top1,

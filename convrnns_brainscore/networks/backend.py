@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from convrnns_brainscore.choices import PrecisionName
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.operations import Tensor, library
 
@@ -30,19 +31,36 @@ class Backend(ABC):
         ``"tensorflow"`` or ``"torch"``.
     device : str
         ``"cpu"``, ``"cuda:0"``, ``"mps"``; empty where the library chooses (TensorFlow).
+    precision : str
+        ``"float32"``, ``"tf32"`` or ``"bfloat16"``: the precision of convolutions and matrix
+        products. Everything else, and every output, is in float32.
     """
 
     name: str
     device: str
+    precision: str
+
+    @property
+    def version(self) -> str:
+        """The library, its version, and each of device and precision that is not the CPU or
+        float32: ``tensorflow 2.21.0``, ``torch 2.11.0 (cuda:0, bfloat16)``."""
+        on = "" if self.device == "cpu" else self.device
+        precision = "" if self.precision == PrecisionName.float32 else self.precision
+        named = ", ".join(filter(None, (on, precision)))
+        return f"{self.name} {self._version}{f' ({named})' if named else ''}"
 
     @property
     @abstractmethod
-    def version(self) -> str:
-        """The library, its version and a device that is not the CPU: ``tensorflow 2.21.0``."""
+    def _version(self) -> str:
+        """The library's version."""
 
     @abstractmethod
     def threads(self) -> int:
         """The number of threads that one operation on the CPU uses."""
+
+    @abstractmethod
+    def free_memory(self) -> int | None:
+        """Bytes that are free on the GPU; None on the CPU, or where the library does not tell."""
 
     @abstractmethod
     def tensor(self, array: ArrayLike | Tensor) -> Tensor:
@@ -57,8 +75,9 @@ class Backend(ABC):
         """Zeros [1, …], one image standing for all."""
 
     @abstractmethod
-    def in_float32(self) -> AbstractContextManager[Any]:
-        """While it is entered, float32 is float32, whatever the user's settings are."""
+    def in_precision(self) -> AbstractContextManager[Any]:
+        """While it is entered, the library computes in `precision`, whatever the user's settings
+        are."""
 
     @abstractmethod
     def no_gradients(self) -> AbstractContextManager[Any]:
@@ -66,7 +85,7 @@ class Backend(ABC):
 
     @abstractmethod
     def compiled(self, function: Function) -> Function:
-        """``function`` of tensors in exact float32, without gradients of variables.
+        """``function`` of tensors in `precision`, without gradients of variables.
 
         TensorFlow: as one graph, which is made at the first call with as many arguments and serves
         every batch size. Tensors that the function closes over become the graph's inputs, so
@@ -74,7 +93,7 @@ class Backend(ABC):
         """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.device,)
+        return type(self), (self.device, self.precision)
 
 
 _processes: set[int] = set()
@@ -105,6 +124,14 @@ def no_such_device(device: object, there: list[str]) -> ConvRNNError:
     """The error for a device that is not there."""
     return ConvRNNError(
         f"`device={device}`: there is no such device; this machine has {', '.join(there)}."
+    )
+
+
+def no_tf32(library: str) -> ConvRNNError:
+    """The error for TF32 where the device does not have it."""
+    return ConvRNNError(
+        f"`precision=tf32`: {library} has it on NVIDIA GPUs from Ampere on alone, and the network "
+        "would run on another device. Give `precision=float32`, or another `device=…`."
     )
 
 

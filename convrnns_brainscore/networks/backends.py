@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
-from convrnns_brainscore.choices import BackendName, parse_choice
+from convrnns_brainscore.choices import BackendName, PrecisionName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backend import Backend, check_process, started
 from convrnns_brainscore.threads import wait_briefly
@@ -14,7 +14,11 @@ from convrnns_brainscore.threads import wait_briefly
 INSTALL = {"tensorflow": "pip install tensorflow", "torch": "pip install 'torch>=2.9' safetensors"}
 
 
-def open_backend(name: str = BackendName.tensorflow, device: Any = None) -> Backend:
+def open_backend(
+    name: str = BackendName.tensorflow,
+    device: Any = None,
+    precision: str = PrecisionName.float32,
+) -> Backend:
     """The backend of a name on a device.
 
     Parameters
@@ -24,11 +28,14 @@ def open_backend(name: str = BackendName.tensorflow, device: Any = None) -> Back
     device : str, int or torch.device, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``; a number is that of a GPU.
         None: a GPU of CUDA or ROCm where there is one, else the CPU.
+    precision : {'float32', 'tf32', 'bfloat16'}, default 'float32'
+        As in `load_network`.
 
     Raises
     ------
     ConvRNNError
-        Unknown name; the library is not installed, or cannot be imported; there is no such device.
+        Unknown name; the library is not installed, or cannot be imported; there is no such device;
+        the library or the device does not have the precision.
 
     Examples
     --------
@@ -36,14 +43,15 @@ def open_backend(name: str = BackendName.tensorflow, device: Any = None) -> Back
     'cpu'
     """
     name = str(parse_choice("backend", str(name), BackendName))
+    precision = str(parse_choice("precision", str(precision), PrecisionName))
     check_process()
     if isinstance(device, int) and not isinstance(device, bool):
         device = f"cuda:{device}"
-    return _opened(name, None if device is None else str(device).lower())
+    return _opened(name, None if device is None else str(device).lower(), precision)
 
 
 @lru_cache
-def _opened(name: str, device: str | None) -> Backend:
+def _opened(name: str, device: str | None, precision: str) -> Backend:
     if find_spec(name) is None:
         raise ConvRNNError(
             f"`backend={name}`: it is not installed here. Install it ({INSTALL[name]}), or choose "
@@ -60,4 +68,4 @@ def _opened(name: str, device: str | None) -> Backend:
     except ImportError as error:
         raise ConvRNNError(f"`backend={name}` cannot be imported: {error}") from error
     started()
-    return Chosen(device)
+    return Chosen(device, precision)

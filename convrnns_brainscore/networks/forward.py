@@ -92,6 +92,13 @@ class Forward:
         self.network = Network(build(model, variable), backend.zeros, graph, observed)
         self.decoder = build_decoder(model, variable)
 
+    def run(
+        self, stimulus: Callable[[int], Tensor], asked: Mapping[str, Iterable[int]]
+    ) -> Iterator[tuple[str, int, Tensor]]:
+        """As `unroll.Network.run`, with the lesion; outputs are float32 in any precision."""
+        for layer, step, output in self.network.run(stimulus, asked, self.lesion):
+            yield layer, step, self.backend.tensor(output)
+
     def averages(
         self,
         frames: Sequence[Tensor],
@@ -119,9 +126,7 @@ class Forward:
             return frames[schedule[step]]
 
         found: dict[str, dict[int, Tensor]] = {layer: {} for layer in asked}
-        for layer, index, average in averaged(
-            self.network.run(stimulus, steps_in(asked), self.lesion), asked
-        ):
+        for layer, index, average in averaged(self.run(stimulus, steps_in(asked)), asked):
             found[layer][index] = average
         return {layer: [found[layer][i] for i in range(len(asked[layer]))] for layer in asked}
 

@@ -18,15 +18,18 @@ if "tensorflow" not in sys.modules:
         import triton  # noqa: F401
 import tensorflow as tf
 
+from convrnns_brainscore.choices import PrecisionName
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backend import (
     Backend,
     Function,
     check_process,
     no_such_device,
+    no_tf32,
     to_numpy,
 )
 from convrnns_brainscore.networks.operations import Tensor, library
-from convrnns_brainscore.networks.process_setting import While
+from convrnns_brainscore.networks.process_setting import ProcessSetting
 
 
 class TensorFlow(Backend):
@@ -38,7 +41,9 @@ class TensorFlow(Backend):
 
     name = "tensorflow"
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, precision: str = PrecisionName.float32) -> None:
+        if precision == PrecisionName.bfloat16:
+            raise ConvRNNError("`precision=bfloat16` needs PyTorch: give `backend=torch`.")
         with suppress(RuntimeError):  # the user has started the GPUs, as it pleased them
             for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(gpu, True)
@@ -52,12 +57,14 @@ class TensorFlow(Backend):
                 kinds = [each.name.removeprefix("/device:").lower() for each in there]
                 raise no_such_device(device, [each.replace("gpu", "cuda") for each in kinds])
             self.device = device.replace("gpu", "cuda")
+        if precision == PrecisionName.tf32 and not _has_tf32(self._place):
+            raise no_tf32("TensorFlow")
+        self.precision = precision
         self.zeros((1,))  # finds the devices now instead of at the first image
 
     @property
-    def version(self) -> str:
-        on = f" ({self.device})" if self.device.startswith("cuda") else ""
-        return f"tensorflow {tf.__version__}{on}"
+    def _version(self) -> str:
+        return str(tf.__version__)
 
     def threads(self) -> int:
         """Set by ``TF_NUM_INTRAOP_THREADS``."""
@@ -70,6 +77,9 @@ class TensorFlow(Backend):
             )
             or 1
         )
+
+    def free_memory(self) -> None:
+        """Not told: TensorFlow knows only what it has taken itself."""
 
     def _there(self) -> AbstractContextManager[Any]:
         return tf.device(self._place) if self._place else nullcontext()
@@ -88,8 +98,8 @@ class TensorFlow(Backend):
         with self._there():
             return tf.zeros(shape)
 
-    def in_float32(self) -> AbstractContextManager[Any]:
-        return exact
+    def in_precision(self) -> AbstractContextManager[Any]:
+        return products(tf32=self.precision == PrecisionName.tf32)
 
     def no_gradients(self) -> AbstractContextManager[Any]:
         return nullcontext()  # a tape is the user's own
@@ -99,7 +109,7 @@ class TensorFlow(Backend):
 
         def call(*arguments: Any) -> Any:
             check_process()
-            with self.in_float32(), self._there():
+            with self.in_precision(), self._there():
                 if len(arguments) not in graphs:
                     graphs[len(arguments)] = _graph(function, arguments)
                 return graphs[len(arguments)](*tf.nest.flatten(arguments))
@@ -118,16 +128,27 @@ def _graph(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         ).get_concrete_function(*tf.nest.flatten(signature))
 
 
+def _has_tf32(place: str) -> bool:
+    """Whether the GPU at ``place``, the first one unless one is named, has TF32."""
+    if "CPU" in place:
+        return False
+    index = int(place.rpartition(":")[2] or 0)
+    for gpu in tf.config.list_physical_devices("GPU")[index : index + 1]:
+        found = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+        return bool(found >= (8, 0))
+    return False
+
+
 @contextmanager
-def _no_tf32() -> Iterator[None]:
-    """No TF32 on GPUs, whose products and convolutions err by 3e-4."""
+def _products_in(*, tf32: bool) -> Iterator[None]:
+    """TF32 on GPUs, whose products and convolutions err by 3e-4, or none."""
     allowed = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
     try:
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
 
-exact = While(_no_tf32)
-"""While it is entered, float32 is float32; then TensorFlow's setting is as it was before."""
+products = ProcessSetting(_products_in)
+"""While it is entered, with TF32 or without; then TensorFlow's setting is as it was before."""

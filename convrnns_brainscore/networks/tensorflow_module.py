@@ -51,7 +51,7 @@ class Module(tf.Module):  # type: ignore[misc]
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
         shown = as_presentation(presentation, Presentation.default(self.model.name))
-        with self.backend.in_float32():
+        with self.backend.in_precision():
             return self.built().logits(images, shown)
 
     def hooked(self) -> list[str]:

@@ -17,15 +17,17 @@ if "tensorflow" not in sys.modules:
         import triton  # noqa: F401
 from numpy.typing import ArrayLike
 
+from convrnns_brainscore.choices import PrecisionName
 from convrnns_brainscore.networks.backend import (
     Backend,
     Function,
     check_process,
     no_such_device,
+    no_tf32,
     to_numpy,
 )
 from convrnns_brainscore.networks.operations import Tensor, library
-from convrnns_brainscore.networks.process_setting import While
+from convrnns_brainscore.networks.process_setting import ProcessSetting
 
 
 class PyTorch(Backend):
@@ -33,7 +35,7 @@ class PyTorch(Backend):
 
     name = "torch"
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, precision: str = PrecisionName.float32) -> None:
         named = device or ("cuda" if _gpus() else "cpu")
         there = devices()
         try:
@@ -47,15 +49,23 @@ class PyTorch(Backend):
         self.device = found.type if found.type in ("cpu", "mps") else str(found)
         if self.device not in there:
             raise no_such_device(device, there)
+        if precision == PrecisionName.tf32 and not _has_tf32(found):
+            raise no_tf32("PyTorch")
+        self.precision = precision
 
     @property
-    def version(self) -> str:
-        on = "" if self.device == "cpu" else f" ({self.device})"
-        return f"torch {torch.__version__}{on}"
+    def _version(self) -> str:
+        return str(torch.__version__)
 
     def threads(self) -> int:
         """Set by ``OMP_NUM_THREADS``."""
         return torch.get_num_threads()
+
+    def free_memory(self) -> int | None:
+        if not self.device.startswith("cuda"):
+            return None
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return int(torch.cuda.mem_get_info(self.device)[0] + kept)
 
     def tensor(self, array: ArrayLike | Tensor) -> torch.Tensor:
         if library(array) == "tensorflow":
@@ -74,8 +84,12 @@ class PyTorch(Backend):
         return zeros.movedim(1, -1)
 
     @contextmanager
-    def in_float32(self) -> Iterator[None]:
-        with exact, torch.autocast(self.device.split(":")[0], enabled=False):
+    def in_precision(self) -> Iterator[None]:
+        kind = self.device.split(":")[0]
+        with (
+            products(tf32=self.precision == PrecisionName.tf32),
+            torch.autocast(kind, torch.bfloat16, self.precision == PrecisionName.bfloat16),
+        ):
             yield
 
     def no_gradients(self) -> AbstractContextManager[Any]:
@@ -84,7 +98,7 @@ class PyTorch(Backend):
     def compiled(self, function: Function) -> Function:
         def call(*arguments: Any) -> Any:
             check_process()
-            with self.in_float32():
+            with self.in_precision():
                 return function(*arguments)
 
         return call  # type: ignore[return-value]
@@ -112,22 +126,29 @@ def _gpus() -> int:
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def _has_tf32(device: torch.device) -> bool:
+    if device.type != "cuda" or torch.version.cuda is None:  # ROCm's GPUs are "cuda", too
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 @contextmanager
-def _no_tf32() -> Iterator[None]:
-    """Neither TF32 nor bfloat16 within products and convolutions, which err by 3e-4 and more."""
+def _products_in(*, tf32: bool) -> Iterator[None]:
+    """TF32 within products and convolutions of float32 on GPUs, which errs by 3e-4, or neither it
+    nor bfloat16, anywhere."""
     settings: tuple[Any, ...] = (
         torch.backends.cudnn.conv, torch.backends.cuda.matmul,  # type: ignore[attr-defined]
         torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
     )  # fmt: skip
     before = [setting.fp32_precision for setting in settings]
     try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
+        for index, setting in enumerate(settings):
+            setting.fp32_precision = "tf32" if tf32 and index < 2 else "ieee"
         yield
     finally:
         for setting, value in zip(settings, before, strict=True):
             setting.fp32_precision = value
 
 
-exact = While(_no_tf32)
-"""While it is entered, float32 is float32; then PyTorch's settings are as they were before."""
+products = ProcessSetting(_products_in)
+"""While it is entered, with TF32 or without; then PyTorch's settings are as they were before."""

@@ -38,7 +38,7 @@ class Module(torch.nn.Module):
         trained: Collection[str] | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.lesion = model, lesion
+        self.model, self.lesion, self.precision = model, lesion, backend.precision
         trained = trained_names(values) if trained is None else trained
         for name, value in values.items():
             with torch.inference_mode(False):
@@ -55,18 +55,15 @@ class Module(torch.nn.Module):
                 f"the module's parameters are {first.dtype}; the networks compute in float32. Give "
                 "module.float()."
             )
-        device = str(first.device)
-        return Forward(
-            self.model, self._variable, open_backend("torch", device), self.lesion,
-            observed=self._observed,
-        )  # fmt: skip
+        backend = open_backend("torch", str(first.device), self.precision)
+        return Forward(self.model, self._variable, backend, self.lesion, observed=self._observed)
 
     def forward(self, images: Any, presentation: Presentation | None = None) -> Tensor:
         """Logits [batch, 1000]; ``presentation``: as the model was trained, unless given."""
         check_process()
         shown = as_presentation(presentation, Presentation.default(self.model.name))
         built = self.built()
-        with built.backend.in_float32():
+        with built.backend.in_precision():
             return built.logits(images, shown)
 
     def hooked(self) -> list[str]:

@@ -37,7 +37,7 @@ _COLUMNS = [
 ]
 _MADE_BY = [
     "metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration",
-    "image_duration_rule", "latency_ms",
+    "image_duration_rule", "latency_ms", "precision",
 ]  # fmt: skip
 
 
@@ -65,6 +65,8 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
         weights = made_by["weights"]
         if made_by["lesion"] != "none":
             weights += f", without {made_by['lesion']}"
+        if "precision" in made_by:
+            weights += f", in {made_by['precision']}"
         what = made_by["model"], weights, record["benchmark"], made_by.get("metric", "–")
         table.add_row(*what, *numbers, bins)
     console.print(table)
@@ -85,7 +87,7 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
     rows = [
         {
             **{name: record.get(name) for name in _COLUMNS},
-            **{name: record["made_by"].get(name) for name in _MADE_BY},
+            **{name: ({"precision": "float32"} | record["made_by"]).get(name) for name in _MADE_BY},
         }
         for record in records
     ]
