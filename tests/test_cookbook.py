@@ -77,7 +77,7 @@ def test_a_loader(kitchen: dict[str, Any]) -> None:
 
 def test_responses_without_time(kitchen: dict[str, Any]) -> None:
     kitchen |= {"values": np.zeros((4, 3)), "stimulus_ids": ["a", "b", "a", "b"]}
-    betas = run("My responses have no time (fMRI)", kitchen)["betas"]
+    betas = run("My responses have no time axis (fMRI)", kitchen)["betas"]
     assert betas.values.shape == (4, 3, 1)
 
 

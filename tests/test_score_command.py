@@ -102,6 +102,22 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--frame", "image:100", "--image-ms", "100"], "give either --image-ms or your own"),
+        (["--frame", "image:100", "--off", "0"], "--frame states the whole presentation"),
+        (["--off", "0"], "--times and --off need --image-off or --presentation"),
+    ],
+)
+def test_a_sequence_of_frames_is_a_presentation_of_its_own(
+    convrnns, arguments: list[str], message: str
+) -> None:
+    """Its other presentations are said to be too many; by itself it is taken."""
+    asked = ["rgc_shallow,gru_shallow", "Kar2019-ost", "--weights", "random", *arguments]
+    assert message in convrnns("score", *asked, code=2)
+
+
 def test_without_network_the_missing_data_set_is_named_and_others_go_on(tmp_path: Path) -> None:
     told = run(
         *["score", "timedecay_shallow,gru_shallow", "Kar2019-ost", "--weights", "random"],

@@ -151,7 +151,9 @@ ImageMs = Annotated[
     float | None,
     typer.Option(
         "--image-ms",
-        help="Duration of the images, in ms. [default: as stated in the recording, or 100]",
+        help="Duration of the images, in ms, a multiple of 10. In a recording with several "
+        "durations, only presentations of this duration are used. [default: as stated in the "
+        "recording, or 100]",
         show_default=False,
     ),
 ]
@@ -160,7 +162,8 @@ Regions = Annotated[
     str | None,
     typer.Option(
         "--regions",
-        help="Regions, separated by commas. [default: all in the recording]",
+        help="Regions, separated by commas. If the recording does not state regions: the one "
+        "region of all neurons. [default: all in the recording]",
         show_default=False,
     ),
 ]
@@ -237,7 +240,8 @@ Locations = Annotated[
     list[str] | None,
     typer.Option(
         "--location",
-        help="The recording's name for a region, such as 'TE=IT'. Can be repeated.",
+        help="NAME=REGION, such as TE=IT: neurons that the recording places in NAME are neurons of "
+        "REGION. Can be repeated.",
         show_default=False,
     ),
 ]
@@ -301,7 +305,7 @@ Stratify = Annotated[
     typer.Option(
         "--stratify",
         help="Coordinate of the presentations whose values are balanced between training and "
-        "test stimuli, or 'none'. [default: object_name]",
+        "test stimuli, or 'none'. [default: object_name; none with --group]",
         show_default=False,
     ),
 ]

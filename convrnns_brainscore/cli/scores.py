@@ -108,12 +108,14 @@ def score(
         )
     shown = None
     if presentation is not None or differing.given:
-        if presentation is None and differing.image_off is None:
+        if presentation is None and differing.image_off is None and not differing.frames:
             raise ConvRNNError(
                 "--times and --off need --image-off or --presentation, which set when the images "
                 "go off."
             )
-        shown = differing.presentation(names[0], presentation or PresentationName.neural)
+        # A sequence of frames is a presentation of its own, whichever the model.
+        unnamed = PresentationName.default if differing.frames else PresentationName.neural
+        shown = differing.presentation(names[0], presentation or unnamed)
         if presentation is PresentationName.default and len(names) > 1:
             raise ConvRNNError(
                 "--presentation default differs between models: score one at a time."
