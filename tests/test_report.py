@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -328,15 +327,16 @@ def test_of_two_neurons_nothing_is_tested_and_that_is_said(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_many_models_layers_and_neurons_open_in_seconds(page: Page, tmp_path: Path) -> None:
+def test_many_models_layers_and_neurons_stay_light(page: Page, tmp_path: Path) -> None:
     """20 models × 10 layers × 26 bins × 2,100 neurons; the scatter is thinned, and says so."""
     layers = {f"conv{index}": 0.02 * index for index in range(1, 11)}
     models = {f"{WHOLE}-{index}": layers for index in range(20)}
     write_report(made_results(models, neurons=4200, bins=26), tmp_path)
     assert (tmp_path / "report.html").stat().st_size < 20e6
-    began = time.monotonic()
     opened(page, tmp_path / "report.html")
-    assert time.monotonic() - began < 20  # seconds on a quiet machine
+    # A browser draws some tens of thousands in seconds.
+    drawn = page.evaluate("document.querySelectorAll('svg *').length")
+    assert drawn < 100_000, drawn
     assert "1000 of 2100, drawn at random" in page.inner_text("body")
 
 
