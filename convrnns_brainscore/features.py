@@ -288,8 +288,6 @@ def write_features(
     network, presentation = request.network, request.presentation
     batch_size, out = request.batch_size, Path(out)
     check_out(out)
-    if batch_size < 1:
-        raise _not_a_batch_size(batch_size)
     network.check_lesion(presentation)
     stimuli = _as_table(stimuli)
     if CLIPS in stimuli:
@@ -358,10 +356,6 @@ def write_features(
     return skipped
 
 
-def _not_a_batch_size(given: object) -> ConvRNNError:
-    return ConvRNNError(f"`batch_size={given!r}`: expected a whole number from 1 on, or {AUTO!r}.")
-
-
 def _work_beside(out: Path) -> Path:
     """The folder of what is under way."""
     return out.with_name(f".{out.name}.partial")
@@ -372,10 +366,13 @@ def _batch_size(
 ) -> int:
     """The number of images in a batch. ``"auto"`` keeps the size that ``out`` was begun with, since
     batches of other sizes round differently and the free memory may have changed."""
-    if isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool):
-        return int(batch_size)
     if batch_size != AUTO:
-        raise _not_a_batch_size(batch_size)
+        whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+        if not whole or int(batch_size) < 1:
+            raise ConvRNNError(
+                f"`batch_size={batch_size!r}`: expected a whole number from 1 on, or {AUTO!r}."
+            )
+        return int(batch_size)
     journal = Journal(_work_beside(out))
     begun = journal.store if journal.begun else out
     if os.path.lexists(begun):
