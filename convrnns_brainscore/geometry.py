@@ -7,7 +7,7 @@ resampling and noise ceilings are rsatoolbox's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,6 @@ from numpy.typing import NDArray
 from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs, compare
 
-from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
-from convrnns_brainscore.images import check_normalised
-from convrnns_brainscore.networks.backend import to_numpy
-from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.timing import bins_of_steps
 
 METHOD = "spearman"
@@ -47,79 +42,35 @@ def dissimilarities(patterns: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         return np.asarray(1 - np.corrcoef(patterns)[pairs], np.float64)
 
 
-def dissimilarity_movie(
-    network: ConvRNN,
-    images: NDArray[np.float32],
-    presentation: Presentation,
-    layers: Sequence[str] | None = None,
-    *,
-    keep: Mapping[str, Sequence[int]] | None = None,
-    progress: bool = False,
-) -> tuple[xr.DataArray, dict[tuple[str, int], NDArray[np.float32]]]:
-    """Dissimilarities between ``images`` in each layer at each step.
-
-    All images are unrolled side by side, one step after the other, so that memory holds the
-    activations of one step.
+def dissimilarity_movie(activations: Mapping[str, NDArray[np.float32]], steps: int) -> xr.DataArray:
+    """Dissimilarities between stimuli in each layer at each step.
 
     Parameters
     ----------
-    network : ConvRNN
-        The network.
-    images : float32 array [stimulus, 224, 224, 3]
-        Normalised.
-    presentation : Presentation
-        What is shown when.
-    layers : sequence of str, optional
-        None: all.
-    keep : mapping of str to sequence of int, optional
-        Layer → steps whose activations are wanted too.
-    progress : bool, default False
-        Show a progress bar.
+    activations : mapping of str to float32 array [stimulus, step, unit]
+        Layer → activations from the step at which the image reaches the layer to the last one.
+    steps : int
+        Steps of the presentation.
 
     Returns
     -------
-    movie
+    DataArray
         Layer × time_bin × pair. NaN before the image reaches the layer, and where every image gives
         the same.
-    kept
-        (layer, step) → [stimulus, unit].
     """
-    images = check_normalised(images)
-    layers = list(layers or network.layers)
-    keep = keep or {}
-    steps = {layer: range(network.first_step(layer), presentation.times) for layer in layers}
-    batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
-    side_by_side = [network.stream(batch, steps, presentation) for batch in batches]
-    pairs = len(images) * (len(images) - 1) // 2
-    movie = np.full((len(layers), presentation.times, pairs), np.nan)
-    kept = {}
-    same: dict[str, tuple[list[object], NDArray[np.float64]]] = {}
-    with progress_bar(shown=progress, transient=True) as bar:
-        task = bar.add_task(f"{network.name}: unrolling", total=presentation.times)
-        for outputs in zip(*side_by_side, strict=True):
-            layer, step, _ = outputs[0]
-            tensors = [output for _, _, output in outputs]
-            before = same.get(layer)
-            if before and all(a is b for a, b in zip(before[0], tensors, strict=True)):
-                result = before[1]  # a feed-forward layer that sees what it saw before
-            elif len(tensors[0]) == 1 < len(images):
-                result = np.full(pairs, np.nan)
-            else:
-                patterns = np.concatenate([to_numpy(tensor) for tensor in tensors])
-                patterns = patterns.reshape(len(images), -1)
-                result = dissimilarities(patterns)
-                if step in keep.get(layer, ()):
-                    kept[layer, step] = patterns
-            same[layer] = tensors, result
-            movie[layers.index(layer), step] = result
-            bar.update(task, completed=step + 1)
-    start, end = bins_of_steps(0, presentation.times)
+    stimuli = len(next(iter(activations.values())))
+    movie = np.full((len(activations), steps, stimuli * (stimuli - 1) // 2), np.nan)
+    for row, values in zip(movie, activations.values(), strict=True):
+        first = steps - values.shape[1]
+        for step in range(first, steps):
+            row[step] = dissimilarities(values[:, step - first])
+    start, end = bins_of_steps(0, steps)
     coords = {
-        "layer": layers,
+        "layer": list(activations),
         "time_bin_start": ("time_bin", start),
         "time_bin_end": ("time_bin", end),
     }
-    return xr.DataArray(movie, coords, ("layer", "time_bin", "pair")), kept
+    return xr.DataArray(movie, coords, ("layer", "time_bin", "pair"))
 
 
 def similarity(

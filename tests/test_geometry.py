@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+import xarray as xr
+from numpy.typing import NDArray
 
 from convrnns_brainscore import Presentation
 from convrnns_brainscore.convrnn import ConvRNN
@@ -20,29 +22,39 @@ from convrnns_brainscore.objects92 import load_objects92
 COUNT = 20
 
 
+STEPS = 9
+
+
 @pytest.fixture(scope="module")
-def movie_and_kept(network: ConvRNN, photographs: list[Path]):
+def activations(network: ConvRNN, photographs: list[Path]) -> dict[str, NDArray[np.float32]]:
+    """Layer → [stimulus, step, unit]; the image is on for 3 of 9 steps."""
     images = load_images(photographs[::4][:COUNT])
-    keep = {"conv3": [4]}
-    return dissimilarity_movie(network, images, Presentation.custom(9, 3), keep=keep)
+    layers = ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    outputs = network.unroll(images, layers, Presentation.custom(STEPS, 3), all_times=True)
+    return {
+        layer: output[:, network.first_step(layer) :].reshape(
+            COUNT, STEPS - network.first_step(layer), -1
+        )
+        for layer, output in outputs.items()
+    }
 
 
-def test_the_movie_is_the_dissimilarity_of_what_unroll_gives(
-    movie_and_kept, network: ConvRNN, photographs: list[Path]
+@pytest.fixture(scope="module")
+def movie(activations: dict[str, NDArray[np.float32]]) -> xr.DataArray:
+    return dissimilarity_movie(activations, STEPS)
+
+
+def test_the_movie_has_the_dissimilarity_of_the_patterns_at_each_step(
+    movie: xr.DataArray, activations: dict[str, NDArray[np.float32]]
 ) -> None:
-    """Though the images are unrolled in several batches side by side."""
-    movie, kept = movie_and_kept
-    images = load_images(photographs[::4][:COUNT])
-    outputs = network.unroll(images, ["conv3"], Presentation.custom(9, 3), all_times=True)["conv3"]
-    patterns = outputs[:, 4].reshape(len(images), -1)
-    expected = 1 - np.corrcoef(patterns)[np.triu_indices(len(images), 1)]
-    np.testing.assert_allclose(movie.sel(layer="conv3")[4], expected, atol=1e-4)
-    np.testing.assert_allclose(kept["conv3", 4], patterns, atol=1e-4)
+    """conv3 has activations from step 2 on."""
+    expected = 1 - np.corrcoef(activations["conv3"][:, 2])[np.triu_indices(COUNT, 1)]
+    np.testing.assert_array_equal(movie.sel(layer="conv3")[4], expected)
+    assert movie["time_bin_start"].values.tolist() == list(range(0, 90, 10))
 
 
-def test_what_has_no_meaning_is_undefined(movie_and_kept, network: ConvRNN) -> None:
+def test_what_has_no_meaning_is_undefined(movie: xr.DataArray, network: ConvRNN) -> None:
     """Before the image reaches a layer, and after it left a feed-forward one."""
-    movie, _ = movie_and_kept
     defined = np.isfinite(movie.values).all(axis=-1)
     assert (np.isnan(movie.values).all(axis=-1) == ~defined).all()
     for layer, row in zip(movie.layer.values, defined, strict=True):
@@ -53,8 +65,7 @@ def test_what_has_no_meaning_is_undefined(movie_and_kept, network: ConvRNN) -> N
     assert defined[2].tolist() == [False] * 2 + [True] * 7  # conv3 remembers
 
 
-def test_similarity_is_spearmans_and_undefined_stays_undefined(movie_and_kept) -> None:
-    movie, _ = movie_and_kept
+def test_similarity_is_spearmans_and_undefined_stays_undefined(movie: xr.DataArray) -> None:
     rng = np.random.default_rng(0)
     brain = rng.random(movie.sizes["pair"])
     subjects = rng.random((3, movie.sizes["pair"]))
@@ -71,8 +82,7 @@ def test_similarity_is_spearmans_and_undefined_stays_undefined(movie_and_kept) -
     assert 0.02 < float(result.error.sel(reference="one").isel(layer=2, time_bin=4)) < 0.3
 
 
-def test_the_geometry_itself_is_most_similar(movie_and_kept) -> None:
-    movie, _ = movie_and_kept
+def test_the_geometry_itself_is_most_similar(movie: xr.DataArray) -> None:
     itself = movie.sel(layer="conv4")[6].values
     result = similarity(movie, {"itself": itself}, resamples=3)
     found = result.similarity.sel(reference="itself", layer="conv4")[6]

@@ -70,6 +70,20 @@ def test_a_recording_becomes_an_assembly_with_its_stimulus_set(stimuli, tmp_path
     assert read_package(tmp_path / "lab" / "V4.nc").sizes["neuroid"] == 2
 
 
+def test_a_benchmark_is_made_without_pip(stimuli, tmp_path: Path, monkeypatch) -> None:
+    """Brain-Score would install the requirements of the metric and of the ceiling."""
+    write_package(as_recording(lab(stimuli)).only(["IT"]), stimuli, tmp_path / "lab")
+    monkeypatch.delenv("BS_INSTALL_DEPENDENCIES", raising=False)
+    started: list[str] = []
+    monkeypatch.setattr(
+        "brainscore_core.plugin_management.import_plugin.subprocess.run",
+        lambda command, **options: started.append(command),
+    )
+    benchmark = package_benchmark(tmp_path / "lab" / "IT.nc", "spantime_pls")
+    assert benchmark.ceiling.sizes["time_bin"] == 2
+    assert not started
+
+
 def test_it_is_scored_as_it_was_shown(stimuli, tmp_path: Path) -> None:
     write_package(as_recording(lab(stimuli)).only(["IT"]), stimuli, tmp_path / "lab")
     benchmark = package_benchmark(tmp_path / "lab" / "IT.nc", "spantime_ridge")

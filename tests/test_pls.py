@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge, RidgeCV
+from threadpoolctl import threadpool_info
 
 from convrnns_brainscore.fits import pls
 from convrnns_brainscore.fits.gram import coordinates, gram_matrix, split_gram
 from convrnns_brainscore.fits.pls import kernel_pls
 from convrnns_brainscore.fits.ridge import PENALTIES, KernelRidge
 from convrnns_brainscore.fits.streamed_pls import streamed_pls
+from convrnns_brainscore.threads import blas_threads
 
 
 def simulated(
@@ -200,3 +202,13 @@ def test_coordinates_have_the_features_inner_products(stimuli, features, blocks,
     rows = coordinates(gram)
     assert rows.shape[1] <= min(stimuli - 1, features)
     np.testing.assert_allclose(rows @ rows.T, gram, atol=1e-9)
+
+
+def test_products_use_as_many_threads_as_they_are_given() -> None:
+    def threads() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    before = threads()
+    with blas_threads(1):
+        assert threads() == {1}
+    assert threads() == before

@@ -22,6 +22,7 @@ from brainscore_vision import load_ceiling, load_metric
 from brainscore_vision.benchmark_helpers.neural_common import NeuralBenchmark, average_repetition
 
 from convrnns_brainscore._version import __version__
+from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
 from convrnns_brainscore.brainscore.digests import update_digest
@@ -285,18 +286,21 @@ def neural_benchmark(
             recording = recording.isel(time_bin=np.argsort(starts, kind="stable"))
     region = str(recording["region"].values[0])
     ceiler = _own_ceiling
-    if _repeated_alike(recording):
-        kind = "internal_consistency_temporal" if temporal else "internal_consistency"
-        ceiler = load_ceiling(kind)
+    # What these plugins require is installed with this package.
+    with internals.no_installing():
+        similarity_metric = load_metric(
+            metric, crossvalidation_kwargs={"stratification_coord": stratify_by}
+        )
+        if _repeated_alike(recording):
+            kind = "internal_consistency_temporal" if temporal else "internal_consistency"
+            ceiler = load_ceiling(kind)
     digest = hashlib.sha256()
     update_digest(digest, recording)
     return NeuralBenchmark(
         identifier=f"{name}.{region}-{metric}-{digest.hexdigest()[:12]}",
         version=1,
         assembly=average_repetition(recording),
-        similarity_metric=load_metric(
-            metric, crossvalidation_kwargs={"stratification_coord": stratify_by}
-        ),
+        similarity_metric=similarity_metric,
         visual_degrees=visual_degrees,
         number_of_trials=1,
         ceiling_func=lambda: ceiler(recording),

@@ -121,7 +121,7 @@ def demo(
     from convrnns_brainscore.brainscore.internals import quieten
 
     quieten()
-    start_quietly()
+    start_quietly(BackendName.torch)
 
     from convrnns_brainscore import demo as demonstration
     from convrnns_brainscore.console import PlainConsole

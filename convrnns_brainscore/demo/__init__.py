@@ -5,17 +5,30 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 from rich.console import Console
 
-from convrnns_brainscore.demo.geometry import compare_geometry, geometry_table
+from convrnns_brainscore.demo.geometry import (
+    compare_geometry,
+    draw_geometry,
+    geometry_table,
+    responses,
+    unroll,
+)
 from convrnns_brainscore.demo.setting import (
     MODELS,
     NEURONS,
     PRESENTATION,
+    REGIONS,
     REPETITIONS,
     RESAMPLES,
+    SCORED,
     TRUTH,
     load,
+    paired_steps,
+    time_bins,
 )
 from convrnns_brainscore.geometry import noise_ceiling
 from convrnns_brainscore.objects92 import load_objects92
@@ -28,6 +41,8 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     out.mkdir(parents=True, exist_ok=True)
     objects = load_objects92()
     networks = [load(name, checkpoints, seed) for name in MODELS]
+    (truth,) = (network for network in networks if network.name == TRUTH)
+    pairs = {region: paired_steps(networks, region) for region in REGIONS}
     console.print(
         f"{len(objects.stimuli)} object photographs → {' and '.join(map(repr, networks))}, image "
         f"on for {(PRESENTATION.image_off or 0) * MS_PER_STEP} of "
@@ -35,27 +50,45 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     )
 
     picture = out / "geometry.png"
-    similarities, responses = compare_geometry(networks, objects, seed, picture)
+    similarities: dict[str, xr.Dataset] = {}
+    found: dict[str, dict[str, NDArray[np.float32]]] = {region: {} for region in REGIONS}
+    for network in networks:
+        activations = unroll(network, objects)
+        similarities[network.name] = compare_geometry(activations, objects, seed)
+        draw_geometry(networks, similarities, picture)
+        console.print(
+            f"{network.name}: {'added to the' if len(similarities) > 1 else 'first'} figure after "
+            f"{time.monotonic() - began:.0f} s: {picture}",
+            soft_wrap=True,
+        )
+        for region in REGIONS if network is truth else (SCORED,):
+            found[region][network.name] = responses(network, activations, region, pairs[region])
+        del activations
     console.print(geometry_table(networks, similarities, noise_ceiling(objects.human_it)))
     console.print(
         "This describes these 92 images and one recording window (71–210 ms): the step with the "
         "highest value is neither a selected layer nor a latency.\n"
         f"± is the standard deviation over {RESAMPLES} resamplings of the images. Human IT has 4 "
         "subjects, which gives a noise ceiling; the macaque dissimilarities are one average and "
-        "have none.",
+        "have none.\n",
         style="dim",
     )
-    console.print(f"Figure after {time.monotonic() - began:.0f} s: {picture}\n", soft_wrap=True)
 
     # Brain-Score takes seconds to import: the first figure does not wait for it.
+    from convrnns_brainscore.brainscore.simulate import regions_together
     from convrnns_brainscore.demo.fits import fit
     from convrnns_brainscore.demo.page import write_page
-    from convrnns_brainscore.demo.scores import score
+    from convrnns_brainscore.demo.scores import score, simulate
     from convrnns_brainscore.report.fit_figures import write_figure
     from convrnns_brainscore.report.score_figures import draw_scores
     from convrnns_brainscore.report.tables import fit_table, score_table, wide_console
 
-    records, recording = score(networks, responses, objects, seed)
+    bins = {region: time_bins(pairs[region]) for region in REGIONS}
+    scored, of_truth = found[SCORED], {region: each[TRUTH] for region, each in found.items()}
+    recordings = simulate(truth, of_truth, bins, objects, seed)
+    del found, of_truth  # V4's take 110 MB
+    benchmark = f"simulated-{TRUTH}"
+    records = score(networks, scored, bins[SCORED], recordings[SCORED], benchmark)
     score_table(records, out / "scores.csv", wide_console())
     draw_scores(records, out / "scores.png")
     console.print(
@@ -66,11 +99,11 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     )
     console.print(f"Figure: {out / 'scores.png'}\n", soft_wrap=True)
 
-    results = fit(networks, recording, objects, out / "fits")
+    results = fit(truth, regions_together(recordings), objects, out / "fits")
     write_figure(results, "over-time", out / "fits.png")
     wide_console().print(fit_table(results))
     console.print(
-        "The same recording, fitted with the exact PLS of `convrnns fit`. Report: "
+        f"{TRUTH}, fitted to the same neurons with the exact PLS of `convrnns fit`. Report: "
         f"{out / 'fits' / 'report.html'}\n",
         soft_wrap=True,
     )

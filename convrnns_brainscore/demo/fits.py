@@ -1,15 +1,14 @@
-"""The third part of the demo: fits of all layers to the simulated recording, and their report."""
+"""The third part of the demo: fits of a network to the simulated recording, and their report."""
 
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import xarray as xr
 
 from convrnns_brainscore.convrnn import ConvRNN
-from convrnns_brainscore.demo.setting import PRESENTATION
+from convrnns_brainscore.demo.setting import PRESENTATION, SPLITS
 from convrnns_brainscore.fits.fit import fit_recording
 from convrnns_brainscore.fits.heldout import Method
 from convrnns_brainscore.fits.prepare import prepare
@@ -21,8 +20,8 @@ from convrnns_brainscore.report.fit_report import write_report
 from convrnns_brainscore.timing import MS_PER_STEP
 
 
-def fit(networks: list[ConvRNN], recording: xr.DataArray, objects: Objects92, out: Path) -> Results:
-    """Fit the networks' layers to the simulated recording, and write the report into ``out``."""
+def fit(network: ConvRNN, recording: xr.DataArray, objects: Objects92, out: Path) -> Results:
+    """Fit a network's layers to the simulated recording, and write the report into ``out``."""
     stimuli = objects.stimuli.assign(degrees=float(VISUAL_DEGREES))
     method = Method()
     prepared = prepare(
@@ -31,10 +30,11 @@ def fit(networks: list[ConvRNN], recording: xr.DataArray, objects: Objects92, ou
         image_ms=(PRESENTATION.image_off or 0) * MS_PER_STEP,
         needed=method.needed,
         latencies=[0],
+        splits=SPLITS,
     )
     shutil.rmtree(out, ignore_errors=True)
     results = fit_recording(
-        {network.name: partial(_itself, network) for network in networks},
+        {network.name: lambda: network},
         prepared,
         out,
         method=method,
@@ -42,7 +42,3 @@ def fit(networks: list[ConvRNN], recording: xr.DataArray, objects: Objects92, ou
     )
     write_report(results, out)
     return results
-
-
-def _itself(network: ConvRNN) -> ConvRNN:
-    return network

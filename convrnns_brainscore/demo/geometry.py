@@ -1,7 +1,8 @@
-"""The first part of the demo: the geometry of two networks beside real macaque IT, over time."""
+"""The first part of the demo: the geometry of networks beside real macaque IT, over time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,62 +10,76 @@ import xarray as xr
 from numpy.typing import NDArray
 from rich.table import Table
 
-from convrnns_brainscore.convrnn import ConvRNN
-from convrnns_brainscore.demo.setting import (
-    PRESENTATION,
-    REGIONS,
-    RESAMPLES,
-    paired_steps,
-    region_layer,
-)
+from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
+from convrnns_brainscore.demo.setting import LAYERS, PRESENTATION, RESAMPLES, region_layer
 from convrnns_brainscore.geometry import dissimilarity_movie, similarity
 from convrnns_brainscore.images import load_images
+from convrnns_brainscore.networks.forward import single
 from convrnns_brainscore.objects92 import Objects92
+from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.report.geometry_report import draw_movie
 
-Responses = dict[str, NDArray[np.float32]]
-"""Region → [stimulus, unit, bin] of the region's layer, in the bins of `setting.paired_steps`."""
+Activations = dict[str, NDArray[np.float32]]
+"""Layer → [stimulus, step, unit], from the step at which the image reaches the layer."""
 
 
-def compare_geometry(
-    networks: list[ConvRNN], objects: Objects92, seed: int, picture: Path
-) -> tuple[dict[str, xr.Dataset], dict[str, Responses]]:
-    """Unroll the networks, compare each layer and step with IT, and draw the similarities.
+def unroll(network: ConvRNN, objects: Objects92) -> Activations:
+    """Unroll a network for all photographs."""
+    files = list(objects.stimuli["filename"])
+    steps = {layer: range(network.first_step(layer), PRESENTATION.times) for layer in LAYERS}
+    asked = {layer: single(steps[layer]) for layer in LAYERS}
+    activations = {
+        layer: np.empty(
+            (len(files), len(steps[layer]), int(np.prod(network.output_shape(layer)))), np.float32
+        )
+        for layer in LAYERS
+    }
+    with progress_bar(unit="images", transient=True) as bar:
+        task = bar.add_task(f"{network.name}: unrolling", total=len(files))
+        for start in range(0, len(files), BATCH_SIZE):
+            images = load_images(files[start : start + BATCH_SIZE])
+            for layer, output in network.averages(images, asked, PRESENTATION).items():
+                batch = activations[layer][start : start + len(images)]
+                batch[:] = output.reshape(batch.shape)
+            bar.advance(task, len(images))
+    return activations
 
-    Returns
-    -------
-    (dict of str to Dataset, dict of str to dict)
-        Of each network: its similarities, and the responses of the regions' layers.
-    """
-    images = load_images(list(objects.stimuli["filename"]))
+
+def responses(
+    network: ConvRNN, activations: Activations, region: str, pairs: Sequence[tuple[int, int]]
+) -> NDArray[np.float32]:
+    """[stimulus, unit, bin] of a region's layer: averages over ``pairs`` of steps."""
+    layer = region_layer(network, region)
+    values, first = activations[layer], network.first_step(layer)
+    averages = np.empty((len(values), values.shape[2], len(pairs)), np.float32)
+    for index, (one, other) in enumerate(pairs):
+        averages[..., index] = (values[:, one - first] + values[:, other - first]) / 2
+    return averages
+
+
+def compare_geometry(activations: Activations, objects: Objects92, seed: int) -> xr.Dataset:
+    """Compare each layer and step with macaque and human IT."""
     references = {"macaque IT": objects.macaque_it, "human IT": objects.human_it}
-    similarities: dict[str, xr.Dataset] = {}
-    responses: dict[str, Responses] = {}
-    for network in networks:
-        pairs = {region: paired_steps(networks, region) for region in REGIONS}
-        keep = {region_layer(network, region): sum(pairs[region], ()) for region in REGIONS}
-        movie, kept = dissimilarity_movie(network, images, PRESENTATION, keep=keep, progress=True)
-        similarities[network.name] = similarity(movie, references, resamples=RESAMPLES, seed=seed)
-        responses[network.name] = {}
-        for region in REGIONS:
-            layer = region_layer(network, region)
-            averages = [
-                (kept.pop((layer, first)) + kept.pop((layer, second))) / 2
-                for first, second in pairs[region]
-            ]
-            responses[network.name][region] = np.stack(averages, axis=2)
+    movie = dissimilarity_movie(activations, PRESENTATION.times)
+    return similarity(movie, references, resamples=RESAMPLES, seed=seed)
+
+
+def draw_geometry(
+    networks: list[ConvRNN], similarities: dict[str, xr.Dataset], picture: Path
+) -> None:
+    """Draw the similarities to macaque IT: a panel for each network that has some."""
     draw_movie(
         {
             f"{network.name} ({network.label})": similarities[network.name].similarity.sel(
                 reference="macaque IT"
             )
             for network in networks
+            if network.name in similarities
         },
         PRESENTATION,
-        "Representational geometry of 92 objects: ConvRNN layers against 674 cells of macaque IT",
+        "Representational geometry of 92 objects:\nConvRNN layers against 674 cells of macaque IT",
         picture,
     )
-    return similarities, responses
 
 
 def geometry_table(
@@ -74,14 +89,14 @@ def geometry_table(
     title = "Highest similarity (Spearman) of each layer over time"
     table = empty_table(title, ("model", "layer"), ("macaque IT", "at (ms)", "human IT", "at (ms)"))
     for network in networks:
-        for layer in network.layers:
+        for layer in LAYERS:
             of_layer = similarities[network.name].sel(layer=layer)
             cells = [
                 cell
                 for reference in ("macaque IT", "human IT")
                 for cell in highest(of_layer.sel(reference=reference))
             ]
-            name = f"{network.name}\n{network.label}" if layer == "conv1" else ""
+            name = f"{network.name}\n{network.label}" if layer == LAYERS[0] else ""
             table.add_row(name, layer, *cells)
         table.add_section()
     table.add_row("noise ceiling", "", "–", "", f"{ceiling[0]:.2f} … {ceiling[1]:.2f}", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convrnns_brainscore.demo.setting import NEURONS, REGIONS, REPETITIONS, TRUTH
+from convrnns_brainscore.demo.setting import NEURONS, REGIONS, REPETITIONS, SCORED, TRUTH
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.report.page import render
 
@@ -20,6 +20,7 @@ def write_page(out: Path) -> Path:
                 neurons=NEURONS,
                 regions=" and ".join(REGIONS),
                 repetitions=REPETITIONS,
+                scored=SCORED,
             ),
             encoding="utf-8",
         )

@@ -16,7 +16,6 @@ import numpy as np
 from joblib import cpu_count  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from rich.filesize import decimal
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.choices import MethodName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
@@ -27,6 +26,7 @@ from convrnns_brainscore.fits.reliability import HALVINGS
 from convrnns_brainscore.fits.ridge import KernelRidge
 from convrnns_brainscore.fits.splits import FEWEST, Split
 from convrnns_brainscore.fits.streamed_pls import MOST_ROWS, Blocks, streamed_pls
+from convrnns_brainscore.threads import blas_threads
 
 Array = NDArray[np.float64]
 Item = TypeVar("Item")
@@ -154,7 +154,7 @@ def predictor(method: Method, gram: Array) -> Predict:
 
 def _in_threads(function: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
     """One thread an item: its products are small, and threads would wait for each other."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
+    with blas_threads(1), ThreadPoolExecutor(cpu_count()) as pool:
         return list(pool.map(function, items))
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.gram import split_gram
@@ -22,6 +21,7 @@ from convrnns_brainscore.fits.heldout import filled
 from convrnns_brainscore.fits.resampling import Draw, standard_error
 from convrnns_brainscore.fits.ridge import KernelRidge
 from convrnns_brainscore.fits.splits import Split
+from convrnns_brainscore.threads import blas_threads
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The first set's share of the scale of both."""
@@ -98,7 +98,7 @@ def held_out_errors(
         train = filled(responses, split)[split.train]
         parts = [_unit_scale(*split_gram(gram, split.train, split.test)) for gram in grams]
         predictions, missed = [], []
-        with threadpool_limits(2, "blas"):
+        with blas_threads(2):
             for share in SHARES:
                 inner, across = (
                     share * one + (1 - share) * other for one, other in zip(*parts, strict=True)

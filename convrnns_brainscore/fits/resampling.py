@@ -22,10 +22,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.splits import FEWEST, Split
+from convrnns_brainscore.threads import blas_threads
 
 RESAMPLES = 500
 """Half of them of stimuli, then half of neurons."""
@@ -127,7 +127,7 @@ def resampled_scores(
     bins = observed.shape[2]
     total = np.zeros((2, len(populations), len(stimuli), bins))
     known = np.zeros(total.shape, np.intp)
-    with threadpool_limits(1, "blas"):  # small products, for which threads would only wait
+    with blas_threads(1):  # small products, for which threads would only wait
         for (split, values), index in product(zip(splits, predicted, strict=True), range(bins)):
             r = weighted_pearson(
                 values[:, :, index], observed[split.test, :, index], stimuli[:, split.test]

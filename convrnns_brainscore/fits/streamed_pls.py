@@ -17,10 +17,10 @@ import numpy as np
 from joblib import cpu_count  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, svds
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.pls import COMPONENTS, first_eigenvector
+from convrnns_brainscore.threads import blas_threads
 
 EXHAUSTED_SINGLE = 1e-6
 """The same for covariances, where features are multiplied in single precision."""
@@ -178,7 +178,7 @@ def _scores_and_products(
         return np.asarray((scores[where] * member[where]).T @ values)
 
     under_way: deque[Future[NDArray[np.float32]]] = deque()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
+    with blas_threads(1), ThreadPoolExecutor(cpu_count()) as pool:
         for block in blocks:
             under_way.append(pool.submit(work, block))
             if len(under_way) > cpu_count():
