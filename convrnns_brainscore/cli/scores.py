@@ -236,7 +236,7 @@ def _try(
     listed: list[Listed],
     out: Path | None,
 ) -> None:
-    """Put the benchmarks' requests to a model, and show what became of each."""
+    """Run the benchmarks with a model on synthetic stimuli, and show the outcome of each."""
     from convrnns_brainscore.brainscore.benchmarks import LI2026_TEMPORAL
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.progress import progress_bar
@@ -259,7 +259,7 @@ def _try(
     from convrnns_brainscore.brainscore.activations import Rows
     from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
     from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
-    from convrnns_brainscore.brainscore.trial.sweep import MODELS, sweep
+    from convrnns_brainscore.brainscore.trial.sweep import FAILS, sweep
     from convrnns_brainscore.report.tables import wide_console
 
     rows = Rows()
@@ -289,7 +289,7 @@ def _try(
             ),
         )
         say(f"Table: {out}")
-    if any(trial.outcome == MODELS for trial in trials):
+    if any(trial.outcome == FAILS for trial in trials):
         raise typer.Exit(1)
 
 

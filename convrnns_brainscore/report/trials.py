@@ -17,16 +17,18 @@ from convrnns_brainscore.files import written_whole
 if TYPE_CHECKING:
     from convrnns_brainscore.brainscore.trial.sweep import Trial
 
+COLUMNS = ("benchmark", "request", "image on", "latency", "outcome", "comment")
+
 
 def trial_table(trials: Sequence[Trial]) -> Table:
     """A row for each benchmark, and how many score."""
     counts = pd.Series([trial.outcome for trial in trials]).value_counts()
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    table = Table(title=f"Benchmarks on made stimuli: {told}")
-    for column in ("benchmark", "asked", "shown", "latency", "outcome", "why"):
+    table = Table(title=f"Benchmarks on synthetic stimuli: {told}")
+    for column in COLUMNS:
         table.add_column(column, overflow="fold")
     for row in _rows(trials):
-        table.add_row(*map(str, row.values()))
+        table.add_row(*row)
     return table
 
 
@@ -42,32 +44,32 @@ def _csv(trials: Sequence[Trial], _: str) -> str:
 
 
 def _markdown(trials: Sequence[Trial], head: str) -> str:
-    lines = ["| benchmark | request | image on | latency | outcome | comment | data |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines = [f"| {' | '.join(COLUMNS)} | data |", "|---" * (len(COLUMNS) + 1) + "|"]
     listed = list_benchmarks()
     data = {True: "public", False: "not public", None: "?"}
     for trial, row in zip(trials, _rows(trials), strict=True):
         known = listed.get(trial.name)
-        cells = [*row.values(), data[known.public if known else None]]
-        lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
+        cells = [*row, data[known.public if known else None]]
+        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return head + "\n".join(lines) + "\n"
 
 
-def _rows(trials: Sequence[Trial]) -> list[dict[str, str]]:
-    rows = []
+def _rows(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
+    """The cells of `COLUMNS`."""
+    rows: list[tuple[str, ...]] = []
     for trial in trials:
         recorded = "start_recording" in "".join(trial.requests)
         asked = [each for each in trial.requests if not each.startswith("look_at")]
         varied = any("require_variance=True" in each for each in trial.requests)
         rows.append(
-            {
-                "benchmark": trial.name,
-                "asked": asked[0] + (" with variance" if varied else "") if asked else "–",
-                "shown": trial.shown if recorded else "as in training" if asked else "–",
-                "latency": f"{trial.latency_ms:g} ms" if recorded else "–",
-                "outcome": trial.outcome,
-                "why": trial.reason or ("" if np.isfinite(trial.score) else "NaN"),
-            }
+            (
+                trial.name,
+                asked[0] + (" with variance" if varied else "") if asked else "–",
+                trial.shown if recorded else "as in training" if asked else "–",
+                f"{trial.latency_ms:g} ms" if recorded else "–",
+                trial.outcome,
+                trial.reason or ("" if np.isfinite(trial.score) else "NaN"),
+            )
         )
     return rows
 

@@ -175,7 +175,7 @@ def _run(
         if not told.ok or not lines:
             findings.fail("model", f"{plugin.name}: the process ended: {told.last_line}")
         if plugin.identifiers:
-            say(f"{plugin.name}: a benchmark of each family, on made stimuli")
+            say(f"{plugin.name}: a benchmark of each family, on synthetic stimuli")
             _benchmarks(plugin, environment, findings, variables)
 
 
@@ -223,7 +223,7 @@ def _benchmarks(
     findings.passed(
         "benchmarks",
         f"{identifier} scores on {scored} of {len(tried)} benchmarks, one of each family, with "
-        "made stimuli in place of their data",
+        "synthetic stimuli in place of their data",
     )
 
 

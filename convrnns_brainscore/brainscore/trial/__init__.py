@@ -1,4 +1,4 @@
-"""Every registered benchmark of Brain-Score, put to a model on a few made stimuli, without data.
+"""Every registered benchmark of Brain-Score, run with a model on a few synthetic stimuli.
 
 `sweep.sweep` runs them, `data.made_data` makes what Brain-Score would load, and `families` knows
 what each benchmark expects. The package imports nothing else of this project, so that it also runs

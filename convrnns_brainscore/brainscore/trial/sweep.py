@@ -33,8 +33,9 @@ BUGS = {
 }
 """Patterns of names → errors of Brain-Score's that depend on the model's answer (2.4.2)."""
 
-SCORES, BRAIN_SCORES, MODELS, TRIALS = "scores", "Brain-Score's", "the model's", "the trial's"
-"""Whether a benchmark gives a number, and whose doing it is where it does not."""
+SCORES, INCONCLUSIVE = "scores", "inconclusive"
+FAILS_FOR_ALL, FAILS = "fails for all models", "fails for the ConvRNN"
+"""Outcomes of a trial. Inconclusive: the benchmark never called the model."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Trial:
     latency_ms : float
         As the model's recordings say.
     outcome : str
-        `SCORES`, `BRAIN_SCORES`, `MODELS`, or `TRIALS`: nothing was asked of the model.
+        `SCORES`, `FAILS_FOR_ALL`, `FAILS` or `INCONCLUSIVE`.
     score : float
         On made data, where it means nothing; NaN: there is none.
     reason : str
@@ -141,13 +142,13 @@ def _try(name: str, subject: Callable[[str], BrainModel]) -> Trial:
     note = next((note for pattern, note in NOTES.items() if re.fullmatch(pattern, name)), "")
     known = next((bug for pattern, bug in BUGS.items() if re.fullmatch(pattern, name)), "")
     if why and known and not watched.answering:
-        outcome, why = BRAIN_SCORES, known
+        outcome, why = FAILS_FOR_ALL, known
     elif why and not watched.requests:
-        outcome = TRIALS
+        outcome = INCONCLUSIVE
     elif why:
         theirs, their_why = _run(name, _Watched(_own_model()))
         alike = not np.isfinite(theirs) and their_why == why
-        outcome = BRAIN_SCORES if alike else MODELS
+        outcome = FAILS_FOR_ALL if alike else FAILS
         if alike:
             why += ", and so of Brain-Score's own models"
     return Trial(
