@@ -44,7 +44,13 @@ from convrnns_brainscore.networks.forward import Average, single
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.progress import progress_bar
 from convrnns_brainscore.provenance import describe, read_provenance
-from convrnns_brainscore.stimuli import check_images, check_stimuli, check_unchanged, read_stimuli
+from convrnns_brainscore.stimuli import (
+    check_images,
+    check_stimuli,
+    check_unchanged,
+    note_on_width,
+    read_stimuli,
+)
 from convrnns_brainscore.stores import (
     Bins,
     Journal,
@@ -144,6 +150,8 @@ def extract(
     array([30, 40, 50])
     """
     stimuli = _as_table(stimuli)
+    for note in note_on_width(stimuli):
+        _log.warning(note)
     presentation = presentation_of(stimuli, presentation, Presentation.default(network.name))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     averages = {layer: single(steps[layer]) for layer in steps}
@@ -325,12 +333,6 @@ def write_features(
             _log.info("resuming %s: %d batches are done", out, len(journal.done()))
         to_write = len(stimuli) * sum(sizes)
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
-        if (stimuli["degrees"] == VISUAL_DEGREES).all():
-            console.print(
-                f"The images fill the model's field of view of {VISUAL_DEGREES} degrees; give "
-                "their width in degrees to place them in it.",
-                soft_wrap=True,
-            )
         if not journal.begun:
             create_store(
                 store,

@@ -108,16 +108,17 @@ def read_stimuli(
     if not tables:
         raise ConvRNNError("no images to look at.")
     stimuli = pd.concat(tables, ignore_index=True)
-    stated = degrees is not None or "degrees" in stimuli
     if degrees is not None:
         if "degrees" in stimuli:
             raise ConvRNNError("the table has a column degrees; omit the size given beside it.")
         stimuli["degrees"] = float(degrees)
-    elif "degrees" in stimuli:
+    elif "degrees" in stimuli and (missing := int(stimuli["degrees"].isna().sum())):
+        _log.warning(
+            "the width of %d of %d stimuli is not stated: they are assumed to fill %d degrees",
+            missing, len(stimuli), VISUAL_DEGREES,
+        )  # fmt: skip
         stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
-    checked = check_stimuli(stimuli, movies=movies, frames_per_second=frames_per_second)
-    checked.attrs[DEGREES] = STATED if stated else ASSUMED
-    return checked, left_out
+    return check_stimuli(stimuli, movies=movies, frames_per_second=frames_per_second), left_out
 
 
 def check_stimuli(
@@ -134,6 +135,7 @@ def check_stimuli(
         ``filename``, or all rows, are missing; an id comes twice; a size is not a positive number;
         movies beside images without times; or as `streams.grouped`.
     """
+    widths = stimuli.attrs.get(DEGREES, STATED if "degrees" in stimuli else ASSUMED)
     if "filename" not in stimuli:
         raise ConvRNNError("the stimuli have no column filename.")
     if not len(stimuli):
@@ -174,7 +176,15 @@ def check_stimuli(
         alike = stimuli["stimulus_id"].map(composed) == composed(name)
         both = stimuli["filename"][alike].iloc[:2]
         raise ConvRNNError(f"stimulus_id {name} comes twice: {' and '.join(both)}.")
+    stimuli.attrs[DEGREES] = widths
     return stimuli
+
+
+def note_on_width(stimuli: pd.DataFrame) -> list[str]:
+    """A line that the width of the stimuli is assumed, where it is."""
+    if stimuli.attrs.get(DEGREES, STATED) == STATED:
+        return []
+    return [f"no stimulus width is stated: the images are assumed to fill {VISUAL_DEGREES} degrees"]
 
 
 def _with_clips(

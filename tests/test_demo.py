@@ -38,8 +38,9 @@ def test_checkpoints_are_taken_where_there_are_any(tmp_path: Path, network: Conv
 def test_the_demo_runs_and_says_that_it_is_untrained(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "convrnns_brainscore.cli", "demo", "--out", "pictures"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert result.stdout.count("untrained, seed 0") >= 2 + 4  # tables of geometry and benchmark
-    assert "neither a selected layer nor a latency" in " ".join(result.stdout.split())
+    # In the first line, and in the tables of geometry, scores and fits.
+    assert result.stdout.count("untrained, seed 0") >= 2 + 2 + 2 + 2
+    assert "is therefore not a response latency" in " ".join(result.stdout.split())
     assert "The demo took" in result.stdout
     assert "pictures/fits/report.html" in result.stdout
     assert (tmp_path / "pictures" / "fits" / "report.html").stat().st_size > 100_000

@@ -102,12 +102,25 @@ def test_nothing_is_left_but_the_results(fitted: Path) -> None:
     assert sorted(path.name for path in fitted.iterdir()) == [
         "ceilings.html",
         "learning_curves.csv",
+        "models.csv",
         "region_layer_map.json",
         "regions.csv",
         "report.html",
         "results.nc",
         "summary.csv",
     ]
+
+
+def test_the_nested_r_is_in_the_table_of_models(fitted: Path) -> None:
+    """It is the number to publish."""
+    results = read_results(fitted / "results.nc")
+    table = pd.read_csv(fitted / "models.csv").set_index(["region", "model"])
+    for region, choice in region_choices(results, "timedecay_shallow").items():
+        row = table.loc[region, "timedecay_shallow"]
+        assert (row["nested_r"], row["nested_r_sd"]) == pytest.approx(choice.nested)
+        assert row["nested_r"] == pytest.approx(choice.score.mean())
+        assert row["layer"] == choice.layer
+    assert np.isnan(table.loc["V4", "control"]["nested_r"])
 
 
 def text_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from test_report import made_results
 from convrnns_brainscore import recording_from_arrays
 from convrnns_brainscore.fits import lab
 from convrnns_brainscore.fits.lab import accuracy_correlation, lab_table
-from convrnns_brainscore.fits.results import Results
+from convrnns_brainscore.fits.results import Results, time_bins
 from convrnns_brainscore.fits.results_file import write_results
 from convrnns_brainscore.fits.selection import Choice
 from convrnns_brainscore.objects92 import load_objects92
@@ -47,6 +47,8 @@ def test_the_table_has_nested_and_best_values_beside_the_accuracy(results: Resul
     assert (row["top1"], row["layer"], row["latency_ms"]) == (73.0, "conv5", 20)
     assert row["nested_r"] == pytest.approx(0.6)
     assert row["best_r"] == pytest.approx(0.65, abs=0.02)
+    bins = time_bins(results.root)
+    assert (row["best_bin_start"], row["best_bin_end"]) in bins
     assert np.isnan(table.loc["V4", "control"][["top1", "nested_r"]].astype(float)).all()
 
 

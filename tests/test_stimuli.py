@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convrnns_brainscore import ConvRNNError
-from convrnns_brainscore.stimuli import read_stimuli
+from convrnns_brainscore.stimuli import check_stimuli, note_on_width, read_stimuli
 
 
 @pytest.fixture
@@ -90,6 +90,21 @@ def test_sizes_are_given_once(tmp_path: Path) -> None:
     (tmp_path / "x.png").touch()
     with pytest.raises(ConvRNNError, match="stimulus x: nan degrees"):
         read_stimuli(tmp_path / "x.png", degrees=float("nan"))
+
+
+def test_an_assumed_width_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of all stimuli by whoever uses them; of some of them at once."""
+    (tmp_path / "x.png").write_bytes(b"")
+    (tmp_path / "t.csv").write_text("stimulus_id,filename,degrees\na,a.png,2\n")
+    files, _ = read_stimuli(tmp_path / "x.png")
+    assert note_on_width(check_stimuli(files)) == note_on_width(check_stimuli(files[["filename"]]))
+    assert "assumed to fill 8 degrees" in note_on_width(files)[0]
+    stated, _ = read_stimuli(tmp_path / "x.png", degrees=8)
+    assert note_on_width(check_stimuli(stated)) == []
+    assert not caplog.messages
+    both, _ = read_stimuli([tmp_path / "t.csv", tmp_path / "x.png"])
+    assert both["degrees"].tolist() == [2, 8]
+    assert "the width of 1 of 2 stimuli is not stated" in caplog.text
 
 
 def test_empty_folders_absent_paths_and_repeated_files_are_refused(folder: Path) -> None:

@@ -21,6 +21,7 @@ from convrnns_brainscore.demo.setting import (
     MODELS,
     NEURONS,
     PRESENTATION,
+    PROJECTED,
     REGIONS,
     REPETITIONS,
     RESAMPLES,
@@ -44,9 +45,9 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     (truth,) = (network for network in networks if network.name == TRUTH)
     pairs = {region: paired_steps(networks, region) for region in REGIONS}
     console.print(
-        f"{len(objects.stimuli)} object photographs → {' and '.join(map(repr, networks))}, image "
-        f"on for {(PRESENTATION.image_off or 0) * MS_PER_STEP} of "
-        f"{PRESENTATION.times * MS_PER_STEP} ms."
+        f"{' and '.join(f'{network.name} ({network.label})' for network in networks)} see "
+        f"{len(objects.stimuli)} photographs of objects. Each is on for "
+        f"{(PRESENTATION.image_off or 0) * MS_PER_STEP} of {PRESENTATION.times * MS_PER_STEP} ms."
     )
 
     picture = out / "geometry.png"
@@ -57,8 +58,8 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         similarities[network.name] = compare_geometry(activations, objects, seed)
         draw_geometry(networks, similarities, picture)
         console.print(
-            f"{network.name}: {'added to the' if len(similarities) > 1 else 'first'} figure after "
-            f"{time.monotonic() - began:.0f} s: {picture}",
+            f"Figure with {' and '.join(similarities)} after {time.monotonic() - began:.0f} s: "
+            f"{picture}",
             soft_wrap=True,
         )
         for region in REGIONS if network is truth else (SCORED,):
@@ -66,11 +67,10 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
         del activations
     console.print(geometry_table(networks, similarities, noise_ceiling(objects.human_it)))
     console.print(
-        "This describes these 92 images and one recording window (71–210 ms): the step with the "
-        "highest value is neither a selected layer nor a latency.\n"
-        f"± is the standard deviation over {RESAMPLES} resamplings of the images. Human IT has 4 "
-        "subjects, which gives a noise ceiling; the macaque dissimilarities are one average and "
-        "have none.\n",
+        "Macaque IT is one average over 71–210 ms, without a noise ceiling. Human IT was measured "
+        "with fMRI in 4 subjects. The time of a maximum is therefore not a response latency, and "
+        "the maximum is not evidence for a layer.\n"
+        f"± is the standard deviation over {RESAMPLES} resamplings of the images.\n",
         style="dim",
     )
 
@@ -92,9 +92,9 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     score_table(records, out / "scores.csv", wide_console())
     draw_scores(records, out / "scores.png")
     console.print(
-        "Brain-Score's NeuralBenchmark with its spantime_pls and internal_consistency_temporal. "
-        f"The recording is simulated ({NEURONS} Poisson neurons per region, {REPETITIONS} "
-        f"repetitions) from {TRUTH} itself, so that {TRUTH} should win.",
+        f"Scores by Brain-Score's NeuralBenchmark, with {PROJECTED} random projections of the "
+        f"layer's features. The recording is simulated: {NEURONS} Poisson neurons that read out "
+        f"{TRUTH}, which should therefore score higher, {REPETITIONS} repetitions.",
         style="dim",
     )
     console.print(f"Figure: {out / 'scores.png'}\n", soft_wrap=True)
@@ -103,10 +103,10 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     write_figure(results, "over-time", out / "fits.png")
     wide_console().print(fit_table(results))
     console.print(
-        f"{TRUTH}, fitted to the same neurons with the exact PLS of `convrnns fit`. Report: "
-        f"{out / 'fits' / 'report.html'}\n",
+        f"Fits of {TRUTH} to the same neurons, as by `convrnns fit`. The control is the image "
+        f"itself (Gabor energy and colour). Report: {out / 'fits' / 'report.html'}\n",
         soft_wrap=True,
     )
     page = write_page(out)
-    console.print(f"All three on one page: {page.absolute()}", soft_wrap=True)
+    console.print(f"Geometry, scores and fits on one page: {page.absolute()}", soft_wrap=True)
     console.print(f"The demo took {time.monotonic() - began:.0f} s.")

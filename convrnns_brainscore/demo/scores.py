@@ -19,6 +19,7 @@ from convrnns_brainscore.brainscore.simulate import simulate_recording
 from convrnns_brainscore.brainscore.summary import summarise
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.demo.setting import (
+    METRIC,
     NEURONS,
     PRESENTATION,
     PROJECTED,
@@ -99,7 +100,7 @@ def score(
     list of dict
         The scores' records.
     """
-    benchmark = neural_benchmark(name, recording, "spantime_pls")
+    benchmark = neural_benchmark(name, recording, METRIC)
     stimuli = recording.attrs["stimulus_set"]
     columns = {name: stimuli[name].to_numpy() for name in stimuli.columns}
     records = []
@@ -107,13 +108,18 @@ def score(
         layer, values = region_layer(network, SCORED), responses[network.name]
         project = random_projection(network.name, PROJECTED)
         few = [project({layer: values[..., index]})[layer] for index in range(len(bins))]
-        made_by = {**describe(network, PRESENTATION), "max_neuroids": PROJECTED}
+        made_by = {
+            **describe(network, PRESENTATION),
+            "metric": METRIC,
+            "max_neuroids": PROJECTED,
+        }
         features = neuroid_assembly(
             np.stack(few, axis=2), made_by, columns, {layer: (PROJECTED,)}, bins
         )
         subject = PrecomputedFeatures(in_region(features, SCORED), visual_degrees=VISUAL_DEGREES)
         scored = benchmark(subject)
-        shown = f"simulated {SCORED}, {PROJECTED} projected neuroids"
-        result = Result(identifier_of(network), shown, summarise(scored, bins), made_by, scored)
+        result = Result(
+            identifier_of(network), f"simulated {SCORED}", summarise(scored, bins), made_by, scored
+        )
         records.append(as_record(result))
     return records

@@ -36,6 +36,9 @@ NEURONS, REPETITIONS = 20, 4
 RESAMPLES = 50
 """Bootstrap samples of the images for the errors of the similarities."""
 
+METRIC = "spantime_pls"
+"""Brain-Score's metric for temporal benchmarks: PLS weights shared by all time bins."""
+
 PROJECTED = 500
 """Features to which the layer is projected at random before the benchmark sees them."""
 

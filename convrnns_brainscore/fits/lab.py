@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import permutation_test, spearmanr
 
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.results import Results, best_layer, region_choice
+from convrnns_brainscore.fits.results import Results, best_layer, region_choice, time_bins
 from convrnns_brainscore.weights import UNTRAINED
 from convrnns_brainscore.zoo import find_model
 
@@ -21,6 +21,7 @@ PERMUTATIONS = 9999
 """Of the models' order; all of them where there are fewer."""
 
 
+_EDGES = ("best_bin_start", "best_bin_end")
 # Columns, and the fields of `results.Predictivity`.
 _VALUES = {
     "best_r": "r",
@@ -45,9 +46,9 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
         ``recording``, ``region``, ``model``, ``weights``, ``lesion``, ``precision``, ``method`` and
         ``time`` (of the fits), ``top1`` (published accuracy in %; of the control none), ``layer``
         and ``latency_ms`` that were selected, ``nested_r`` (mean over splits and bins) and
-        ``nested_r_sd`` (over splits), ``best_layer``, ``best_r`` and its ``error``, ``ceiling``,
-        ``normalised``, ``noise_corrected_r`` in the best bin (all selected on test stimuli),
-        ``neurons``, ``stimuli``.
+        ``nested_r_sd`` (over splits), ``best_layer`` and its best bin (``best_bin_start``,
+        ``best_bin_end``, in ms) with ``best_r``, its ``error``, ``ceiling``, ``normalised`` and
+        ``noise_corrected_r`` (all selected on test stimuli), ``neurons``, ``stimuli``.
     """
     rows = []
     for recording, found in results.items():
@@ -77,8 +78,7 @@ def _nested(results: Results, model: str, region: str) -> dict[str, object]:
     return {
         "layer": choice.layer,
         "latency_ms": choice.latency,
-        "nested_r": float(choice.score.mean()),
-        "nested_r_sd": float(choice.score.std(ddof=1)) if len(choice.score) > 1 else np.nan,
+        **dict(zip(("nested_r", "nested_r_sd"), choice.nested, strict=True)),
     }
 
 
@@ -89,10 +89,12 @@ def _best(results: Results, model: str, region: str) -> dict[str, object]:
         "stimuli": results.root.sizes["stimulus"],
     }
     if best is None or best.bin is None:
-        return {"best_layer": "", **dict.fromkeys(_VALUES, np.nan), **sizes}
+        edges = dict.fromkeys(_EDGES, np.nan)
+        return {"best_layer": "", **edges, **dict.fromkeys(_VALUES, np.nan), **sizes}
     values, at = best.values, best.bin
+    edges = dict(zip(_EDGES, time_bins(results.root)[at], strict=True))
     numbers = {name: getattr(values, field)[at] for name, field in _VALUES.items()}
-    return {"best_layer": best.layer, **numbers, **sizes}
+    return {"best_layer": best.layer, **edges, **numbers, **sizes}
 
 
 def accuracy_correlation(table: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ from convrnns_brainscore.presentation import (
     image_duration,
 )
 from convrnns_brainscore.recordings import Recording
-from convrnns_brainscore.stimuli import DEGREES, STATED
+from convrnns_brainscore.stimuli import DEGREES, STATED, note_on_width
 from convrnns_brainscore.streams import CLIPS
 from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
@@ -340,6 +340,8 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
         matched["degrees"] = _sizes(recorded, matched, stated, notes)
+    else:
+        notes += note_on_width(files)
     return matched[["stimulus_id", "filename", "degrees", *({CLIPS} & {*matched})]]
 
 

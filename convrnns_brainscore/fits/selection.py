@@ -139,6 +139,12 @@ class Choice:
     latencies: list[int]
     validated: Array
 
+    @property
+    def nested(self) -> tuple[float, float]:
+        """The nested r: the mean of ``score``, and its standard deviation over splits."""
+        spread = float(self.score.std(ddof=1)) if len(self.score) > 1 else np.nan
+        return float(self.score.mean()), spread
+
 
 def choose(
     layers: Sequence[str],

@@ -16,6 +16,7 @@ from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
 from convrnns_brainscore.fits.heldout import NOT_OBSERVED
+from convrnns_brainscore.fits.lab import lab_table
 from convrnns_brainscore.fits.learning import MORE
 from convrnns_brainscore.fits.learning_curves import learning_curves
 from convrnns_brainscore.fits.region_differences import differences_table
@@ -68,8 +69,8 @@ gives the number."""
 def write_report(results: Results, out: Path, command: str = "") -> list[Path]:
     """Write tables, each model's region map, and two pages.
 
-    The tables are ``summary.csv``, ``learning_curves.csv`` and ``regions.csv``; the pages
-    ``report.html`` and ``ceilings.html``.
+    The tables are ``models.csv``, ``summary.csv``, ``learning_curves.csv`` and ``regions.csv``; the
+    pages ``report.html`` and ``ceilings.html``.
 
     Parameters
     ----------
@@ -86,6 +87,7 @@ def write_report(results: Results, out: Path, command: str = "") -> list[Path]:
         The files.
     """
     tables = {
+        "models.csv": lab_table({"": results}).drop(columns="recording"),
         "summary.csv": summary(results),
         "learning_curves.csv": learning_curves(results),
         "regions.csv": differences_table(results),
@@ -356,8 +358,7 @@ def _best_rows(results: Results, model: str, region: str) -> list[dict[str, str]
     rows = [_row(results, model, layer, best.values, where, results.made_by(model)["label"])]
     choice = region_choice(results, model, region)
     if choice is not None:
-        spread = float(np.std(choice.score, ddof=1)) if len(choice.score) > 1 else np.nan
-        rows[0]["nested"] = with_error(float(choice.score.mean()), spread)
+        rows[0]["nested"] = with_error(*choice.nested)
     for subject in results.subjects(region)[1:]:
         theirs = results.predictivity(model, layer, region, subject)
         rows.append(_row(results, f"— subject {subject}", layer, theirs, where))

@@ -16,7 +16,13 @@ from rich.table import Table
 from convrnns_brainscore.brainscore.benchmarks import Listed
 from convrnns_brainscore.brainscore.memory import needed_memory
 from convrnns_brainscore.console import PlainConsole
-from convrnns_brainscore.fits.results import FEW_TESTED, Results, best_layer, time_bins
+from convrnns_brainscore.fits.results import (
+    FEW_TESTED,
+    Results,
+    best_layer,
+    region_choice,
+    time_bins,
+)
 from convrnns_brainscore.networks.backbones import output_shape
 from convrnns_brainscore.regions import region_layers
 from convrnns_brainscore.zoo import find_model
@@ -78,9 +84,10 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
             console.print(f"{record['benchmark']}: images {duration}", style="dim", soft_wrap=True)
     if any(record["bins"] for record in records):
         console.print(
-            "Temporal scores: means over the bins that have a ceiled value, 'bins' of all. Bins "
-            "before the image reaches the layer, or with a ceiling below "
-            f"{records[0]['min_ceiling']}, have none. Brain-Score's: the mean of all its bins.",
+            "Temporal scores are means over the bins with a ceiled value; 'bins' gives their "
+            "number and the total. Bins before the image reaches the layer, and bins with a "
+            f"ceiling below {records[0]['min_ceiling']}, have no ceiled value. Column "
+            "Brain-Score's: the score that Brain-Score reports, over all bins.",
             style="dim",
             soft_wrap=True,
         )
@@ -164,16 +171,14 @@ def _percent(share: float, error: float) -> str:
 
 
 def fit_table(results: Results) -> Table:
-    """Each region's best layer and bin of each model."""
-    table = Table(
-        title="Best layer and bin, selected on test stimuli (the report gives the nested r)"
-    )
+    """Each region's nested r, and best layer and bin, of each model."""
+    table = Table(title="Nested r, and the best layer and bin, which were selected on test stimuli")
     if results.fewest_tested < FEW_TESTED:
         table.caption = few_tested(results)
-    for column in ("region", "model", "layer", "bin"):
+    for column in ("region", "model", "best layer", "best bin"):
         # Names of models with lesions are long; all other columns must stay on one line.
         table.add_column(column, no_wrap=column != "model", overflow="fold")
-    for column in ("r", "ceiling", "normalised", "noise-corrected r", "neurons"):
+    for column in ("nested r", "r", "ceiling", "normalised", "noise-corrected r", "neurons"):
         table.add_column(column, justify="right", no_wrap=True)
     for region in results.regions:
         for model in results.models:
@@ -181,12 +186,14 @@ def fit_table(results: Results) -> Table:
             if best is None or best.bin is None:
                 table.add_row(region, results.display_name(model), "–", "none defined")
                 continue
+            choice = region_choice(results, model, region)
             found, index = best.values, best.bin
             table.add_row(
                 region,
                 results.display_name(model),
                 best.layer,
                 "{:g}–{:g} ms".format(*time_bins(results.root)[index]),
+                with_error(*choice.nested) if choice else "–",
                 with_error(found.r[index], found.error[index]),
                 number(found.ceiling[index]),
                 number(found.normalised[index]),
