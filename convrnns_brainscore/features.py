@@ -150,8 +150,6 @@ def extract(
     array([30, 40, 50])
     """
     stimuli = _as_table(stimuli)
-    for note in note_on_width(stimuli):
-        _log.warning(note)
     presentation = presentation_of(stimuli, presentation, Presentation.default(network.name))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     averages = {layer: single(steps[layer]) for layer in steps}
@@ -333,6 +331,8 @@ def write_features(
             _log.info("resuming %s: %d batches are done", out, len(journal.done()))
         to_write = len(stimuli) * sum(sizes)
         _check_room(out, to_write * (2 if out.suffix == ".nc" else 1), store, console)
+        for note in note_on_width(stimuli):
+            console.print(f"{note[0].upper()}{note[1:]}.", soft_wrap=True)
         if not journal.begun:
             create_store(
                 store,

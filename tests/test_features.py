@@ -528,7 +528,7 @@ def test_the_command_extracts_a_folder(
     assert f"untrained, seed 4, without {lesion}" in said
     assert "Thumbs.db" in said
     assert f"Skipped: cannot read image {folder}/broken.png" in said
-    assert "no stimulus width is stated: the images are assumed to fill 8 degrees" in said
+    assert "No stimulus width is stated: the images are assumed to fill 8 degrees." in said
     assert "Writing up to" in said
     conv4 = xr.open_dataset(out, group="conv4")
     assert conv4.time_bin_start.values.tolist() == list(range(0, 260, 10))

@@ -342,6 +342,7 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
         matched["degrees"] = _sizes(recorded, matched, stated, notes)
     else:
         notes += note_on_width(files)
+    matched.attrs[DEGREES] = STATED  # or it is noted by now
     return matched[["stimulus_id", "filename", "degrees", *({CLIPS} & {*matched})]]
 
 

@@ -175,10 +175,10 @@ def fit_table(results: Results) -> Table:
     table = Table(title="Nested r, and the best layer and bin, which were selected on test stimuli")
     if results.fewest_tested < FEW_TESTED:
         table.caption = few_tested(results)
-    for column in ("region", "model", "best layer", "best bin"):
+    for column in ("region", "model", "best\nlayer", "best\nbin"):
         # Names of models with lesions are long; all other columns must stay on one line.
         table.add_column(column, no_wrap=column != "model", overflow="fold")
-    for column in ("nested r", "r", "ceiling", "normalised", "noise-corrected r", "neurons"):
+    for column in ("nested r", "r", "ceiling", "normalised", "noise-\ncorrected r", "neurons"):
         table.add_column(column, justify="right", no_wrap=True)
     for region in results.regions:
         for model in results.models:
@@ -225,4 +225,4 @@ def with_error(value: float, error: float) -> str:
 
 def wide_console() -> Console:
     """The console, wide enough for a table's names however narrow the terminal."""
-    return PlainConsole(width=max(PlainConsole().width, 150))
+    return PlainConsole(width=max(PlainConsole().width, 160))
