@@ -239,9 +239,9 @@ def test_nothing_runs_out_of_a_phone(page: Page, report: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     opened(page, report)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    for place in page.locator(".js-plotly-plot").all():
+    for place in page.locator(".js-plotly-plot, .legendtext, .xtitle").all():
         box = place.bounding_box()
-        assert box is None or box["x"] + box["width"] <= 390
+        assert box is None or box["x"] + box["width"] <= 390, place.text_content()
 
 
 def test_a_single_bin_shows_layers_beside_each_other_and_the_ceiling(

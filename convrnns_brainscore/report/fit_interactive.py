@@ -290,7 +290,7 @@ def draw_learning(results: Results, region: str) -> str | None:
             for part, line in ((slice(None, -1), dash), (slice(-2, None), "dot")):
                 figure.add_scatter(
                     x=found.sizes[part].tolist(), y=_blank(values[part]), mode="lines+markers",
-                    name=f"{name}, {bin_names(results)[found.curve.time_bin]} ms: {what}",
+                    name=_broken(f"{name}, {bin_names(results)[found.curve.time_bin]} ms: {what}"),
                     legendgroup=f"{name}{what}", showlegend=line != "dot",
                     meta=["extrapolated"], customdata=[[
                         "yes" if line == "dot" and size == found.sizes[-1] else "no"
