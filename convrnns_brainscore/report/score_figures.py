@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convrnns_brainscore.report.style import save_figure, styles
+from convrnns_brainscore.weights import FINE_TUNED, UNTRAINED
 
 
 def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -30,7 +31,7 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(5 * len(names) + 0.6, 5.4), layout="constrained")
     panels = figure.subplots(2, len(names), squeeze=False, sharex="col", sharey="row")
     if len(records) == 1:
-        figure.suptitle(f"{records[0]['model']} ({records[0]['made_by']['weights']})", fontsize=9)
+        figure.suptitle(_name(records[0]), fontsize=9)
     for column, name in enumerate(names):
         raw_axes, ceiled_axes = panels[:, column]
         raw_axes.set_title(name, fontsize=9)
@@ -43,7 +44,6 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
                 middle, ceiling, color="0.5", linestyle="--", label="ceiling (reliability)"
             )
         for record in of_name:
-            label = f"{record['model']} ({record['made_by']['weights']})"
             look = looks[record["model"]]
             style = {
                 "color": look.colour,
@@ -56,7 +56,7 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
                     np.nan if one["ceiled"] is None else _or_nan(one[value])
                     for one in record["bins"]
                 ]
-                axes.plot(middle, values, label=label, **style)
+                axes.plot(middle, values, label=_name(record), **style)
         for axes in (raw_axes, ceiled_axes):
             axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         ceiled_axes.axhline(1, color="0.5", linestyle="--", linewidth=0.8)
@@ -64,8 +64,14 @@ def draw_scores(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         raw_axes.legend(fontsize=7)
     panels[0, 0].set_ylabel("raw correlation r")
     panels[1, 0].set_ylabel("ceiled value")
-    names = [f"{record['model']} ({record['made_by']['weights']})" for record in records]
-    save_figure(figure, path, list(dict.fromkeys(names)), path.suffix[1:])
+    save_figure(figure, path, list(dict.fromkeys(map(_name, records))), path.suffix[1:])
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    """The identifier, which says by itself that weights are untrained or fine-tuned."""
+    weights = record["made_by"]["weights"]
+    own = weights.startswith((UNTRAINED, FINE_TUNED))
+    return str(record["model"]) if own else f"{record['model']} ({weights})"
 
 
 def _or_nan(value: float | None) -> float:
