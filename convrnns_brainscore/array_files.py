@@ -71,7 +71,12 @@ def read_labels(given: str, arrays: dict[str, NDArray[Any]], column: str) -> Any
     """
     path = Path(given)
     if given in arrays:
-        return arrays[given]
+        labels = arrays[given]
+        if labels.size != max(labels.shape, default=1):
+            raise ConvRNNError(
+                f"array {given} has the shape {list(labels.shape)}: labels have one axis."
+            )
+        return labels.ravel()
     if path.suffix.lower() in SUFFIXES:
         table = read_table(path, [column])
         return table if column == "stimulus_id" else table[column].to_numpy(str)

@@ -20,6 +20,9 @@ DIMS = ("presentation", "neuroid", "time_bin")
 NOTES = "notes"
 """The attribute in which a reader of files says what it left out or chose."""
 
+BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
+"""Ids of presentations in which no stimulus was shown."""
+
 LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset."""
 

@@ -18,10 +18,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.coordinates import NOTES
+from convrnns_brainscore.coordinates import BLANK, NOTES
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import check_readable
-from convrnns_brainscore.recordings import BLANK, check_locations
+from convrnns_brainscore.recordings import check_locations
 from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.timing import MS_PER_STEP, round_ms
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.coordinates import DIMS, NOTES, as_ids, as_text
+from convrnns_brainscore.coordinates import BLANK, DIMS, NOTES, as_ids, as_text
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.timing import TimeBin, round_ms
 
@@ -93,6 +93,8 @@ def recording_from_arrays(
         values = values.reshape(_with_dropped(values.shape, _words(axes), known))
     shape = ", ".join(map(str, values.shape))
     names = _axes(values.shape, axes, known)
+    if "repetition" in names:
+        _check_once(table["stimulus_id"])
     present = [name for name in ORDER if name in names]
     values = values.transpose([names.index(name) for name in present]).astype(np.float32)
     if "time_bin" not in names:
@@ -104,6 +106,8 @@ def recording_from_arrays(
     notes = [f"responses [{shape}] are {' × '.join(names)}"]
     if not recorded.all():
         notes.append(f"{(~recorded).sum()} presentations without a response are excluded")
+    if isinstance(subjects, str):
+        notes.append(f"all neurons are of subject {subjects}")
     count = values.shape[1]
     neurons = {
         "neuroid_id": np.arange(count) if neuroid_ids is None else as_ids(neuroid_ids),
@@ -133,6 +137,17 @@ def _table(stimuli: Any) -> pd.DataFrame:
         )
     ids = as_ids(stimuli["stimulus_id"].to_numpy())
     return stimuli.reset_index(drop=True).assign(stimulus_id=ids)
+
+
+def _check_once(ids: pd.Series) -> None:
+    """Raise where a stimulus is twice on an axis beside which repetitions have an axis."""
+    twice = ids[ids.duplicated() & ~ids.isin(BLANK)]
+    if len(twice):
+        first, second = np.flatnonzero(ids == twice.iloc[0])[:2] + 1
+        raise ConvRNNError(
+            f"stimulus {twice.iloc[0]} is listed twice (rows {first} and {second}), and the "
+            "responses have an axis repetition: correct the list of stimuli."
+        )
 
 
 def _bins(time_bins: Any) -> list[TimeBin]:

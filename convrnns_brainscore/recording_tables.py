@@ -196,6 +196,14 @@ def recording_of_spikes(
         f"{int(values.sum())} of {len(spikes)} spikes are in time bins",
         "neurons without a spike are not in the table, and are not in the recording",
     ]
+    if untimed := int(times.isna().sum()):
+        notes.append(f"{untimed} spikes have no time, and are not counted")
+    same = pd.DataFrame({"trial": rows, "neuron": columns, "time": times.to_numpy()})
+    if repeated := int(same[times.notna().to_numpy()].duplicated().sum()):
+        notes.append(
+            f"{repeated} spikes have the neuron, trial and time of another one, and are counted: "
+            "are rows of the table repeated?"
+        )
     return _recording(values, trials.drop(columns="trial"), neurons, time_bins, notes)
 
 

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.filesize import decimal
 
 from convrnns_brainscore.coordinates import (
+    BLANK,
     DIMS,
     NOTES,
     as_ids,
@@ -43,9 +44,6 @@ from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
 """What stands for all subjects together."""
-
-BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
-"""Ids of presentations in which no stimulus was shown."""
 
 SENSORS = ("MAG", "GRAD", "EEG", "ECOG", "SEEG", "DBS")
 """Types of channels, which are in the place of regions."""

@@ -362,7 +362,9 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
         and not path.name.startswith(".")
     ]
     if not images:
-        raise ConvRNNError(f"no images in {kind} {source} ({', '.join(SUFFIXES)}).")
+        below = kind == "folder" and any(path.is_dir() for path in candidates)
+        way = f" Its subfolders are not searched: give '{source}/**/*'." if below else ""
+        raise ConvRNNError(f"no images in {kind} {source} ({', '.join(SUFFIXES)}).{way}")
     chosen = {*images}
     return images, [
         f"{path}{os.sep if path.is_dir() else ''}" for path in candidates if path not in chosen

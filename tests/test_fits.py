@@ -379,6 +379,21 @@ def test_the_layer_and_latency_that_predict_are_chosen() -> None:
     np.testing.assert_allclose(choice.score, 0.5)
 
 
+def test_latencies_that_differ_by_rounding_alone_are_zero() -> None:
+    """Features that change by a factor from step to step predict the same at each latency."""
+    latencies = [-20, -10, 0, 10, 20]
+    r = np.random.default_rng(0).normal(0, 1e-8, (2, 5, 10, 1))
+    r += np.array([0.4, 0.6])[:, None, None, None]
+    choice = choose(["conv3", "conv4"], latencies, [4], r, r)
+    assert (choice.layer, choice.latency) == ("conv4", 0)
+    assert {each[1] for each in choice.chosen} == {0}
+    assert not choice.tells_latency
+    r[1, [3, 4]] += 0.1  # 10 and 20 ms predict better, and alike
+    choice = choose(["conv3", "conv4"], latencies, [4], r, r)
+    assert choice.latency == 10
+    assert choice.tells_latency
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(3, 40), st.integers(0, 1000), st.floats(-1e6, 1e6))
 def test_pearson_is_scipys_and_undefined_where_nothing_varies(count, seed, constant) -> None:

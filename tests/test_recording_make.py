@@ -54,6 +54,7 @@ def test_what_was_not_shown_is_left_out_and_said() -> None:
     assert recording.notes == (
         "responses [5, 4, 3] are neuroid × stimulus × repetition",
         "1 presentations without a response are excluded",
+        "all neurons are of subject monkey",
     )
     assert recording.regions == ["V4", "IT"]
     assert recording.stimuli["object_name"].tolist() == ["not", "animate", "not", "not"]
@@ -74,6 +75,11 @@ BROKEN = [
     ((COUNTS * np.nan, IDS, ["V4"] * 5, BINS), {}, "nothing was recorded"),
     ((COUNTS.astype(str), IDS, ["V4"] * 5, BINS), {}, "expected numbers"),
     ((COUNTS, pd.DataFrame({"name": IDS}), ["V4"] * 5, BINS), {}, "no column stimulus_id"),
+    (
+        (COUNTS, ["face", "house", "face", "car"], ["V4"] * 5, BINS),
+        {},
+        "face is listed twice .rows 1",
+    ),
     ((COUNTS, IDS, ["V4"] * 5, BINS), {"subjects": ["a", "b"]}, "2 subjects for 5 neurons"),
     ((COUNTS, IDS, ["V4"] * 5, BINS), {"image_on_ms": [1, 2]}, "2 durations of 4 stimuli"),
 ]
@@ -165,6 +171,25 @@ def test_a_wrong_option_is_one_line(options: list[str], said: str, tmp_path: Pat
     with pytest.raises(ConvRNNError, match=said):
         CliRunner().invoke(app, ["recording", "make", str(path), *flat], catch_exceptions=False)
     assert not (tmp_path / "x.nc").exists()
+
+
+def test_responses_are_not_their_own_labels(tmp_path: Path) -> None:
+    """The array of V4.npy has the name V4, which is the region."""
+    np.save(tmp_path / "V4.npy", COUNTS)
+    (tmp_path / "ids.csv").write_text("stimulus_id\n" + "\n".join(IDS) + "\n")
+    options = ["--stimulus-ids", str(tmp_path / "ids.csv"), "--time-bins", "70:170:50"]
+    options += ["--axes", "neuroid,stimulus,repetition,time_bin", "--regions", "V4"]
+    command = ["recording", "make", str(tmp_path / "V4.npy"), *options]
+    made = [*command, "--subjects", "V4", "--out", str(tmp_path / "x.nc")]
+    CliRunner().invoke(app, made, catch_exceptions=False)
+    recording = read_recording(tmp_path / "x.nc")
+    assert recording.regions == ["V4"]
+    assert recording.values.shape == (12, 5, 2)
+    np.savez(tmp_path / "both.npz", counts=COUNTS, wide=COUNTS[0, :, :, 0])
+    given = [*command[:2], str(tmp_path / "both.npz"), *options, "--responses", "counts"]
+    given += ["--subjects", "wide", "--out", str(tmp_path / "y.nc")]
+    with pytest.raises(ConvRNNError, match=r"array wide has the shape \[4, 3\]: labels have one"):
+        CliRunner().invoke(app, given, catch_exceptions=False)
 
 
 def test_options_may_stand_in_a_yaml_file(

@@ -75,6 +75,14 @@ def test_spikes_are_counted_from_the_start_of_a_bin_to_before_its_end() -> None:
     assert recording_of_spikes(seconds, trials, BINS, "IT").sum() == 4
 
 
+def test_spikes_that_are_repeated_or_have_no_time_are_said() -> None:
+    table, trials = spikes()
+    table = pd.concat([table, table[:2], table[:1].assign(time_ms=np.nan)], ignore_index=True)
+    notes = recording_of_spikes(table, trials, BINS, "IT").attrs["notes"]
+    assert "1 spikes have no time, and are not counted" in notes
+    assert any(note.startswith("2 spikes have the neuron, trial and time") for note in notes)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -285,6 +285,20 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
     assert len(match_stimuli(whole_names, files(), [])) == 30
 
 
+def test_two_files_of_one_name_do_not_change_the_ids_of_others() -> None:
+    recorded = as_recording(plain()).stimuli
+    names = [*[f"/x/image{index:02d}.png" for index in range(31)], "/x/image30.jpg"]
+    ids = [name.rpartition("/")[2] for name in names]  # as `read_stimuli` names such files
+    both = pd.DataFrame({"stimulus_id": ids, "filename": names, "degrees": 8.0})
+    assert match_stimuli(recorded, both, [])["filename"].tolist() == names[:30]
+    clash = both.replace({"/x/image30.jpg": "/x/image03.jpg", "image30.jpg": "image03.jpg"})
+    with pytest.raises(ConvRNNError, match=r"image03 could be /x/image03.png or /x/image03.jpg"):
+        match_stimuli(recorded, clash, [])
+    other = recorded.assign(stimulus_id=recorded["stimulus_id"] + ".tif")
+    with pytest.raises(ConvRNNError, match="Some names agree apart from the suffix"):
+        match_stimuli(other, both, [])
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

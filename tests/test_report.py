@@ -20,11 +20,12 @@ from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.choices import FigureName
 from convrnns_brainscore.cli import app
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.results import Results
+from convrnns_brainscore.fits.results import Results, scored_neurons
 from convrnns_brainscore.fits.results_file import read_results, write_results
 from convrnns_brainscore.fits.statistics import compare_layers, compare_models
 from convrnns_brainscore.report.fit_figures import write_figure
 from convrnns_brainscore.report.fit_report import _flagged, write_report
+from convrnns_brainscore.report.methods import methods
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHOLE, LESIONED = "rgc_shallow", "rgc_shallow-without-recurrence"
@@ -233,6 +234,19 @@ def test_the_numbers_and_the_drawing_of_a_figure_can_be_saved(
         page.locator("button", has_text="Figure (SVG)").first.click()
     saved.value.save_as(tmp_path / "figure.svg")
     assert ElementTree.parse(tmp_path / "figure.svg").getroot().tag.endswith("svg")
+
+
+def test_neurons_without_a_score_are_not_counted(tmp_path: Path) -> None:
+    results = made_results({WHOLE: {"conv5": 0.4}})
+    recorded = int(results.neurons("V4").sum())
+    for fit in results.fits.values():
+        fit["r"][:, int(np.flatnonzero(results.neurons_of(fit, "V4"))[0])] = np.nan
+    assert scored_neurons(results, "V4") == recorded - 1
+    (said, *_) = methods(results)
+    assert f"V4: {recorded - 1}" in said
+    assert "1 neuron without a score excluded" in said
+    write_report(results, tmp_path)
+    assert f"n = {recorded - 1} neurons" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_nothing_runs_out_of_a_phone(page: Page, report: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -206,8 +207,12 @@ def extract(
     from convrnns_brainscore import features
     from convrnns_brainscore.cluster import workers
 
-    if left_out:
-        say(f"Excluded, since their names are not those of images: {', '.join(left_out)}", err=True)
+    folders = [name for name in left_out if name.endswith(os.sep)]
+    others = [name for name in left_out if name not in folders]
+    if folders:
+        say(f"Subfolders are not searched: {', '.join(folders)} ('**/*' searches them).", err=True)
+    if others:
+        say(f"Excluded, since their names are not those of images: {', '.join(others)}", err=True)
     with workers(scheduler, weights.start()) as who:
         skipped = features.extract(
             network,

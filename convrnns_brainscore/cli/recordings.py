@@ -247,7 +247,9 @@ def _of_arrays(
     for name, value in needed.items():
         if value is None:
             raise ConvRNNError(f"--{name} is missing: arrays have no labels.")
-    arrays = read_arrays(source)
+    held = read_arrays(source)
+    values = only_array(held, responses, source)
+    arrays = {name: each for name, each in held.items() if each is not values}
 
     def given(text: str | None, column: str, plain: bool) -> Any:
         """An array by its name, or the text itself where one value may stand for all."""
@@ -262,7 +264,7 @@ def _of_arrays(
         )
 
     return recording_from_arrays(
-        only_array(arrays, responses, source),
+        values,
         given(stimulus_ids, "stimulus_id", plain=False),
         given(regions, "region", plain=True),
         _time_bins(str(time_bins), arrays),

@@ -48,7 +48,8 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
         and ``latency_ms`` that were selected, ``nested_r`` (mean over splits and bins) and
         ``nested_r_sd`` (over splits), ``best_layer`` and its best bin (``best_bin_start``,
         ``best_bin_end``, in ms) with ``best_r``, its ``error``, ``ceiling``, ``normalised`` and
-        ``noise_corrected_r`` (all selected on test stimuli), ``neurons``, ``stimuli``.
+        ``noise_corrected_r`` (all selected on test stimuli), ``neurons`` (with a score there),
+        ``stimuli``.
     """
     rows = []
     for recording, found in results.items():
@@ -84,16 +85,14 @@ def _nested(results: Results, model: str, region: str) -> dict[str, object]:
 
 def _best(results: Results, model: str, region: str) -> dict[str, object]:
     best = best_layer(results, model, region)
-    sizes = {
-        "neurons": int(results.neurons(region).sum()),
-        "stimuli": results.root.sizes["stimulus"],
-    }
+    stimuli = results.root.sizes["stimulus"]
     if best is None or best.bin is None:
-        edges = dict.fromkeys(_EDGES, np.nan)
-        return {"best_layer": "", **edges, **dict.fromkeys(_VALUES, np.nan), **sizes}
+        nothing = dict.fromkeys([*_EDGES, *_VALUES], np.nan)
+        return {"best_layer": "", **nothing, "neurons": 0, "stimuli": stimuli}
     values, at = best.values, best.bin
     edges = dict(zip(_EDGES, time_bins(results.root)[at], strict=True))
     numbers = {name: getattr(values, field)[at] for name, field in _VALUES.items()}
+    sizes = {"neurons": int(values.neurons[at]), "stimuli": stimuli}
     return {"best_layer": best.layer, **edges, **numbers, **sizes}
 
 

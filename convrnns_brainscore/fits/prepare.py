@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -325,6 +326,9 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     if fitting > wanted.isin(known.index).sum() and not by_name["stimulus_id"].duplicated().any():
         known = by_name.set_index("stimulus_id")
     missing = wanted[~wanted.isin(known.index)]
+    if len(missing):
+        known = _by_stem(files, wanted, known)
+        missing = wanted[~wanted.isin(known.index)]
     spare = known.index[~known.index.isin(wanted)]
     if len(missing):
         raise ConvRNNError(
@@ -344,6 +348,32 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
         notes += note_on_width(files)
     matched.attrs[DEGREES] = STATED  # or it is noted by now
     return matched[["stimulus_id", "filename", "degrees", *({CLIPS} & {*matched})]]
+
+
+def _by_stem(files: pd.DataFrame, wanted: pd.Series, known: pd.DataFrame) -> pd.DataFrame:
+    """The table by the names of files without their suffixes, where its ids are file names and this
+    matches more stimuli: two files of one name must not change the ids of all others.
+
+    Raises
+    ------
+    ConvRNNError
+        Two files could be the same stimulus.
+    """
+    by_files = zip(files["filename"], files["stimulus_id"], strict=True)
+    if not all(path.endswith(name) for path, name in by_files):
+        return known  # a table states other ids
+    stems = files.assign(stimulus_id=[Path(path).stem for path in files["filename"]])
+    if wanted.isin(stems["stimulus_id"]).sum() <= wanted.isin(known.index).sum():
+        return known
+    unclear = stems[stems["stimulus_id"].duplicated() & stems["stimulus_id"].isin(wanted)]
+    if len(unclear):
+        name = unclear["stimulus_id"].iloc[0]
+        both = stems["filename"][stems["stimulus_id"] == name].iloc[:2]
+        raise ConvRNNError(
+            f"stimulus {name} could be {' or '.join(both)}: remove one of the files, or give a "
+            "table (`stimuli='table.csv'`)."
+        )
+    return stems.drop_duplicates("stimulus_id").set_index("stimulus_id")
 
 
 def _sizes(
@@ -384,6 +414,8 @@ def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
 def _numbering(missing: Any, spare: Any) -> str:
     """What to add where one side seems to count from 0 and the other from 1, or with zeros."""
     both = list(map(str, missing)), list(map(str, spare))
+    if {Path(name).stem for name in both[0]} & {Path(name).stem for name in both[1]}:
+        return " Some names agree apart from the suffix."
     if not all(each and all(name.isdigit() for name in each) for each in both):
         return ""
     if {int(name) for name in both[0]} == {int(name) for name in both[1]}:

@@ -26,6 +26,9 @@ DEPTH, LATENCY = QUANTITIES = ("depth", "latency_ms")
 ALIKE = "all splits agree"
 """Why there is no p: without variance there is no test."""
 
+NO_LATENCY = "r does not depend on the latency: it is set to 0"
+"""Of a region whose latency cannot be determined."""
+
 
 def corrected_error(values: ArrayLike, tested: float) -> float:
     """The standard error of a mean over splits of the same stimuli.
@@ -60,7 +63,7 @@ def differences_table(results: Results) -> pd.DataFrame:
         A row for each model, quantity and region, and for each two regions (``first``, ``second``):
         ``value`` (the mean over splits, or its difference, first less second), ``error``, and for
         differences ``p`` (two-sided, corrected for the pairs by Holm's procedure) or ``untested``,
-        which says why there is none.
+        which says why there is none, or why a latency cannot be determined.
     """
     rows = []
     test = results.root["test"].values
@@ -81,7 +84,12 @@ def differences_table(results: Results) -> pd.DataFrame:
             weights = results.made_by(model).get("weights", "none")
             common = {"model": model, "quantity": quantity, "weights": weights}
             for region, values in chosen.items():
-                rows.append({**common, "first": region, **_mean(values[quantity], tested)})
+                several = len(choices[region].latencies) > 1
+                told = quantity == DEPTH or choices[region].tells_latency or not several
+                unclear = {} if told else {"untested": NO_LATENCY}
+                rows.append(
+                    {**common, "first": region, **unclear, **_mean(values[quantity], tested)}
+                )
             pairs = list(combinations(chosen, 2))
             found = [
                 _difference(chosen[first][quantity], chosen[second][quantity], tested)

@@ -326,6 +326,16 @@ def regions_of(fit: xr.Dataset) -> list[str]:
     return list(dict.fromkeys(fit["population_region"].values.tolist()))
 
 
+def scored_neurons(results: Results, region: str) -> int:
+    """The number of a region's neurons that have a score in some layer and bin."""
+    scored = np.zeros(int(results.neurons(region).sum()), bool)
+    for fit in results.fits.values():
+        if region in regions_of(fit):
+            r = fit["r"].values[:, results.neurons_of(fit, region)]
+            scored |= np.isfinite(r).any(axis=(0, 2))
+    return int(scored.sum())
+
+
 def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) -> Predictivity:
     here = results.neurons_of(fit, region, subject)
     halves = results.root["half_correlation"].values[:, results.neurons(region, subject)]

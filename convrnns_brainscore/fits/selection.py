@@ -32,6 +32,10 @@ VALIDATION_SHARE = 0.25
 
 INNER_SPLITS = 2
 
+ROUNDING = 1e-6
+"""Of r. PLS and ridge without scaling hardly change if all features are multiplied by a factor, as
+some layers' are from step to step: their latencies cannot be told apart."""
+
 Array = NDArray[np.float64]
 
 
@@ -140,6 +144,12 @@ class Choice:
     validated: Array
 
     @property
+    def tells_latency(self) -> bool:
+        """Whether r of the chosen layer depends on the latency, beyond rounding."""
+        r = self.validated[self.layers.index(self.layer)]
+        return bool(np.ptp(r) > ROUNDING)
+
+    @property
     def nested(self) -> tuple[float, float]:
         """The nested r: the mean of ``score``, and its standard deviation over splits."""
         spread = float(self.score.std(ddof=1)) if len(self.score) > 1 else np.nan
@@ -166,14 +176,12 @@ def choose(
     splits = validated.shape[2]
     score, bin_score, chosen = np.empty(splits), np.empty(splits), []
     for split in range(splits):
-        by_mean = validated[:, :, split].mean(axis=-1)
-        layer, latency = divmod(int(by_mean.argmax()), len(latencies))
+        layer, latency = _highest(validated[:, :, split].mean(axis=-1), latencies)
         time_bin = int(validated[layer, latency, split].argmax())
         score[split] = tested[layer, latency, split].mean()
         bin_score[split] = tested[layer, latency, split, time_bin]
         chosen.append((layers[layer], latencies[latency], bins[time_bin]))
-    overall = tested.mean(axis=(2, 3))
-    layer, latency = divmod(int(overall.argmax()), len(latencies))
+    layer, latency = _highest(tested.mean(axis=(2, 3)), latencies)
     time_bin = int(tested[layer, latency].mean(axis=0).argmax())
     return Choice(
         layers[layer],
@@ -186,3 +194,11 @@ def choose(
         list(latencies),
         validated.mean(axis=(2, 3)),
     )
+
+
+def _highest(r: Array, latencies: Sequence[int]) -> tuple[int, int]:
+    """Where r [layer, latency] is highest. Among latencies of the layer that differ by rounding
+    alone, the one nearest to 0."""
+    layer = int(r.argmax()) // len(latencies)
+    alike = np.flatnonzero(r[layer] >= r[layer].max() - ROUNDING)
+    return layer, int(min(alike, key=lambda index: (abs(latencies[index]), -latencies[index])))

@@ -18,7 +18,14 @@ from convrnns_brainscore.choices import FigureName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
-from convrnns_brainscore.fits.results import MIN_RELIABILITY, Best, Results, best_layer, time_bins
+from convrnns_brainscore.fits.results import (
+    MIN_RELIABILITY,
+    Best,
+    Results,
+    best_layer,
+    scored_neurons,
+    time_bins,
+)
 from convrnns_brainscore.fits.statistics import compare_models
 from convrnns_brainscore.report.fit_numbers import (
     best_curves,
@@ -431,7 +438,7 @@ def _panels(results: Results, regions: list[str]) -> tuple[Figure, list[Axes]]:
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, region in zip(grid, regions, strict=False):
         axes.set_title(
-            f"{region}: {results.neurons(region).sum()} neurons, "
+            f"{region}: {scored_neurons(results, region)} neurons, "
             f"{results.root.sizes['stimulus']} stimuli, {results.root.sizes['split']} splits"
         )
     for axes in grid[len(regions) :]:

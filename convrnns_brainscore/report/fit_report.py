@@ -19,7 +19,7 @@ from convrnns_brainscore.fits.heldout import NOT_OBSERVED
 from convrnns_brainscore.fits.lab import lab_table
 from convrnns_brainscore.fits.learning import MORE
 from convrnns_brainscore.fits.learning_curves import learning_curves
-from convrnns_brainscore.fits.region_differences import differences_table
+from convrnns_brainscore.fits.region_differences import NO_LATENCY, differences_table
 from convrnns_brainscore.fits.reliability import MIN_CEILING, reliability
 from convrnns_brainscore.fits.resampling import RESAMPLES
 from convrnns_brainscore.fits.results import (
@@ -33,6 +33,7 @@ from convrnns_brainscore.fits.results import (
     noise_corrected,
     region_choice,
     region_choices,
+    scored_neurons,
     summary,
     time_bins,
 )
@@ -225,11 +226,11 @@ def _example(results: Results) -> tuple[str, str, Best, int] | None:
 def _region(results: Results, region: str) -> dict[str, Any]:
     """What the page says of a region."""
     comparisons = compare_models(results, region)
-    neurons = int(results.neurons(region).sum())
+    scored = counted(scored_neurons(results, region), "neuron")
     return {
         "name": region,
-        "neurons": neurons,
-        "size": f"n = {counted(neurons, 'neuron')}, {results.root.sizes['stimulus']} stimuli, "
+        "neurons": int(results.neurons(region).sum()),
+        "size": f"n = {scored}, {results.root.sizes['stimulus']} stimuli, "
         f"{results.root.sizes['split']} splits.",
         "several": any(len(each.layers) > 1 for each in layer_maps(results, region)),
         "reliable": any(each.reliable for each in neuron_scores(results, region)),
@@ -307,7 +308,9 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
             "model": results.display_name(model),
             "region": region,
             "layer": choice.layer,
-            "latency": choice.latency,
+            "latency": f"{choice.latency} ms"
+            if choice.tells_latency or len(choice.latencies) == 1
+            else f"{choice.latency} ms ({NO_LATENCY.partition(':')[0]})",
             "bin": _bin(results, choice.time_bin),
             "score": f"{choice.score.mean():.3f}",
             "bin_score": f"{choice.bin_score.mean():.3f}",

@@ -10,7 +10,12 @@ import numpy as np
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.reliability import HALVINGS
 from convrnns_brainscore.fits.resampling import RESAMPLES
-from convrnns_brainscore.fits.results import Results, region_choices, time_bins
+from convrnns_brainscore.fits.results import (
+    Results,
+    region_choices,
+    scored_neurons,
+    time_bins,
+)
 from convrnns_brainscore.fits.selection import INNER_SPLITS, VALIDATION_SHARE
 from convrnns_brainscore.fits.statistics import FLIPS
 from convrnns_brainscore.timing import MS_PER_STEP
@@ -77,12 +82,14 @@ def methods(results: Results) -> list[str]:
     """Sentences for a methods section, paragraph by paragraph."""
     sample, settings = sample_of(results), json.loads(results.root.attrs["settings"])
     models = [model for model in results.models if model != control.NAME]
-    counts = ", ".join(
-        f"{region}: {int(results.neurons(region).sum())}" for region in results.regions
-    )
+    neurons = {region: scored_neurons(results, region) for region in results.regions}
+    counts = ", ".join(f"{region}: {count}" for region, count in neurons.items())
+    total = sum(neurons.values())
+    unscored = len(results.root["region"]) - total
+    excluded = f"; {counted(unscored, 'neuron')} without a score excluded" if unscored else ""
     data = (
-        f"Responses of {counted(len(results.root['region']), 'neuron')} ({counts}; "
-        f"{counted(len(sample.subjects), 'subject')}) to {sample.stimuli} stimuli in "
+        f"Responses of {counted(total, 'neuron')} ({counts}; "
+        f"{counted(len(sample.subjects), 'subject')}{excluded}) to {sample.stimuli} stimuli in "
         f"{sample.bins} from image onset were "
     )
     if sample.presentations == sample.stimuli:
