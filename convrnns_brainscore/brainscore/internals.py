@@ -54,6 +54,8 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     # Of scikit-learn's ridge, for each split and bin: conditions of 1e8 leave half of the digits.
     warnings.filterwarnings("ignore", message="An ill-conditioned matrix")
+    # Of Brain-Score's `place_on_screen`.
+    warnings.filterwarnings("ignore", message="Pandas doesn't allow columns to be created")
 
 
 # --- activations -----------------------------------------------------------------------------
