@@ -32,8 +32,8 @@ ORDER = {
         "torch_module",
     ],
     "fits": [
-        "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits", "learning",
-        "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
+        "blas", "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits",
+        "learning", "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
         "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
         "estimate", "learning_curves", "statistics", "region_differences", "cross_validated",
         "distances", "reference", "representation", "partition", "partition_study", "lab",

@@ -11,11 +11,11 @@ from sklearn.linear_model import Ridge, RidgeCV
 from threadpoolctl import threadpool_info
 
 from convrnns_brainscore.fits import pls
+from convrnns_brainscore.fits.blas import blas_threads
 from convrnns_brainscore.fits.gram import coordinates, gram_matrix, split_gram
 from convrnns_brainscore.fits.pls import kernel_pls
 from convrnns_brainscore.fits.ridge import PENALTIES, KernelRidge
 from convrnns_brainscore.fits.streamed_pls import streamed_pls
-from convrnns_brainscore.threads import blas_threads
 
 
 def simulated(

@@ -19,6 +19,7 @@ from rich.filesize import decimal
 
 from convrnns_brainscore.choices import MethodName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.fits.blas import blas_threads
 from convrnns_brainscore.fits.correlation import nanmean, pearson
 from convrnns_brainscore.fits.gram import gram_of, split_gram
 from convrnns_brainscore.fits.pls import COMPONENTS, kernel_pls
@@ -26,7 +27,6 @@ from convrnns_brainscore.fits.reliability import HALVINGS
 from convrnns_brainscore.fits.ridge import KernelRidge
 from convrnns_brainscore.fits.splits import FEWEST, Split
 from convrnns_brainscore.fits.streamed_pls import MOST_ROWS, Blocks, streamed_pls
-from convrnns_brainscore.threads import blas_threads
 
 Array = NDArray[np.float64]
 Item = TypeVar("Item")

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convrnns_brainscore.fits.blas import blas_threads
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.gram import split_gram
 from convrnns_brainscore.fits.heldout import filled
 from convrnns_brainscore.fits.resampling import Draw, standard_error
 from convrnns_brainscore.fits.ridge import KernelRidge
 from convrnns_brainscore.fits.splits import Split
-from convrnns_brainscore.threads import blas_threads
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The first set's share of the scale of both."""

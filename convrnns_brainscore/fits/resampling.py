@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from convrnns_brainscore.fits.blas import blas_threads
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.splits import FEWEST, Split
-from convrnns_brainscore.threads import blas_threads
 
 RESAMPLES = 500
 """Half of them of stimuli, then half of neurons."""

@@ -18,9 +18,9 @@ from joblib import cpu_count  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, svds
 
+from convrnns_brainscore.fits.blas import blas_threads
 from convrnns_brainscore.fits.correlation import nanmean
 from convrnns_brainscore.fits.pls import COMPONENTS, first_eigenvector
-from convrnns_brainscore.threads import blas_threads
 
 EXHAUSTED_SINGLE = 1e-6
 """The same for covariances, where features are multiplied in single precision."""
