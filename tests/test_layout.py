@@ -33,7 +33,8 @@ ORDER = {
     ],
     "fits": [
         "blas", "correlation", "gram", "pls", "streamed_pls", "ridge", "control", "splits",
-        "learning", "reliability", "heldout", "mapping", "resampling", "selection", "prepare", "scratch",
+        "learning", "reliability", "heldout", "mapping", "resampling", "selection", "prepare",
+        "scratch",
         "blocks", "layer_fits", "encoding", "results", "results_file", "finished", "layer", "fit",
         "estimate", "learning_curves", "statistics", "region_differences", "cross_validated",
         "distances", "reference", "representation", "partition", "partition_study", "lab",
