@@ -84,8 +84,7 @@ def differences_table(results: Results) -> pd.DataFrame:
             weights = results.made_by(model).get("weights", "none")
             common = {"model": model, "quantity": quantity, "weights": weights}
             for region, values in chosen.items():
-                several = len(choices[region].latencies) > 1
-                told = quantity == DEPTH or choices[region].tells_latency or not several
+                told = quantity == DEPTH or choices[region].tells_latency
                 unclear = {} if told else {"untested": NO_LATENCY}
                 rows.append(
                     {**common, "first": region, **unclear, **_mean(values[quantity], tested)}

@@ -145,9 +145,10 @@ class Choice:
 
     @property
     def tells_latency(self) -> bool:
-        """Whether r of the chosen layer depends on the latency, beyond rounding."""
+        """Whether r of the chosen layer depends on the latency, beyond rounding, or there was one
+        latency alone."""
         r = self.validated[self.layers.index(self.layer)]
-        return bool(np.ptp(r) > ROUNDING)
+        return len(self.latencies) == 1 or bool(np.ptp(r) > ROUNDING)
 
     @property
     def nested(self) -> tuple[float, float]:

@@ -309,7 +309,7 @@ def _chosen_rows(results: Results) -> list[dict[str, Any]]:
             "region": region,
             "layer": choice.layer,
             "latency": f"{choice.latency} ms"
-            if choice.tells_latency or len(choice.latencies) == 1
+            if choice.tells_latency
             else f"{choice.latency} ms ({NO_LATENCY.partition(':')[0]})",
             "bin": _bin(results, choice.time_bin),
             "score": f"{choice.score.mean():.3f}",
