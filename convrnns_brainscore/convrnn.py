@@ -607,26 +607,11 @@ class ConvRNN:
         if self._module is not None:
             self._module.check_finite()
 
-    def stream(
-        self,
-        images: NDArray[np.float32],
-        steps: Mapping[str, Sequence[int]],
-        presentation: Presentation,
-    ) -> Iterator[tuple[str, int, Tensor]]:
-        """The outputs of the asked ``steps`` (layer → steps), as they are made.
-
-        Yields
-        ------
-        layer, step, output
-            The backend's tensor [batch, …], or [1, …] where every image gives the same.
-        """
-        frames = (images, *presentation.fixed_frames)
-        return self.watch(lambda step: frames[presentation.frame_at(step)], steps)
-
     def watch(
         self, shown: Callable[[int], NDArray[np.float32]], steps: Mapping[str, Sequence[int]]
     ) -> Iterator[tuple[str, int, Tensor]]:
-        """As `stream`, of anything that is shown over time; memory holds one step.
+        """The outputs of the asked ``steps`` of anything that is shown over time, as they are made;
+        memory holds one step.
 
         Parameters
         ----------
@@ -638,7 +623,7 @@ class ConvRNN:
         Yields
         ------
         layer, step, output
-            As `stream`.
+            The backend's tensor [batch, …], or [1, …] where every image gives the same.
         """
         self._check_finite()
         last: tuple[Any, Any] = None, None
