@@ -21,6 +21,15 @@ AXES = ("stimulus", "repetition", "presentation", "neuroid", "time_bin")
 ORDER = ("stimulus", "presentation", "repetition", "neuroid", "time_bin")
 
 
+_GIVEN = {
+    "stimulus": "stimuli are listed",
+    "presentation": "presentations are listed",
+    "neuroid": "neurons are listed",
+    "time_bin": "time bins are given",
+}
+"""The labels that state an axis's length."""
+
+
 def recording_from_arrays(
     responses: ArrayLike,
     stimuli: pd.DataFrame | Sequence[Any] | NDArray[Any],
@@ -216,17 +225,22 @@ def _axes(
         for word, length in zip(words, shape, strict=True):
             if known[word] not in (None, length):
                 raise ConvRNNError(
-                    f"axis {word} has length {length}, and there are {known[word]} of it."
+                    f"axis {word} of responses {list(shape)} has length {length}, but "
+                    f"{known[word]} {_GIVEN[word]}."
                 )
         return words
     possible = list(_possible(shape, known))
     if len(possible) == 1:
         return possible[0]
-    told = ", ".join(f"{size} of {name}" for name, size in known.items() if size is not None)
-    problem = "fit several readings" if possible else "fit none"
+    if possible:
+        readings = " or ".join(f"`axes={','.join(words)}`" for words in possible[:3])
+        raise ConvRNNError(
+            f"responses {list(shape)}: the lengths do not determine the axes. Give {readings}."
+        )
+    told = ", ".join(f"{size} {_GIVEN[name]}" for name, size in known.items() if size is not None)
     raise ConvRNNError(
-        f"responses {list(shape)}: the lengths {problem} ({told}). Give `axes=…`, such as "
-        "'neuroid, stimulus, repetition'."
+        f"responses {list(shape)}: no order of the axes fits the lengths ({told}). Give `axes=…`, "
+        "such as 'neuroid,stimulus,repetition'."
     )
 
 

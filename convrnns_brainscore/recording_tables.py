@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from convrnns_brainscore.coordinates import DIMS, NOTES
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.recording_arrays import recording_from_arrays
+from convrnns_brainscore.tables import with_points
 from convrnns_brainscore.timing import TimeBin
 
 NEURON = "neuroid_id"
@@ -90,7 +91,8 @@ def recording_of_responses(
     numbers = [*EDGES, "response"] if has_bins else ["response"]
     table = table.assign(**{name: _numbers(table, name) for name in numbers})
     if has_bins and table[EDGES].isna().any(axis=None):
-        raise ConvRNNError("time_bin_start or time_bin_end is empty in some row.")
+        row = int(np.flatnonzero(table[EDGES].isna().any(axis=1))[0])
+        raise ConvRNNError(f"time_bin_start or time_bin_end is empty in data row {row + 1}.")
     bins = table[EDGES].drop_duplicates().sort_values(EDGES) if has_bins else None
     place = ["stimulus_id", *_neuron(table), *(EDGES if has_bins else [])]
     notes = []
@@ -109,7 +111,8 @@ def recording_of_responses(
         row = table[twice].iloc[0]
         raise ConvRNNError(
             f"stimulus {row['stimulus_id']}, neuron {row[NEURON]}, repetition "
-            f"{row['repetition']} has two responses in one time bin."
+            f"{row['repetition']} has two responses in one time bin: remove one of the rows, or "
+            "number the repetitions of a stimulus in the column repetition."
         )
     shown = table.drop_duplicates(["stimulus_id", "repetition"]).reset_index(drop=True)
     neurons = _neurons(table, region)
@@ -174,7 +177,10 @@ def recording_of_spikes(
     spikes = _with_ids(spikes, ["trial", NEURON])
     trials = _with_ids(trials, ["trial", "stimulus_id"])
     if trials["trial"].duplicated().any():
-        raise ConvRNNError(f"trial {trials['trial'][trials['trial'].duplicated()].iloc[0]} twice.")
+        raise ConvRNNError(
+            f"trial {trials['trial'][trials['trial'].duplicated()].iloc[0]} is in two rows of the "
+            "table of trials: give each trial its own number."
+        )
     unknown_trials = sorted(set(spikes["trial"]) - set(trials["trial"]))
     if unknown_trials:
         raise ConvRNNError(
@@ -215,6 +221,7 @@ def _in_seconds(times: pd.Series, time_bins: Sequence[TimeBin]) -> bool:
 
 _NUMBER = re.compile(r"\d+(\.0*)?")
 _DECIMALS = re.compile(r"\d+\.0*")
+_MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
 
 
 def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -226,7 +233,7 @@ def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
             if any(_DECIMALS.fullmatch(each) for each in ids) and all(map(_NUMBER.fullmatch, ids)):
                 ids = [each.partition(".")[0] for each in ids]  # 1.0, as after a merge of tables
             if "" in ids:
-                raise ConvRNNError(f"{name} is empty in row {ids.index('') + 1}.")
+                raise ConvRNNError(f"{name} is empty in data row {ids.index('') + 1}.")
             found[name] = ids
     return found
 
@@ -258,15 +265,16 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     """A column's numbers; NaN where a row is empty."""
     if table[name].dtype.kind not in "fiubOUST":
         raise ConvRNNError(f"{name} is of type {table[name].dtype}; expected numbers.")
-    found = pd.to_numeric(table[name], errors="coerce").astype(float)
+    text = with_points(table[name].astype(str).str.strip())
+    found = pd.to_numeric(text, errors="coerce").astype(float)
     found = found.mask(np.isinf(found))
-    text = table[name].astype(str).str.strip()
-    wrong = found.isna() & ~text.str.lower().isin(["", "nan", "na", "none", "<na>"])
+    wrong = found.isna() & ~text.str.lower().isin(_MISSING)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        said = f"{name} in row {row + 1} is {text.iloc[row]!r}, not a number"
-        comma = re.fullmatch(r"-?\d+,\d+", text.iloc[row])
-        raise ConvRNNError(f"{said}{': write a decimal point' if comma else ''}.")
+        raise ConvRNNError(
+            f"{name} in data row {row + 1} is {text.iloc[row]!r}, which is not a number: write a "
+            "decimal point and no other sign, or leave it empty if nothing was recorded."
+        )
     return found
 
 

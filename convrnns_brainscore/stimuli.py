@@ -23,7 +23,14 @@ from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import SUFFIXES, VISUAL_DEGREES, has_several_frames, load_image
 from convrnns_brainscore.movies import VIDEOS, is_movie, is_video
 from convrnns_brainscore.streams import CLIPS, OFFSET, ONSET, RATE, grouped, whole_movie
-from convrnns_brainscore.tables import SPREADSHEETS, composed, files_beside, is_table, read_table
+from convrnns_brainscore.tables import (
+    SPREADSHEETS,
+    composed,
+    files_beside,
+    is_table,
+    read_table,
+    with_points,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -393,21 +400,16 @@ def _read_table(path: Path) -> pd.DataFrame:
     for column in table.columns.intersection(["stimulus_id", "filename", "degrees", ONSET]):
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
-            raise ConvRNNError(f"table {path}: no {column} in row {empty[0] + 1}.")
+            raise ConvRNNError(f"table {path}: no {column} in data row {empty[0] + 1}.")
     table["filename"] = [str(each) for each in files_beside(path, table["filename"])]
     if "degrees" in table:
-        unclear = table.index[table["degrees"].str.strip().str.fullmatch(r"[1-9]\d{0,2},\d{3}")]
-        if len(unclear):
-            raise ConvRNNError(
-                f"table {path}: degrees {table['degrees'][unclear[0]]!r} in row {unclear[0] + 1} "
-                "may have a decimal comma or a thousands separator: write a decimal point."
-            )
-        sizes = pd.to_numeric(table["degrees"].str.replace(",", "."), errors="coerce")
+        sizes = pd.to_numeric(with_points(table["degrees"].str.strip()), errors="coerce")
         if sizes.isna().any():
             wrong = table.index[sizes.isna()][0]
             value = table["degrees"][wrong]
             raise ConvRNNError(
-                f"table {path}: degrees {value!r} in row {wrong + 1} is not a number."
+                f"table {path}: degrees {value!r} in data row {wrong + 1} is not a number: write a "
+                "decimal point and no other sign."
             )
         table["degrees"] = sizes
     return table

@@ -119,8 +119,8 @@ def _numbers(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
     wrong = np.flatnonzero(text.notna().to_numpy() & ~np.isfinite(numbers))
     if len(wrong):
         raise ConvRNNError(
-            f"the stimuli's {column} {table[column][wrong[0]]!r} in row {wrong[0] + 1} is not a "
-            "number."
+            f"the stimuli's {column} {table[column][wrong[0]]!r} in data row {wrong[0] + 1} is not "
+            "a number."
         )
     return np.asarray(round_ms(numbers) if column != RATE else numbers)
 

@@ -144,6 +144,32 @@ def _found(header: str, separator: str, needed: Sequence[str]) -> int:
     return len(names & {name.casefold() for name in needed})
 
 
+def with_points(texts: pd.Series) -> pd.Series:
+    """Numbers as text, with decimal commas replaced by points, which is logged.
+
+    Commas stay if they may separate thousands: if each has three digits behind it (``1,234``), or
+    if other numbers have a decimal point.
+
+    Parameters
+    ----------
+    texts : Series of str
+        A column of a table.
+
+    Examples
+    --------
+    >>> with_points(pd.Series(["3,5", "0,125", "7"], name="degrees")).tolist()
+    ['3.5', '0.125', '7']
+    >>> with_points(pd.Series(["1,234", "5,678"], name="degrees")).tolist()
+    ['1,234', '5,678']
+    """
+    commas = texts.str.fullmatch(r"[-+]?\d+,\d+")
+    thousands = texts[commas].str.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}").all()
+    if thousands or texts.str.contains(".", regex=False).any():
+        return texts
+    _log.warning("%s: %d decimal commas are read as points.", texts.name, commas.sum())
+    return texts.where(~commas, texts.str.replace(",", "."))
+
+
 def files_beside(table: Path, names: Iterable[str]) -> list[Path]:
     """The files that a table names, in whichever Unicode form the disk has their names."""
     forms: dict[Path, dict[str, Path]] = {}  # a folder's files, by their names' composed form

@@ -90,7 +90,8 @@ def test_spikes_that_are_repeated_or_have_no_time_are_said() -> None:
         (lambda t: t[:0], "no rows"),
         (lambda t: t.drop(columns="region"), "column region, or by `regions=…`"),
         (lambda t: t.drop(columns=["time_bin_start", "time_bin_end"]), "there are neither"),
-        (lambda t: t.astype(object).assign(response="3,5"), "'3,5', not a number"),
+        (lambda t: t.astype(object).assign(response="1,234"), "'1,234'.*write a decimal point"),
+        (lambda t: t.astype(object).assign(response="lost"), "'lost'.*leave it empty"),
         (lambda t: pd.concat([t, t[:1]]), "two responses in one time bin"),
         (lambda t: t.assign(region=["V4", "IT"] * 12), "has several regions"),
     ],
@@ -104,7 +105,7 @@ def test_tables_that_make_no_sense_are_refused(change, said: str) -> None:
     ("change", "said"),
     [
         (lambda s, t: (s, t[:2]), "1 trials of the spikes are not in the table of trials: 3"),
-        (lambda s, t: (s, pd.concat([t, t])), "trial 1 twice"),
+        (lambda s, t: (s, pd.concat([t, t])), "trial 1 is in two rows"),
         (lambda s, t: (s.assign(time_ms=s["time_ms"] + 1e4), t), "no spike is in any time bin"),
         (lambda s, t: (s.drop(columns="time_ms"), t), "time_ms or time_s"),
     ],
@@ -169,8 +170,14 @@ def test_ids_are_text_and_trials_hold_neurons_together() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.assign(neuroid_id=[None, *t["neuroid_id"][1:]]), "neuroid_id is empty in row"),
-        (lambda t: t.assign(time_bin_start=[np.nan, *t["time_bin_start"][1:]]), "is empty in some"),
+        (
+            lambda t: t.assign(neuroid_id=[None, *t["neuroid_id"][1:]]),
+            "neuroid_id is empty in data row",
+        ),
+        (
+            lambda t: t.assign(time_bin_start=[np.nan, *t["time_bin_start"][1:]]),
+            "is empty in data row 1",
+        ),
         (lambda t: t.drop(columns="time_bin_end"), "only one of time_bin_start"),
         (lambda t: t.assign(time_bin=1), "a name of an axis"),
         (lambda t: pd.concat([t, t[["response"]]], axis=1), "column response twice"),
@@ -210,8 +217,22 @@ def test_numbers_of_trials_are_the_same_with_decimals() -> None:
     assert sorted(set(ids)) == ["007", "1.5", "2.0"]
 
 
-def test_decimal_commas_are_named() -> None:
-    table = responses().astype({"response": str})
-    table.iloc[0, table.columns.get_loc("response")] = "3,5"
-    with pytest.raises(ConvRNNError, match="'3,5', not a number: write a decimal point"):
+def test_decimal_commas_are_read_and_noted(caplog: pytest.LogCaptureFixture) -> None:
+    expected = recording_of_responses(responses().assign(response=np.arange(24) + 0.25))
+    texts = [f"{each},25" for each in range(24)]
+    found = recording_of_responses(responses().assign(response=texts))
+    np.testing.assert_array_equal(found, expected)
+    assert "response: 24 decimal commas are read as points" in caplog.text
+
+
+@pytest.mark.parametrize("others", ["1,234", "2.5"], ids=["thousands", "points"])
+def test_commas_that_may_be_something_else_are_refused(others: str) -> None:
+    first = "1,234" if others == "1,234" else "3,5"
+    table = responses().assign(response=[first, *[others] * 23])
+    with pytest.raises(ConvRNNError, match=f"data row 1 is '{first}'.*write a decimal point"):
         recording_of_responses(table)
+
+
+def test_missing_responses_may_be_written_as_in_bids() -> None:
+    recording = recording_of_responses(responses().assign(response=["n/a", *["1"] * 23]))
+    assert int(recording.isnull().sum()) == 1

@@ -66,11 +66,14 @@ def test_two_ids_may_name_one_file(tmp_path: Path) -> None:
     [
         ("stimulus_id,filename\na,x.png\na,y.png\n", "stimulus_id a comes twice: .*x.png and"),
         ("id,filename\na,x.png\n", "no column stimulus_id; it has id, filename"),
-        ("stimulus_id,filename\na,\n", "no filename in row 1"),
-        ("stimulus_id,filename\n,x.png\n", "no stimulus_id in row 1"),
+        ("stimulus_id,filename\na,\n", "no filename in data row 1"),
+        ("stimulus_id,filename\n,x.png\n", "no stimulus_id in data row 1"),
         ("stimulus_id,filename\n", "has no rows"),
         ("", "cannot read table"),
-        ("stimulus_id,filename,degrees\na,x.png,wide\n", "degrees 'wide' in row 1 is not a number"),
+        (
+            "stimulus_id,filename,degrees\na,x.png,wide\n",
+            "degrees 'wide' in data row 1 is not a number",
+        ),
         ("stimulus_id,filename,degrees\na,x.png,-2\n", "stimulus a: -2 degrees"),
         ('stimulus_id,filename\n"a,x.png\n', "cannot read table"),
         ("stimulus_id,filename\na,x.png,1\nb,y.png,1\n", "cannot read table"),

@@ -208,7 +208,7 @@ def test_a_store_of_streams_says_what_was_shown(
         ([("FACE", 0, "")], "offset_ms is missing; .* is not a movie"),
         ([("FACE", 30, 30)], "a row ends after it begins"),
         ([("FACE", -10, 30)], "times start at 0"),
-        ([("FACE", "x", 30)], "onset_ms 'x' in row 1 is not a number"),
+        ([("FACE", "x", 30)], "onset_ms 'x' in data row 1 is not a number"),
         ([("FACE", 6, 14)], "between two steps, and is never shown"),
         ([("nowhere.mp4", 0, 30)], "cannot read movie .*nowhere.mp4: No such file"),
     ],
