@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from convrnns_brainscore.checkpoints import write_safetensors
 from convrnns_brainscore.choices import BackendName, PrecisionName
 from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.files import check_folder_of
 from convrnns_brainscore.image_batches import image_batches, table_of
 from convrnns_brainscore.images import check_normalised
 from convrnns_brainscore.networks import backbones
@@ -274,8 +275,7 @@ class ConvRNN:
         if not isinstance(path, str | PathLike) or Path(path).suffix != ".safetensors":
             raise ConvRNNError(f"{path}: expected a file name that ends in .safetensors.")
         path = Path(path)
-        if not path.absolute().parent.is_dir():
-            raise ConvRNNError(f"{path}: there is no folder {path.absolute().parent}.")
+        check_folder_of(path)
         self._check_unhooked("a saved network")
         write_safetensors(path, self.name, self.weights.values, self.weights.history())
 

@@ -36,6 +36,17 @@ class ConvRNNError(ValueError):
         return tuple(name for name, _ in PARAMETER.findall(str(self)))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, in the plural unless the number is 1.
+
+    Examples
+    --------
+    >>> counted(1, "neuron"), counted(50, "neuron")
+    ('1 neuron', '50 neurons')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> ConvRNNError:
     """The error for a name that is not among the known ones, suggesting the nearest.
 

@@ -76,6 +76,13 @@ def check_locks(lock: Path) -> None:
                 raise NotImplementedError(error.strerror) from error
 
 
+def check_folder_of(out: Path) -> None:
+    """Raise a `ConvRNNError` unless the folder in which ``out`` is to be written exists."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise ConvRNNError(f"{out}: there is no folder {folder}. Create it first.")
+
+
 def why_not_writable(folder: Path) -> str:
     """Why nothing can be written to a folder, which need not exist yet; empty where it can.
 

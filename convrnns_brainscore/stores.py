@@ -31,6 +31,7 @@ from numcodecs import blosc
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.files import check_folder_of
 from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.netcdf import in_fixed_order, write_group
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
@@ -50,8 +51,7 @@ def check_out(out: Path) -> None:
     """Raise unless features can be written under the name ``out``."""
     if out.suffix not in FORMATS:
         raise ConvRNNError(f"{out}: features are written to a name ending in .zarr or .nc")
-    if not out.absolute().parent.is_dir():
-        raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
+    check_folder_of(out)
 
 
 def create_store(

@@ -17,7 +17,7 @@ from convrnns_brainscore.cli.options import (
     RegionOfAll,
     StimulusColumn,
 )
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -158,7 +158,7 @@ def make(
     ] = None,
 ) -> None:
     """Convert responses to a recording for fit, geometry, decode, partition and package."""
-    from convrnns_brainscore.files import written_whole
+    from convrnns_brainscore.files import check_folder_of, written_whole
     from convrnns_brainscore.netcdf import write_group
     from convrnns_brainscore.recording_files import is_labelled, read_labelled
     from convrnns_brainscore.recordings import as_recording
@@ -174,8 +174,7 @@ def make(
         "stimulus-ids": stimulus_ids, "time-bins": time_bins, "responses": responses, "axes": axes,
         "neuron-ids": neuron_ids, "subjects": subjects,
     }  # fmt: skip
-    if not out.absolute().parent.is_dir():
-        raise ConvRNNError(f"{out}: there is no folder {out.absolute().parent}.")
+    check_folder_of(out)
     labelled = is_labelled(source)
     if source.suffix.lower() in (".fif", ".gz") and not labelled:
         raise ConvRNNError(f"{source}: names of files of epochs end in -epo.fif. Rename it.")
@@ -218,15 +217,14 @@ def make(
         say(as_options(note))
     with written_whole(out) as partial:
         write_group(data.to_dataset(name="responses"), partial)
+    neurons = checked.neurons["region"].value_counts(sort=False)
     counts = ", ".join(
-        f"{(checked.neurons['region'] == region).sum()} neurons of {region}"
-        for region in checked.regions
+        f"{counted(neurons[region], 'neuron')} of {region}" for region in checked.regions
     )
+    presentations = counted(len(checked.stimulus), "presentation")
     first, last = checked.time_bins[0][0], checked.time_bins[-1][1]
-    shown = f"{len(checked.stimulus)} presentations of {len(checked.stimuli)} stimuli"
-    count = len(checked.time_bins)
-    bins = f"{count} time bin{'s' if count > 1 else ''} ({first:g}–{last:g} ms)"
-    say(f"{out}: {shown}, {counts}, {bins}")
+    bins = f"{counted(len(checked.time_bins), 'time bin')} ({first:g}–{last:g} ms)"
+    say(f"{out}: {presentations} of {len(checked.stimuli)} stimuli, {counts}, {bins}")
 
 
 def _of_arrays(

@@ -239,13 +239,14 @@ def _try(
     """Run the benchmarks with a model on synthetic stimuli, and show the outcome of each."""
     from convrnns_brainscore.brainscore.benchmarks import LI2026_TEMPORAL
     from convrnns_brainscore.brainscore.internals import quieten
+    from convrnns_brainscore.files import check_folder_of
     from convrnns_brainscore.progress import progress_bar
     from convrnns_brainscore.report.trials import WRITERS, trial_table, write_trials
 
     if out is not None and out.suffix not in WRITERS:
         raise ConvRNNError(f"--out {out}: expected a name that ends in .csv or .md.")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise ConvRNNError(f"--out {out}: there is no folder {out.absolute().parent}.")
+    if out is not None:
+        check_folder_of(out)
     names = [one.name for one in listed if one.name not in LI2026_TEMPORAL]
     settings = subject.settings(names)
     told = [f"{name} {value}" for name, value in settings.items()

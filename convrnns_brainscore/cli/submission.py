@@ -175,11 +175,11 @@ def check(
     """
     if weights not in (None, "random"):
         raise ConvRNNError(f"--weights {weights}: the only choice is 'random'.")
+    from convrnns_brainscore.files import check_folder_of
+
     if report is not None:
-        folder = report.absolute().parent
-        if not folder.is_dir():
-            raise ConvRNNError(f"--json {report}: there is no folder {folder}.")
-        if report.is_dir() or not os.access(folder, os.W_OK):
+        check_folder_of(report)
+        if report.is_dir() or not os.access(report.absolute().parent, os.W_OK):
             raise ConvRNNError(f"--json {report} cannot be written: name a file.")
     from convrnns_brainscore.brainscore.internals import quieten
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from convrnns_brainscore.choices import MethodName, parse_choice
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.fits.blas import blas_threads
 from convrnns_brainscore.fits.correlation import nanmean, pearson
 from convrnns_brainscore.fits.gram import gram_of, split_gram
@@ -242,11 +242,13 @@ def fitted_together(
             continue
         left = [split.among(present) for split in splits]
         if any(len(split.train) <= needed or len(split.test) < FEWEST for split in left):
-            notes[neuron] = f"misses {missing} responses: too few are left"
+            notes[neuron] = f"misses {counted(missing, 'response')}: too few are left"
             continue
         still = [index for index, split in enumerate(left) if not _varies(values[split.train])]
         what = (
-            f"does not vary in training set {still[0]}" if still else f"misses {missing} responses"
+            f"does not vary in training set {still[0]}"
+            if still
+            else f"misses {counted(missing, 'response')}"
         )
         notes[neuron] = f"{what}: fitted apart"
         apart.setdefault((present.tobytes(), neuron if still else -1), []).append(neuron)

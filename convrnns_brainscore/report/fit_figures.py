@@ -16,7 +16,7 @@ from matplotlib.image import AxesImage
 
 from convrnns_brainscore.choices import FigureName, parse_choice
 from convrnns_brainscore.errors import ConvRNNError, unknown
-from convrnns_brainscore.files import written_whole
+from convrnns_brainscore.files import check_folder_of, written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.results import (
     MIN_RELIABILITY,
@@ -86,8 +86,7 @@ def write_figure(
     kind = parse_choice("figure", name, FigureName)
     if path.suffix not in FORMATS:
         raise ConvRNNError(f"{path}: expected a name that ends in {', '.join(FORMATS)}.")
-    if not path.absolute().parent.is_dir():
-        raise ConvRNNError(f"{path}: there is no folder {path.absolute().parent}.")
+    check_folder_of(path)
     regions = results.regions
     if region is not None:
         regions = [each for each in regions if each.casefold() == region.casefold()]

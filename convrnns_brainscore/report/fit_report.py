@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from convrnns_brainscore._version import __version__
+from convrnns_brainscore.errors import counted
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian, spearman_brown
@@ -53,7 +54,7 @@ from convrnns_brainscore.report.fit_numbers import (
     layer_maps,
     neuron_scores,
 )
-from convrnns_brainscore.report.methods import CITATIONS, counted, methods, sample_of
+from convrnns_brainscore.report.methods import CITATIONS, methods, sample_of
 from convrnns_brainscore.report.page import render
 from convrnns_brainscore.report.tables import few_tested, with_error
 from convrnns_brainscore.zoo import find_model

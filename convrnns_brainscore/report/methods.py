@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convrnns_brainscore.errors import counted
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.reliability import HALVINGS
 from convrnns_brainscore.fits.resampling import RESAMPLES
@@ -165,8 +166,3 @@ def _numbers(results: Results, models: list[str]) -> str:
             "statistic and over pairs of models by Holm's procedure. "
         )
     return text.strip()
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and its noun, in the plural where it is not one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
