@@ -18,8 +18,8 @@ MODELS = ("timedecay_shallow", "simplernn_shallow")
 TRUTH = "timedecay_shallow"
 """The network that the simulated neurons read out, and whose layers are fitted to them."""
 
-PRESENTATION = Presentation.custom(times=14, image_off=10)
-"""The image for 100 ms, as in the paper's recordings, followed to 140 ms."""
+PRESENTATION = Presentation.custom(times=12, image_off=10)
+"""The image for 100 ms, as in the paper's recordings, followed to 120 ms."""
 
 LAYERS = ("conv3", "conv4", "conv5", "imnetds")
 """Layers whose geometry is compared: from the one that matches V4 on."""
