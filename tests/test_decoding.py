@@ -406,16 +406,16 @@ def test_noise_is_not_decoded_where_scenes_share_responses(tmp_path: Path) -> No
 
 
 def test_many_bins_can_be_above_chance(tmp_path: Path) -> None:
-    """p is corrected by the maximum over bins, so that 60 of them hide no object."""
+    """p is corrected by the maximum over bins, so that 30 of them hide no object."""
     kind = ["a", "b"] * 15
-    recording = recorded_noise(30, bins=60, kind=kind)
+    recording = recorded_noise(30, bins=30, kind=kind)
     values = recording.values.copy()
-    values[np.array([kind[i] == "a" for i in recording.stimulus]), :, 20:] += 3
+    values[np.array([kind[i] == "a" for i in recording.stimulus]), :, 10:] += 3
     result = decode({}, ask(replace(recording, values=values), "kind", folds=3), tmp_path)
     p = result["p"].values[0]
-    assert (p[20:] < 0.01).all()
-    assert (p[:20] > 0.05).mean() > 0.8
-    assert float(result["onset_ms"]) == 200
+    assert (p[10:] < 0.01).all()
+    assert (p[:10] > 0.05).mean() > 0.8
+    assert float(result["onset_ms"]) == 100
 
 
 @pytest.mark.parametrize("missing", [np.nan, np.float32("nan"), pd.NA, pd.NaT, None, "nan", " "])

@@ -21,9 +21,10 @@ def assert_close(ours: np.ndarray, golden: np.ndarray, std: np.ndarray | float, 
     assert error.max() <= goldens.EXACT, f"{what}: off by {error.max():.1e} of its std"
 
 
-# Models that differ in more than their decoder, and one of each decoder.
-DISTINCT = [*{(model.cell, model.depth): model.name for model in MODELS.values()}.values()]
-QUICK = [*DISTINCT, "rgc_intermediate_dthresh"]
+# Models that differ in more than their decoder, and one of each other decoder.
+DISTINCT = {(model.cell, model.depth): model.name for model in reversed(MODELS.values())}
+DECODERS = ["rgc_intermediate_dthresh", "rgc_intermediate_t22_tmaxconf"]
+QUICK = [name for name in DISTINCT.values() if name != "rgc_intermediate"] + DECODERS
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in list_models() if name not in QUICK]
 
 

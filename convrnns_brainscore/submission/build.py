@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -305,15 +306,23 @@ def needed_code(backend: str) -> dict[str, str]:
         if backend == BackendName.torch and path.stem.startswith("tensorflow_"):
             continue
         found[path] = path.read_text(encoding="utf-8")
-        waiting.append(module.rpartition(".")[0])  # a module's package is imported with it
-        for node in _run(ast.parse(found[path])):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
-                waiting += [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
-            elif isinstance(node, ast.Import):
-                waiting += [a.name for a in node.names if a.name.startswith(_PACKAGE)]
+        # A module's package is imported with it.
+        waiting += [module.rpartition(".")[0], *_imports(found[path])]
     return {
         f"{_PACKAGE}/{path.relative_to(_ROOT).as_posix()}": text for path, text in found.items()
     }
+
+
+@cache  # several models are built, and several submissions checked, in one process
+def _imports(code: str) -> list[str]:
+    """What a module imports from this package: modules, and names that may be modules."""
+    found = []
+    for node in _run(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
+            found += [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [a.name for a in node.names if a.name.startswith(_PACKAGE)]
+    return found
 
 
 def _run(tree: ast.AST) -> Iterator[ast.AST]:
