@@ -165,7 +165,11 @@ def _attributes(path: Path) -> dict[str, Any]:
         found = {name: each for name, each in found.items() if "<xarray" not in str(each)}
         for model in str(found.get("models", "")).split(", "):  # fits: each model's own
             for layer in list(opened[model].groups.values())[:1] if model in opened.groups else ():
-                found |= {f"{model}: {name}": layer.getncattr(name) for name in layer.ncattrs()}
+                found |= {
+                    f"{model}: {name}": layer.getncattr(name)
+                    for name in layer.ncattrs()
+                    if name != SEAL
+                }
     for model, made_by in json.loads(found.pop("made_by", "{}")).items():  # geometry
         found |= {f"{model}: {name}": value for name, value in made_by.items()}
         found[PACKAGE] = made_by[PACKAGE]

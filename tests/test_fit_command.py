@@ -200,6 +200,15 @@ def test_the_results_are_whole(fitted: Path) -> None:
     assert len(told[f"{MODEL}: weights_sha256"]) == 64
 
 
+def test_describe_shows_each_setting_on_a_line(
+    fitted: Path, convrnns: Callable[..., str]
+) -> None:
+    lines = convrnns("describe", fitted).splitlines()
+    assert "settings: method: PLS, 8 components" in lines
+    assert f"{MODEL}: weights: untrained, seed 0" in lines
+    assert not any("{" in line for line in lines)
+
+
 def test_a_learning_curve_ends_at_the_score_and_is_extrapolated(fitted: Path) -> None:
     table = pd.read_csv(fitted / "learning_curves.csv", keep_default_na=False, na_values=[""])
     truth = table[(table["region"] == "V4") & (table["layer"] == "conv3")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -321,9 +322,21 @@ def describe(
     if whole and file.suffix not in (".zarr", ".nc"):
         raise ConvRNNError(f"--verify {file}: only .zarr stores and .nc files have digests.")
     for name, value in read_provenance(file).items():
-        say(f"{name}: {value}")
+        for line in _lines(name, value):
+            say(line)
     if whole:
         say(f"verified: {verify(file)} parts match their digests")
+
+
+def _lines(name: str, value: object) -> list[str]:
+    """A line for each entry of an attribute; those with several, such as settings, are JSON."""
+    try:
+        entries = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        entries = value
+    if isinstance(entries, dict):
+        return [line for key, each in entries.items() for line in _lines(f"{name}: {key}", each)]
+    return [] if entries == [] else [f"{name}: {value}"]
 
 
 def register(
