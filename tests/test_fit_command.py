@@ -38,7 +38,8 @@ MODEL = "timedecay_shallow"
 BINS = [(-10, 0), (30, 50), (50, 70), (70, 90)]
 OPTIONS = ["--latencies", "0", "20", "--components", "8"]
 FIT = [sys.executable, "-m", "convrnns_brainscore.cli", "fit", MODEL, "recording.nc"]
-FIT += ["--stimuli", "stimuli", "--weights", "random"]
+NETWORK = ["--weights", "random", "--backend", "torch"]  # whose processes start sooner
+FIT += ["--stimuli", "stimuli", *NETWORK]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def folder(tmp_path_factory) -> Path:
     """``stimuli/`` and ``recording.nc``: V4 and IT of two subjects, that read out the network."""
     folder = tmp_path_factory.mktemp("lab")
     stimuli = compose_stimuli(folder / "stimuli", count=66, seed=1)
-    subject = TemporalBrainModel(load_network(MODEL, weights="random"))
+    subject = TemporalBrainModel(load_network(MODEL, weights="random", backend="torch"))
     parts = []
     for region, neurons in (("V4", 6), ("IT", 8)):
         subject.start_recording(region, BINS[1:])
@@ -78,7 +79,7 @@ def folder(tmp_path_factory) -> Path:
 def ended_with(arguments: list[str], folder: Path, monkeypatch) -> int:
     """The exit code of the command, run in this process."""
     monkeypatch.chdir(folder)
-    command = ["convrnns", "fit", MODEL, *arguments, "--stimuli", "stimuli", "--weights", "random"]
+    command = ["convrnns", "fit", MODEL, *arguments, "--stimuli", "stimuli", *NETWORK]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -200,9 +201,7 @@ def test_the_results_are_whole(fitted: Path) -> None:
     assert len(told[f"{MODEL}: weights_sha256"]) == 64
 
 
-def test_describe_shows_each_setting_on_a_line(
-    fitted: Path, convrnns: Callable[..., str]
-) -> None:
+def test_describe_shows_each_setting_on_a_line(fitted: Path, convrnns: Callable[..., str]) -> None:
     lines = convrnns("describe", fitted).splitlines()
     assert "settings: method: PLS, 8 components" in lines
     assert f"{MODEL}: weights: untrained, seed 0" in lines
