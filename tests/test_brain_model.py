@@ -33,6 +33,7 @@ def test_it_is_a_brain_model_and_says_that_it_is_untrained(brain: TemporalBrainM
     assert isinstance(brain, BrainModel)
     plain = TemporalBrainModel(brain.network)
     assert plain.identifier == "convrnn_timedecay_shallow-untrained-seed0"
+    assert repr(plain) == "<TemporalBrainModel convrnn_timedecay_shallow-untrained-seed0>"
     assert brain.visual_degrees() == 8
     loaded = load_brain_model("timedecay_shallow", weights="random", seed=2)
     assert loaded.identifier.endswith("seed2")

@@ -210,6 +210,9 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         differing = {name: value for name, value in differing.items() if value is not None}
         return f"-{digest_of(differing)[:8]}" if differing else ""
 
+    def __repr__(self) -> str:
+        return f"<TemporalBrainModel {self.identifier}>"
+
     @property
     def identifier(self) -> str:
         """As it was named, or ``convrnn_<model>`` with ``-untrained-seed<n>``, the lesion, the
