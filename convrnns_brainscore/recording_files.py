@@ -118,7 +118,7 @@ def read_recording(
                 locations=locations,
                 window=window,
             )
-    _check_region_of_all(recording.regions, region_of_all, path)
+        _check_region_of_all(recording.regions, region_of_all, path)
     _log.info(
         "%s: %d presentations of %d stimuli, %d neurons, %d time bins",
         path, len(recording.stimulus), len(recording.stimuli), len(recording.neurons),
