@@ -20,6 +20,7 @@ from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
 from convrnns_brainscore.brainscore.trial.sweep import FAILS, FAILS_FOR_ALL, SCORES, Trial, sweep
 from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.report.tables import benchmark_list, wide_console
 from convrnns_brainscore.report.trials import write_trials
 
 ODD = (
@@ -46,6 +47,14 @@ def test_what_benchmarks_ask_for_is_answered(trials: dict[str, Trial]) -> None:
     assert "(0.0, 0.6" in seconds.requests[0]
     assert seconds.shown == "100 ms"
     assert "require_variance=True" in varied.requests[1]
+
+
+def test_the_list_of_benchmarks_shows_whole_names(capsys) -> None:
+    listed = list(matching_benchmarks("*"))
+    wide_console(200).print(benchmark_list(listed, "timedecay_shallow", rate=100))
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert [one.name for one in listed if one.name not in said] == []
 
 
 def test_whose_doing_it_is_is_told(network: ConvRNN, capsys) -> None:

@@ -227,7 +227,7 @@ def benchmarks(
         return
     if out is not None:
         raise ConvRNNError("--out needs --try MODEL.")
-    wide_console().print(benchmark_list(listed, model, matrix_product_rate()))
+    wide_console(200).print(benchmark_list(listed, model, matrix_product_rate()))
 
 
 def _try(

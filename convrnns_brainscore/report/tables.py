@@ -114,10 +114,10 @@ def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
     regions = region_layers(row)
     table = Table(title=f"Brain-Score's benchmarks (memory and time for {model}, inference only)")
     for column in ("benchmark", "region", "bins", "image on", "metric"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=column != "metric", overflow="fold")
     for column in ("stimuli", "memory", "time"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("data")
+    table.add_column("data", no_wrap=True)
     for one in listed:
         window = f" {one.window[0]}–{one.window[1]} ms" if one.window else ""
         bins = f"{one.bins}:{window}" if window else str(one.bins or "–")
@@ -223,6 +223,6 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.3f} ± {error:.3f}" if np.isfinite(error) else f"{value:.3f}"
 
 
-def wide_console() -> Console:
-    """The console, wide enough for a table's names however narrow the terminal."""
-    return PlainConsole(width=max(PlainConsole().width, 160))
+def wide_console(least: int = 160) -> Console:
+    """The console, at least so many characters wide, for a table's names in narrow terminals."""
+    return PlainConsole(width=max(PlainConsole().width, least))
