@@ -143,6 +143,34 @@ def as_ids(values: Any) -> NDArray[np.str_]:
     return as_text(values)
 
 
+def in_single_precision(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Responses [presentation, neuron, bin] as float32, in which recordings are kept.
+
+    Raises
+    ------
+    ConvRNNError
+        Rounding would change a neuron's responses by more than a thousandth of their standard
+        deviation: a large offset, as of raw fluorescence.
+    """
+    single = np.ascontiguousarray(values, np.float32)
+    if values.dtype.kind not in "fiu" or values.dtype.itemsize <= 2 or values.dtype == np.float32:
+        return single
+    for neuron in range(values.shape[1]):
+        exact = values[:, neuron].astype(float)
+        exact = exact[np.isfinite(exact)]
+        if not exact.size:
+            continue
+        spread, largest = exact.std(), np.abs(exact).max()
+        lost = np.abs(exact.astype(np.float32) - exact).max()
+        # Below, the spread is itself rounding.
+        if spread > 1e-12 * largest and lost > 1e-3 * spread:
+            raise ConvRNNError(
+                f"responses of neuron {neuron + 1} are up to {largest:g} with a standard deviation "
+                f"of {spread:g}, which single precision would round: subtract each neuron's mean."
+            )
+    return single
+
+
 def durations_of(data: xr.DataArray) -> NDArray[np.float64] | None:
     """How long each image was on, in ms, if the recording says it."""
     if "image_on_ms" not in data.coords:

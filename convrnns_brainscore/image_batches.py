@@ -89,6 +89,8 @@ def image_batches(
         return
     if hasattr(source, "shape"):
         whole = _as_array(source)
+        if whole.ndim and not len(whole):
+            raise ConvRNNError("the array holds no images.")
         check_shape(whole.shape, channels_first)
         source = [whole[i : i + batch_size] for i in range(0, len(whole), batch_size)]
     if not isinstance(source, Iterable) and not hasattr(source, "__getitem__"):

@@ -392,7 +392,7 @@ def _of_sequence(frames: Sequence[Frame], times: int) -> dict[str, Any]:
         said.append(f"{label} {start}–{end} ms")
         if abs(start - starts[index]) > 1e-3 or abs(end - ends[index]) > 1e-3:
             rounded.append(
-                f"{_in_short(frame)} for {start}–{end} ms instead of {starts[index]:g}–"
+                f"{names.get(label, label)} for {start}–{end} ms instead of {starts[index]:g}–"
                 f"{ends[index]:g} ms"
             )
     array, label = _understand("off", NAMED["off"])

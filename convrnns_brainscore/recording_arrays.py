@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.coordinates import BLANK, DIMS, NOTES, as_ids, as_text
+from convrnns_brainscore.coordinates import BLANK, DIMS, NOTES, as_ids, as_text, in_single_precision
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.timing import TimeBin, round_ms
 
@@ -46,7 +46,8 @@ def recording_from_arrays(
     Parameters
     ----------
     responses : array-like
-        Counts or rates; NaN where nothing was recorded.
+        Counts or rates; NaN, or masked, where nothing was recorded. If a DataArray has dims of
+        `AXES`, these state the axes.
     stimuli : DataFrame or sequence
         The id of each stimulus or presentation, in the order of its axis; of a DataFrame the column
         ``stimulus_id``, and every other column becomes a coordinate.
@@ -73,7 +74,8 @@ def recording_from_arrays(
     Raises
     ------
     ConvRNNError
-        Axes that are not clear or do not fit; labels of another length; nothing was recorded.
+        Axes that are not clear or do not fit; labels of another length; infinite values; nothing
+        was recorded; values that single precision would round, as of a large offset.
 
     Examples
     --------
@@ -86,9 +88,14 @@ def recording_from_arrays(
     >>> recording.attrs["notes"]
     ['responses [5, 4, 2] are neuroid × stimulus × repetition']
     """
+    axes = _named_axes(responses, axes)
     values = np.asarray(responses)
     if values.dtype.kind not in "fiub":
         raise ConvRNNError(f"responses are of type {values.dtype}; expected numbers.")
+    if np.isinf(values).any():
+        raise ConvRNNError("the responses hold infinite values; missing responses must be NaN.")
+    if isinstance(responses, np.ma.MaskedArray):
+        values = np.where(responses.mask, np.nan, values)
     table = _table(stimuli)
     bins = _bins(time_bins)
     known: dict[str, int | None] = {
@@ -105,7 +112,7 @@ def recording_from_arrays(
     if "repetition" in names:
         _check_once(table["stimulus_id"])
     present = [name for name in ORDER if name in names]
-    values = values.transpose([names.index(name) for name in present]).astype(np.float32)
+    values = values.transpose([names.index(name) for name in present])
     if "time_bin" not in names:
         values = values[..., None]
     table, values = _as_presentations(table, values, present, image_on_ms)
@@ -125,7 +132,7 @@ def recording_from_arrays(
     }
     start, end = np.array(bins).T
     return xr.DataArray(
-        values[recorded],
+        in_single_precision(values[recorded]),
         {
             **{name: ("presentation", table[name].to_numpy()[recorded]) for name in table},
             **{name: ("neuroid", each) for name, each in neurons.items()},
@@ -135,6 +142,24 @@ def recording_from_arrays(
         DIMS,
         attrs={NOTES: notes},
     )
+
+
+def _named_axes(responses: Any, axes: str | Sequence[str] | None) -> str | Sequence[str] | None:
+    """The axes as stated, or the dims of a labelled array if they are names of axes.
+
+    Raises
+    ------
+    ConvRNNError
+        The dims state other axes.
+    """
+    dims = [str(dim) for dim in responses.dims] if isinstance(responses, xr.DataArray) else []
+    if not dims or not {*dims} <= {*AXES}:
+        return axes
+    if axes is not None and _words(axes) != dims:
+        raise ConvRNNError(
+            f"`axes={','.join(_words(axes))}`, but the responses have the dims {', '.join(dims)}."
+        )
+    return dims
 
 
 def _table(stimuli: Any) -> pd.DataFrame:
@@ -267,8 +292,8 @@ def _possible(shape: tuple[int, ...], known: dict[str, int | None]) -> Iterator[
 
 
 def _as_presentations(
-    table: pd.DataFrame, values: NDArray[np.float32], present: Sequence[str], image_on_ms: Any
-) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    table: pd.DataFrame, values: NDArray[Any], present: Sequence[str], image_on_ms: Any
+) -> tuple[pd.DataFrame, NDArray[Any]]:
     """A row of labels and of values for each presentation."""
     if image_on_ms is not None:
         try:

@@ -383,6 +383,11 @@ def _unreadable(path: Path, error: Exception) -> ConvRNNError:
             f"{path} cannot be read ({said}): it is damaged, incomplete or locked. Copy it "
             "again, or set HDF5_USE_FILE_LOCKING=FALSE where its file system has no locks."
         )
+    if path.suffix.lower() in (".npy", ".npz", ".mat", ".csv", ".tsv"):
+        return ConvRNNError(
+            f"{path} has no labels: convert responses with `convrnns recording make`, and "
+            "dissimilarities as in the documentation's cookbook."
+        )
     return ConvRNNError(
         f"{path} is not a recording: neither a netCDF file nor a Zarr store ({said})."
     )

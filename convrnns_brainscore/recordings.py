@@ -31,11 +31,12 @@ from convrnns_brainscore.coordinates import (
     as_text,
     coordinate,
     durations_of,
+    in_single_precision,
     in_whole_steps,
     time_bins_of,
     without_multiindex,
 )
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.presentation import has_mixed_durations, image_duration
 from convrnns_brainscore.recording_arrays import recording_from_arrays
@@ -44,6 +45,9 @@ from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, round_ms
 
 ALL = "all"
 """What stands for all subjects together."""
+
+FEWEST_ALIKE = 5
+"""Neurons × bins from which on one response in all of them is not chance."""
 
 SENSORS = ("MAG", "GRAD", "EEG", "ECOG", "SEEG", "DBS")
 """Types of channels, which are in the place of regions."""
@@ -391,14 +395,31 @@ def as_recording(
     stimuli, stimulus = _stimuli(data)
     neurons = _neurons(data, named)
     _check_memory(data)
-    values = np.ascontiguousarray(data.values, np.float32)
+    values = in_single_precision(data.values)
     if np.isinf(values).any():
         raise ConvRNNError("the recording holds infinite responses; missing responses must be NaN.")
     if not np.isfinite(values).any():
         raise ConvRNNError("the recording holds no observed response: all is NaN.")
+    notes += _constant(values)
     return Recording(
         values, stimulus, stimuli, neurons, time_bins, durations_of(data), tuple(notes)
     )
+
+
+def _constant(values: NDArray[np.float32]) -> list[str]:
+    """A note where presentations have one response other than 0 in all neurons and bins."""
+    flat = values.reshape(len(values), -1)
+    if flat.shape[1] < FEWEST_ALIKE:
+        return []
+    first = flat[:, 0]
+    alike = (flat == first[:, None]).all(axis=1) & (first != 0)
+    if not alike.any():
+        return []
+    named = ", ".join(f"{each:g}" for each in np.unique(first[alike])[:3])
+    return [
+        f"{counted(int(alike.sum()), 'presentation')} with the same response in all neurons and "
+        f"time bins ({named}): if it stands for a missing response, write NaN"
+    ]
 
 
 def _check_memory(data: xr.DataArray) -> None:

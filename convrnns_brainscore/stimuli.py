@@ -159,9 +159,15 @@ def check_stimuli(
     times = {
         name: stimuli[name].to_numpy() for name in (ONSET, OFFSET, RATE, CLIPS) if name in stimuli
     }
+    ids = stimuli["stimulus_id"]
+    if ids.isna().any():
+        row = int(np.flatnonzero(ids.isna())[0])
+        raise ConvRNNError(f"stimulus_id is empty in data row {row + 1}.")
+    if ids.dtype.kind == "f" and (ids == ids.round()).all():
+        ids = ids.astype(int)  # 1.0, as after a merge of tables
     stimuli = pd.DataFrame(
         {
-            "stimulus_id": stimuli["stimulus_id"].astype(str).to_numpy(),
+            "stimulus_id": ids.astype(str).to_numpy(),
             "filename": stimuli["filename"].astype(str).to_numpy(),
             "degrees": np.asarray(stimuli.get("degrees", float(VISUAL_DEGREES)), float),
             **times,

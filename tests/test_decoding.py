@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -300,6 +302,29 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = stimuli[["stimulus_id", "filename"]].assign(kind=np.where(face, "one", "other"))
     table.to_csv(path.with_name("stimuli.csv"), index=False)
     return path
+
+
+@pytest.mark.parametrize("other", ["recording", "row"])
+def test_labels_on_which_two_sources_disagree_are_refused(
+    other: str, recorded: Path, tmp_path: Path, convrnns: Callable[..., str]
+) -> None:
+    table = pd.read_csv(recorded.with_name("stimuli.csv"), dtype=str)
+    if other == "recording":
+        with xr.open_dataset(recorded) as held:
+            kinds = table.set_index("stimulus_id")["kind"][held["stimulus_id"].values]
+            labelled = held.assign_coords(kind=("presentation", kinds.to_numpy(str)))
+            labelled.to_netcdf(tmp_path / "it.nc")
+        recorded = tmp_path / "it.nc"
+        table.loc[0, "kind"] = "another"
+    else:
+        table = table.assign(onset_ms=0, offset_ms=50)  # the first changes at 50 ms
+        table = pd.concat([table, table[:1].assign(kind="another", onset_ms=50, offset_ms=100)])
+    table.to_csv(tmp_path / "stimuli.csv", index=False)
+    command = ["decode", "none", recorded, "--stimuli", tmp_path / "stimuli.csv"]
+    said = convrnns(*command, "--label", "kind", "--out", tmp_path / "out", code=2)
+    first = table["stimulus_id"].iloc[0]
+    assert re.search(f"stimulus {first} has the kind .*another.*: correct the one", said)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_compares_layers_with_neurons_and_resumes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,12 +93,16 @@ def test_fits_of_earlier_runs_are_compared(
     for name in ("v4", "it"):
         Path(name).mkdir()
         write_results(results, Path(name) / "results.nc")
-    assert "lab/lab.html" in convrnns("compare", "v4", "it")
+    said = convrnns("compare", "v4", "it")
+    assert "lab/lab.html" in said
+    assert "v4 and it hold the same fit of" in said
     assert set(pd.read_csv("lab/lab.csv")["recording"]) == {"v4", "it"}
     assert "absent does not exist" in convrnns("compare", "v4", "absent", code=2)
     Path("other").mkdir()
-    assert "same name" in convrnns("compare", "v4", "other/../v4", code=2)
-    assert "same name" in convrnns("compare", "v4", "v4/results.nc", code=2)
+    assert "given twice" in convrnns("compare", "v4", "other/../v4", code=2)
+    assert "given twice" in convrnns("compare", "v4", "v4/results.nc", code=2)
+    shutil.copytree("v4", "other/v4")
+    assert "same name" in convrnns("compare", "v4", "other/v4", code=2)
     convrnns("compare", "v4/results.nc", "it/", "--out", "files")
     assert '<a href="../v4/report.html">v4</a>' in Path("files/lab.html").read_text()
 

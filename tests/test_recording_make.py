@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
@@ -18,12 +19,13 @@ from convrnns_brainscore import ConvRNNError, read_recording
 from convrnns_brainscore.array_files import read_arrays
 from convrnns_brainscore.cli import app
 from convrnns_brainscore.recording_arrays import recording_from_arrays
-from convrnns_brainscore.recordings import Recording
+from convrnns_brainscore.recordings import Recording, as_recording
 
 IDS = ["face", "house", "tree", "car"]
 COUNTS = np.random.default_rng(0).poisson(3.0, (5, 4, 3, 2)).astype(float)
 """Neuroid × stimulus × repetition × time bin."""
 BINS = [(70, 120), (120, 170)]
+AXES = "stimulus, neuroid"
 
 
 @given(st.permutations(["neuroid", "stimulus", "repetition", "time_bin"]))
@@ -309,3 +311,48 @@ def test_labels_of_neurons_are_columns_of_tables(
     Path("plain.fif").write_bytes(b"")
     said = convrnns("recording", "make", "plain.fif", "--out=lab.nc", code=2)
     assert "names of files of epochs end in -epo.fif" in said
+
+
+def test_masked_responses_are_missing() -> None:
+    """As netCDF4 gives a variable with a fill value."""
+    masked = np.ma.masked_values(np.where(np.arange(40).reshape(5, 4, 2) == 7, -999, 1.5), -999)
+    recording = recording_from_arrays(masked, IDS, ["V4"] * 5, (70, 170))
+    assert int(recording.isnull().sum()) == 1
+    assert float(recording.min()) == 1.5
+    counts = np.ma.masked_equal(np.arange(20).reshape(5, 4), 3)  # whole numbers have no NaN
+    recording = recording_from_arrays(counts, IDS, ["V4"] * 5, (70, 170))
+    assert int(recording.isnull().sum()) == 1
+
+
+def test_the_dims_of_a_labelled_array_state_its_axes() -> None:
+    responses = xr.DataArray(np.arange(16.0).reshape(4, 4), dims=("neuroid", "stimulus"))
+    recording = recording_from_arrays(responses, IDS, "V4", (70, 170))
+    np.testing.assert_array_equal(recording.squeeze("time_bin"), responses.T)
+    with pytest.raises(ConvRNNError, match="but the responses have the dims neuroid, stimulus"):
+        recording_from_arrays(responses, IDS, "V4", (70, 170), axes="stimulus, neuroid")
+
+
+def test_responses_that_single_precision_would_round_are_refused() -> None:
+    differences = np.random.default_rng(0).standard_normal((4, 5))
+    expected = recording_from_arrays(differences, IDS, ["V4"] * 5, (70, 170), axes=AXES)
+    near = recording_from_arrays(differences + 1000, IDS, ["V4"] * 5, (70, 170), axes=AXES)
+    np.testing.assert_allclose(near - 1000, expected, atol=1e-3)
+    with pytest.raises(ConvRNNError, match="subtract each neuron's mean"):
+        recording_from_arrays(differences + 1e7, IDS, ["V4"] * 5, (70, 170), axes=AXES)
+    constant = np.full((4, 5), 0.1)  # whose rounding changes no difference
+    assert recording_from_arrays(constant, IDS, ["V4"] * 5, (70, 170), axes=AXES).size == 20
+
+
+def test_infinite_responses_are_refused_when_the_recording_is_made() -> None:
+    with pytest.raises(ConvRNNError, match="missing responses must be NaN"):
+        recording_from_arrays(COUNTS + np.inf, IDS, ["V4"] * 5, BINS)
+
+
+def test_a_number_in_the_place_of_missing_responses_is_noted() -> None:
+    responses = np.random.default_rng(0).poisson(3, (4, 3, 5)).astype(float)
+    responses[:, 2] = -999
+    recording = recording_from_arrays(
+        responses, IDS, ["V4"] * 5, (70, 170), axes="stimulus, repetition, neuroid"
+    )
+    notes = as_recording(recording).notes
+    assert any("4 presentations with the same response" in n and "(-999)" in n for n in notes)

@@ -276,7 +276,7 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
     assert match_stimuli(recorded, files(40), notes)["stimulus_id"].tolist() == [
         f"image{index:02d}" for index in range(30)
     ]
-    assert notes == ["10 images are not stimuli of the recording, and are not used"]
+    assert notes == ["10 images of no analysed stimulus: not used"]
     with pytest.raises(ConvRNNError) as error:
         match_stimuli(recorded, files().replace("image03", "other"), [])
     assert "1 of 30 stimuli of the recording have no image: image03" in str(error.value)

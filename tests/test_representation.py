@@ -185,6 +185,24 @@ def test_given_dissimilarities_are_a_reference(tmp_path: Path) -> None:
         read(tmp_path / "one.nc")
     with pytest.raises(ConvRNNError, match=r"has 435 pairs; its 10 stimuli have 45"):
         read(given(tmp_path / "wrong.nc", values, 10))
+    twice = held.assign(stimulus_id=("stimulus", ["s00", *held["stimulus_id"].values[:-1]]))
+    twice.to_netcdf(tmp_path / "twice.nc")
+    with pytest.raises(ConvRNNError, match=r"twice\.nc has the stimulus s00 twice"):
+        read(tmp_path / "twice.nc")
+
+
+def test_missing_dissimilarities_are_noted(tmp_path: Path) -> None:
+    values = RNG.random((1, 2, 435))
+    values[0, 1, :5] = np.nan
+    path = given(tmp_path / "rdm.nc", values[:, :1], STIMULI)
+    with xr.open_dataset(path) as held:
+        held = held.load().drop_dims("time_bin")
+    held["dissimilarity"] = (("subject", "time_bin", "pair"), values)
+    held["time_bin_start"], held["time_bin_end"] = ("time_bin", [70, 80]), ("time_bin", [80, 90])
+    held.to_netcdf(tmp_path / "nan.nc")
+    reference = read(tmp_path / "nan.nc")
+    assert reference is not None
+    assert "5 of 435 dissimilarities are missing (NaN) in 80–90 ms" in " ".join(reference.notes)
 
 
 def test_layers_are_averaged_over_the_steps_of_a_bin_as_documented(

@@ -87,6 +87,9 @@ def test_benchmarks_are_chosen_by_pattern() -> None:
     assert len(one_of_each_family()) == 36
     assert not set(one_of_each_family()) & set(LI2026_TEMPORAL)
     assert {one.region for one in matching_benchmarks("Papale2025*V4*")} == {"V4"}
+    assert {one.region for one in matching_benchmarks("papale2025*v4*")} == {"V4"}
+    with pytest.raises(ConvRNNError, match=r"no benchmark matches 'Papale\*V9'"):
+        matching_benchmarks("Papale*V9")
     with pytest.raises(ConvRNNError, match="unknown benchmark 'Papale2035'"):
         matching_benchmarks("Papale2035")
 

@@ -105,7 +105,8 @@ def list_benchmarks() -> dict[str, Listed]:
 
 
 def matching_benchmarks(pattern: str | None = None) -> list[Listed]:
-    """The benchmarks whose names begin with ``pattern``, or fit it where it holds ``*`` or ``?``.
+    """The benchmarks whose names begin with ``pattern``, or fit it where it holds ``*`` or ``?``;
+    the case does not matter.
 
     Raises
     ------
@@ -121,7 +122,11 @@ def matching_benchmarks(pattern: str | None = None) -> list[Listed]:
     if pattern is None:
         return list(known.values())
     wild = pattern if set(pattern) & set("*?[") else f"{pattern}*"
-    found = [one for one in known.values() if fnmatchcase(one.name, wild)]
+    found = [one for one in known.values() if fnmatchcase(one.name.lower(), wild.lower())]
+    if not found and wild == pattern:
+        raise ConvRNNError(
+            f"no benchmark matches {pattern!r}. `convrnns benchmarks` lists them all."
+        )
     if not found:
         raise unknown("benchmark", pattern, known, "`convrnns benchmarks` lists them.")
     return found

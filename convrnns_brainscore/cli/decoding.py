@@ -204,17 +204,50 @@ def decode(
 
 
 def _labels(recording: Recording, label: str, sources: list[str]) -> list[str] | None:
-    """The label of each stimulus by the tables of stimuli, where the recording has none."""
+    """The label of each stimulus by the tables of stimuli, where the recording has none.
+
+    Raises
+    ------
+    ConvRNNError
+        The tables, or a table and the recording, state different labels of a stimulus.
+    """
+    from convrnns_brainscore.coordinates import as_ids
     from convrnns_brainscore.tables import composed, is_table, read_table
 
-    if label in recording.stimuli:
-        return None
     known: dict[str, str] = {}
     for source in sources:
-        if is_table(Path(source)):
-            table = read_table(Path(source), ["stimulus_id"], [label])
-            if label in table:
-                known |= dict(zip(map(composed, table["stimulus_id"]), table[label], strict=True))
+        if not is_table(Path(source)):
+            continue
+        table = read_table(Path(source), ["stimulus_id"], [label])
+        if label not in table:
+            continue
+        for name, value in zip(map(composed, table["stimulus_id"]), table[label], strict=True):
+            if known.setdefault(name, value) != value:
+                raise ConvRNNError(
+                    f"--stimuli {source}: stimulus {name} has the {label} {known[name]} and "
+                    f"{value}: correct the one."
+                )
     if not known:
         return None
-    return [known.get(composed(each), "") for each in recording.stimuli["stimulus_id"].astype(str)]
+    names = [composed(each) for each in recording.stimuli["stimulus_id"].astype(str)]
+    if label not in recording.stimuli:
+        return [known.get(name, "") for name in names]
+    recorded = as_ids(recording.stimuli[label].to_numpy())
+    for name, value in zip(names, recorded, strict=True):
+        if name in known and not _same(known[name], value):
+            raise ConvRNNError(
+                f"stimulus {name} has the {label} {known[name]} in the table of stimuli, and "
+                f"{value} in the recording: correct the one, or give the column another name."
+            )
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two labels are the same, as a table and a recording may write it."""
+    from convrnns_brainscore.coordinates import BLANK
+
+    one, other = one.strip(), other.strip()
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one.casefold() == other.casefold() or {one, other} <= {*BLANK}

@@ -239,13 +239,18 @@ def compare(
     ] = Path("lab"),
 ) -> None:
     """Compare models over recordings and with ImageNet accuracy."""
+    from convrnns_brainscore.fits.lab import same_recordings
     from convrnns_brainscore.report.lab_report import write_lab
 
     homes = [each if each.is_dir() else each.absolute().parent for each in fits]
     folders = {home.resolve().name: home for home in homes}
     found = {home.resolve().name: _read(each) for home, each in zip(homes, fits, strict=True)}
+    if len({home.resolve() for home in homes}) < len(fits):
+        raise ConvRNNError("a folder is given twice: name each once.")
     if len(folders) < len(fits):
         raise ConvRNNError("two folders have the same name: rename one.")
+    for line in same_recordings(found):
+        say(line)
     say("\n".join(map(str, write_lab(found, folders, out))))
 
 

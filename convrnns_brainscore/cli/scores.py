@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 NEUROIDS_TRIED = 500
 """To which features are projected where benchmarks are tried: their metrics take long for more."""
 
+RECORDS = ("results.nc", "geometry.nc", "decoding.nc", "partition.nc")
+"""Files in the folders that commands write, of which each states how it was computed."""
+
 _ANSWERED = """# Compatibility of {model} with Brain-Score's benchmarks
 
 `convrnns benchmarks --try {model}` wrote this table (brainscore_vision 2.4.2). Each benchmark's own
@@ -317,8 +320,9 @@ def describe(
     from convrnns_brainscore.integrity import verify
     from convrnns_brainscore.provenance import read_provenance
 
-    if (file / "results.nc").is_file():
-        file = file / "results.nc"
+    records = [file / name for name in RECORDS if (file / name).is_file()]
+    if len(records) == 1:
+        file = records[0]
     if whole and file.suffix not in (".zarr", ".nc"):
         raise ConvRNNError(f"--verify {file}: only .zarr stores and .nc files have digests.")
     for name, value in read_provenance(file).items():

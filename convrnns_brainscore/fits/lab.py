@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,32 @@ def lab_table(results: Mapping[str, Results]) -> pd.DataFrame:
                 }
                 rows.append({**row, **_nested(found, model, region), **_best(found, model, region)})
     return pd.DataFrame(rows)
+
+
+def same_recordings(results: Mapping[str, Results]) -> list[str]:
+    """A line for each two entries that hold fits of one model to the same responses.
+
+    Parameters
+    ----------
+    results : mapping of str to Results
+        As in `lab_table`.
+    """
+    first: dict[tuple[str, ...], str] = {}
+    lines = []
+    for recording, found in results.items():
+        settings = json.loads(found.root.attrs["settings"])
+        for region, model in product(found.regions, found.models):
+            if model == control.NAME:
+                continue
+            same = (settings.get(name, "") for name in ("recording", "method", "time"))
+            fit = (*same, region, model)
+            other = first.setdefault(fit, recording)
+            if other != recording:
+                lines.append(
+                    f"{other} and {recording} hold the same fit of {model} to the same responses "
+                    f"in {region}: they are not two recordings."
+                )
+    return lines
 
 
 def _nested(results: Results, model: str, region: str) -> dict[str, object]:

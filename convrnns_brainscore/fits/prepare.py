@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.fits.correlation import nanmedian
 from convrnns_brainscore.fits.heldout import Halves
 from convrnns_brainscore.fits.reliability import (
@@ -338,7 +338,7 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
             f"{_numbering(missing, spare)}"
         )
     if len(spare):
-        notes.append(f"{len(spare)} images are not stimuli of the recording, and are not used")
+        notes.append(f"{counted(len(spare), 'image')} of no analysed stimulus: not used")
     matched = known.loc[wanted].reset_index()
     matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
@@ -414,6 +414,10 @@ def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
 def _numbering(missing: Any, spare: Any) -> str:
     """What to add where one side seems to count from 0 and the other from 1, or with zeros."""
     both = list(map(str, missing)), list(map(str, spare))
+    if {name.removesuffix(".0") for name in both[0]} & {
+        each.removesuffix(".0") for each in both[1]
+    }:
+        return " Numbers have decimals on one side (1 and 1.0): write whole numbers on both."
     if {Path(name).stem for name in both[0]} & {Path(name).stem for name in both[1]}:
         return " Some names agree apart from the suffix."
     if not all(each and all(name.isdigit() for name in each) for each in both):

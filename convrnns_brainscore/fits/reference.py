@@ -227,7 +227,10 @@ def given_reference(
         return None
     missing = [name for name in ("stimulus_id", *EDGES) if name not in held.variables]
     if missing:
-        raise ConvRNNError(f"{path} has dissimilarities and no {missing[0]}.")
+        raise ConvRNNError(
+            f"{path} has dissimilarities (dim pair) and no {missing[0]}: expected stimulus_id, and "
+            "time_bin_start and time_bin_end in ms, also for a single time bin."
+        )
     movie = held[found[0]]
     if "time_bin" not in movie.dims:
         raise ConvRNNError(f"{path}: its dissimilarities have no dim time_bin, but {movie.dims}.")
@@ -235,6 +238,9 @@ def given_reference(
         movie = movie.expand_dims("subject")
     values = movie.transpose("subject", "time_bin", "pair").values.astype(np.float64)
     ids = as_ids(held["stimulus_id"].values).tolist()
+    twice = [name for name in dict.fromkeys(ids) if ids.count(name) > 1]
+    if twice:
+        raise ConvRNNError(f"{path} has the stimulus {twice[0]} twice: give each its own id.")
     pairs = len(ids) * (len(ids) - 1) // 2
     if values.shape[2] != pairs:
         raise ConvRNNError(
@@ -245,6 +251,12 @@ def given_reference(
     )
     if not np.isfinite(values).all(axis=(0, 2)).any():
         raise ConvRNNError(f"{path} has a missing dissimilarity (NaN) in every time bin.")
+    notes = [
+        f"{count} of {pairs} dissimilarities are missing (NaN) in {start:g}–{end:g} ms: this bin "
+        "has no similarity"
+        for (start, end), count in zip(bins, np.isnan(values).any(axis=0).sum(axis=1), strict=True)
+        if count
+    ]
     duration, note = image_duration(held.attrs.get("image_on_ms"), image_ms)
     region = str(held.attrs.get("region", "given"))
     rng = np.random.default_rng(SEED)
@@ -266,6 +278,7 @@ def given_reference(
         (
             "no repetitions: the reliability of the given dissimilarities is not known",
             *([note] if note else []),
+            *notes,
         ),
         {region: values} if len(values) > 1 else {},
         AS_GIVEN,

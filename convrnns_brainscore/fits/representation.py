@@ -368,7 +368,7 @@ def _reason(
     if not np.isfinite(here.values).all():
         return str(here.coords[WHY].item() if WHY in here.coords else "") or SAME_PATTERNS
     if not known:
-        return "responses are missing or do not differ between stimuli"
+        return "responses or dissimilarities are missing, or do not differ between stimuli"
     if not similar:
         return "all dissimilarities are equal"
     if stimuli < FEWEST_STIMULI:
