@@ -11,7 +11,15 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.coordinates import BLANK, DIMS, NOTES, as_ids, as_text, in_single_precision
+from convrnns_brainscore.coordinates import (
+    BLANK,
+    DIMS,
+    NOTES,
+    as_ids,
+    as_text,
+    in_single_precision,
+    time_bins_of,
+)
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.timing import TimeBin, round_ms
 
@@ -74,7 +82,8 @@ def recording_from_arrays(
     Raises
     ------
     ConvRNNError
-        Axes that are not clear or do not fit; labels of another length; infinite values; nothing
+        Axes that are not clear or do not fit; labels of another length; time bins that are not in
+        ms, not in order, or come twice; infinite values; nothing
         was recorded; values that single precision would round, as of a large offset.
 
     Examples
@@ -131,7 +140,7 @@ def recording_from_arrays(
         **({} if subjects is None else {"subject": _for_each(subjects, count, "subjects")}),
     }
     start, end = np.array(bins).T
-    return xr.DataArray(
+    found = xr.DataArray(
         in_single_precision(values[recorded]),
         {
             **{name: ("presentation", table[name].to_numpy()[recorded]) for name in table},
@@ -142,6 +151,8 @@ def recording_from_arrays(
         DIMS,
         attrs={NOTES: notes},
     )
+    time_bins_of(found)  # or a file is written that no command reads
+    return found
 
 
 def _named_axes(responses: Any, axes: str | Sequence[str] | None) -> str | Sequence[str] | None:

@@ -359,4 +359,4 @@ def test_a_fit_of_a_session_with_two_tables_names_the_command_that_chooses(
     assert f"This option belongs to `convrnns recording make {path}`" in said
     out = tmp_path / "it.nc"
     options = ["--intervals", "again", "--location", "IT=pIT", "--regions", "pIT"]
-    assert "1 neurons of pIT" in convrnns("recording", "make", path, *options, "--out", out)
+    assert "1 neuron of pIT" in convrnns("recording", "make", path, *options, "--out", out)

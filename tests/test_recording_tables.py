@@ -124,7 +124,7 @@ def test_the_command_makes_recordings_of_tables(tmp_path: Path) -> None:
     arguments = ["recording", "make", f"{tmp_path}/rates.csv", "--out", f"{tmp_path}/rates.nc"]
     done = run(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "6 presentations of 3 stimuli, 1 neurons of V4, 1 neurons of IT, 2 time bins" in (
+    assert "6 presentations of 3 stimuli, 1 neuron of V4, 1 neuron of IT, 2 time bins" in (
         done.output
     )
     assert read_recording(tmp_path / "rates.nc").values.shape == (6, 2, 2)

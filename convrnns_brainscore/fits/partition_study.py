@@ -176,7 +176,7 @@ def _bins_of(features: FeatureSet, network: ConvRNN, prepared: Prepared) -> Laye
     if isinstance(features.window, tuple) and features.window[1] > shown:
         raise ConvRNNError(
             f"{features}: the window ends after the presentation, which lasts {shown} ms for these "
-            "time bins."
+            f"time bins: choose a window that ends by {shown} ms."
         )
     wanted = features.bins(network.model, prepared.time_bins)
     bins = layer_bins(network.model, features.layer, wanted, prepared.presentation, centred=True)
