@@ -149,10 +149,12 @@ def in_single_precision(values: NDArray[Any]) -> NDArray[np.float32]:
     Raises
     ------
     ConvRNNError
-        Rounding would change a neuron's responses by more than a thousandth of their standard
-        deviation: a large offset, as of raw fluorescence.
+        Infinite values; rounding would change a neuron's responses by more than a thousandth of
+        their standard deviation: a large offset, as of raw fluorescence.
     """
     single = np.ascontiguousarray(values, np.float32)
+    if np.isinf(single).any():
+        raise ConvRNNError("the recording holds infinite responses; missing responses must be NaN.")
     if values.dtype.kind not in "fiu" or values.dtype.itemsize <= 2 or values.dtype == np.float32:
         return single
     for neuron in range(values.shape[1]):

@@ -101,8 +101,6 @@ def recording_from_arrays(
     values = np.asarray(responses)
     if values.dtype.kind not in "fiub":
         raise ConvRNNError(f"responses are of type {values.dtype}; expected numbers.")
-    if np.isinf(values).any():
-        raise ConvRNNError("the responses hold infinite values; missing responses must be NaN.")
     if isinstance(responses, np.ma.MaskedArray):
         values = np.where(responses.mask, np.nan, values)
     table = _table(stimuli)
@@ -125,7 +123,7 @@ def recording_from_arrays(
     if "time_bin" not in names:
         values = values[..., None]
     table, values = _as_presentations(table, values, present, image_on_ms)
-    recorded = np.isfinite(values).any(axis=(1, 2))
+    recorded = ~np.isnan(values).all(axis=(1, 2))
     if not recorded.any():
         raise ConvRNNError("the responses are all NaN: nothing was recorded.")
     notes = [f"responses [{shape}] are {' × '.join(names)}"]

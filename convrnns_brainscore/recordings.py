@@ -396,8 +396,6 @@ def as_recording(
     neurons = _neurons(data, named)
     _check_memory(data)
     values = in_single_precision(data.values)
-    if np.isinf(values).any():
-        raise ConvRNNError("the recording holds infinite responses; missing responses must be NaN.")
     if not np.isfinite(values).any():
         raise ConvRNNError("the recording holds no observed response: all is NaN.")
     notes += _constant(values)
