@@ -83,8 +83,8 @@ def recording_from_arrays(
     ------
     ConvRNNError
         Axes that are not clear or do not fit; labels of another length; time bins that are not in
-        ms, not in order, or come twice; infinite values; nothing
-        was recorded; values that single precision would round, as of a large offset.
+        ms, not in order, or come twice; infinite values; nothing was recorded; values that single
+        precision would round, as of a large offset.
 
     Examples
     --------

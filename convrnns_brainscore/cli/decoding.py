@@ -247,7 +247,9 @@ def _same(one: str, other: str) -> bool:
     from convrnns_brainscore.coordinates import BLANK
 
     one, other = one.strip(), other.strip()
+    if {one, other} <= {*BLANK}:
+        return True
     try:
         return float(one) == float(other)
     except ValueError:
-        return one.casefold() == other.casefold() or {one, other} <= {*BLANK}
+        return one.casefold() == other.casefold()
