@@ -392,7 +392,7 @@ def _of_sequence(frames: Sequence[Frame], times: int) -> dict[str, Any]:
         said.append(f"{label} {start}–{end} ms")
         if abs(start - starts[index]) > 1e-3 or abs(end - ends[index]) > 1e-3:
             rounded.append(
-                f"{names.get(label, label)} for {start}–{end} ms instead of {starts[index]:g}–"
+                f"{_in_short(frame)} for {start}–{end} ms instead of {starts[index]:g}–"
                 f"{ends[index]:g} ms"
             )
     array, label = _understand("off", NAMED["off"])
@@ -452,4 +452,6 @@ def _image_label(frame: NDArray[np.float32]) -> str:
 
 
 def _in_short(off: Any) -> str:
-    return f"array {list(off.shape)} of {off.dtype}" if isinstance(off, np.ndarray) else repr(off)
+    if isinstance(off, np.ndarray):
+        return f"array {list(off.shape)} of {off.dtype}"
+    return repr(str(off) if isinstance(off, PathLike) else off)

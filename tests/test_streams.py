@@ -110,6 +110,11 @@ def test_durations_between_steps_are_rounded_and_said() -> None:
     assert Presentation.sequence([("image", 30), ("gray", 20)]).note == ""
 
 
+def test_a_frame_of_a_file_is_noted_by_its_path(photographs: list[Path]) -> None:
+    shown = Presentation.sequence([("image", 33.3), (photographs[0], 50)])
+    assert f"'{photographs[0]}' for 30–80 ms" in shown.note
+
+
 @pytest.mark.parametrize(
     ("frames", "said"),
     [
