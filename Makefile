@@ -37,14 +37,15 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 test: check
-	$(ONE_CORE) $(BIN)/pytest -m "not slow" $(IN_PARALLEL) $(REPORT)
+	$(ONE_CORE) $(BIN)/pytest -m "not slow and not ci" $(IN_PARALLEL) $(REPORT)
 
 test-all: check
 	$(ONE_CORE) $(BIN)/pytest $(IN_PARALLEL)
 
-# The same with the coverage of lines, which CI prints.
+# CI's tests: those of `make test` and those marked `ci`, with the lines that each covers.
 coverage: REPORT := --cov --cov-report=term:skip-covered
 coverage: test
+	$(ONE_CORE) $(BIN)/pytest -m "ci and not slow" $(IN_PARALLEL) $(REPORT) --cov-append
 
 # The notebooks, one after the other: each uses all cores.
 examples: $(STAMP)

@@ -10,6 +10,9 @@ from pathlib import Path
 # identifier alone, unused.
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["RESULTCACHING_DISABLE"] = "1"
+# Brain-Score's `load_metric` runs the first pip on the path, which may be that of another Python:
+# in a fresh clone it installed TensorFlow and PyTorch there.
+os.environ["BS_INSTALL_DEPENDENCIES"] = "no"
 # What the developer has downloaded is not what is tested.
 os.environ["CONVRNNS_CHECKPOINTS"] = "/nonexistent/checkpoints"
 

@@ -62,6 +62,7 @@ def test_float32_is_float32_and_the_users_setting_comes_back(before: bool) -> No
         tf.config.experimental.enable_tensor_float_32_execution(True)
 
 
+@pytest.mark.ci
 def test_the_number_of_threads_is_known() -> None:
     code = (
         "from convrnns_brainscore.networks.backends import open_backend\n"

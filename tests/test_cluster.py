@@ -126,6 +126,7 @@ extract(network, sys.argv[2:], ["conv3", "conv5"], sys.argv[1])
         assert bytes_of(tmp_path / f"there{run}.zarr") == bytes_of(here)
 
 
+@pytest.mark.ci
 def test_a_worker_that_is_killed_costs_its_block_alone(
     scheduler: Cluster, two_workers: Cluster, photographs: list[Path], tmp_path: Path
 ) -> None:
@@ -198,6 +199,7 @@ def test_the_only_worker_dies_and_another_comes(photographs: list[Path], tmp_pat
         alone.close()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("time_", ["per-bin", pytest.param("shared", marks=pytest.mark.slow)])
 def test_fits_give_the_same_numbers(
     two_workers: Cluster, photographs: list[Path], tmp_path: Path, time_: str
@@ -251,6 +253,7 @@ def test_what_is_not_an_address_is_refused_at_once(address: str) -> None:
         pass
 
 
+@pytest.mark.ci
 def test_workers_of_another_version_are_refused(two_workers: Cluster, monkeypatch) -> None:
     monkeypatch.setattr(cluster, "__version__", "99.0")
     with (

@@ -65,12 +65,12 @@ def test_logits_are_the_readout_at_the_last_step(network: ConvRNN, noise: np.nda
 
 # The networks that differ in more than their decoder.
 DISTINCT = {(model.cell, model.depth): model.name for model in reversed(MODELS.values())}.values()
-QUICK = [name for name in DISTINCT if "shallow" in name or name == "rgc_intermediate"]
+QUICK = ["simplernn_shallow", "ugrnn_shallow", "rgc_shallow"]
 
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DISTINCT],
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.ci) for name in DISTINCT],
 )
 def test_random_weights_neither_die_nor_blow_up(name: str, noise: np.ndarray) -> None:
     """Over 20 steps of a constant image, and images stay distinguishable in every layer."""
@@ -90,6 +90,7 @@ def test_random_weights_follow_from_their_seed(network: ConvRNN) -> None:
     assert "untrained, seed 1" in repr(other)
 
 
+@pytest.mark.ci
 def test_two_processes_compute_the_same_bytes() -> None:
     code = """
 import hashlib, numpy as np

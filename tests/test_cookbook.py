@@ -98,6 +98,7 @@ def test_own_weights(kitchen: dict[str, Any]) -> None:
     assert network.weights.label == "untrained, seed 0"  # the label follows the weights
 
 
+@pytest.mark.ci
 def test_what_drives_a_neuron(kitchen: dict[str, Any], tmp_path: Path) -> None:
     stimuli = load_objects92().stimuli[["stimulus_id", "filename"]].assign(degrees=8.0)
     counts = np.random.default_rng(0).poisson(5, (92, 6, 3))

@@ -185,6 +185,7 @@ def test_what_the_user_put_there_stays(server: Server, tmp_path: Path) -> None:
     assert names(tmp_path) == {"model.ckpt.index", "tmp_notes.txt"}
 
 
+@pytest.mark.ci
 def test_of_two_processes_one_downloads(server: Server, tmp_path: Path) -> None:
     code = "import sys; from convrnns_brainscore.cli import main; main()"
     command = [sys.executable, "-c", code, "download", MODEL, "--from", server.address]

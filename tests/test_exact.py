@@ -59,7 +59,11 @@ def converged(metric):
 
 @pytest.mark.parametrize(
     "name",
-    ["pls", "spantime_pls", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)],
+    [
+        "pls",
+        pytest.param("spantime_pls", marks=pytest.mark.ci),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+    ],
 )
 def test_scores_are_brain_scores(name: str) -> None:
     """The stimuli may come in another order, and the metric's own number is within 1e-3."""

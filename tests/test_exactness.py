@@ -24,11 +24,17 @@ def assert_close(ours: np.ndarray, golden: np.ndarray, std: np.ndarray | float, 
 # Models that differ in more than their decoder, and one of each other decoder.
 DISTINCT = {(model.cell, model.depth): model.name for model in reversed(MODELS.values())}
 DECODERS = ["rgc_intermediate_dthresh", "rgc_intermediate_t22_tmaxconf"]
-QUICK = [name for name in DISTINCT.values() if name != "rgc_intermediate"] + DECODERS
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in list_models() if name not in QUICK]
+DIFFERENT = [name for name in DISTINCT.values() if name != "rgc_intermediate"] + DECODERS
 
 
-@pytest.mark.parametrize("name", [*QUICK, *SLOW])
+def marked(name: str) -> object:
+    """Every cell is tested quickly, and each operation of the others (`goldens.QUICK`)."""
+    if "shallow" in name or name in goldens.QUICK:
+        return name
+    return pytest.param(name, marks=pytest.mark.ci if name in DIFFERENT else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", map(marked, list_models()))
 def test_equals_the_original(name: str) -> None:
     """Neural presentation, every layer and step; logits of the default one where a decoder chooses
     a step."""

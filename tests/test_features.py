@@ -607,7 +607,7 @@ def test_models_are_listed_with_their_published_accuracy() -> None:
 @pytest.mark.parametrize(
     "kills",
     [
-        [(1, signal.SIGKILL, -9), (3, signal.SIGTERM, 143)],
+        pytest.param([(1, signal.SIGKILL, -9), (3, signal.SIGTERM, 143)], marks=pytest.mark.ci),
         pytest.param([(2, signal.SIGTERM, 143), (0, signal.SIGKILL, -9)], marks=pytest.mark.slow),
     ],
 )

@@ -111,11 +111,11 @@ def test_several_recordings_are_fitted_in_one_command(
     tmp_path: Path, convrnns: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stimuli = load_objects92().stimuli[["stimulus_id", "filename"]]
+    stimuli = load_objects92().stimuli[["stimulus_id", "filename"]][:30]
     stimuli.to_csv("stimuli.csv", index=False)
     rng = np.random.default_rng(0)
     for region in ("V4", "IT"):
-        counts = rng.poisson(5, (92, 2, 8))
+        counts = rng.poisson(5, (30, 2, 8))
         recording_from_arrays(
             counts, stimuli, region, (70, 170), axes="stimulus, repetition, neuroid"
         ).to_dataset(name="counts").to_netcdf(f"{region}.nc")

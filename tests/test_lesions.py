@@ -27,6 +27,7 @@ def recurrent() -> ConvRNN:
     return load_network("simplernn_shallow", weights="random", seed=0)
 
 
+@pytest.mark.ci
 def test_without_feedback_is_as_with_feedback_weights_of_zero(noise: np.ndarray) -> None:
     intact = load_network("rgc_intermediate", weights="random", seed=0)
     presentation = Presentation.constant(13)

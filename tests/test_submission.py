@@ -13,7 +13,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,7 +23,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from convrnns_brainscore import ConvRNNError, load_brain_model, load_network
+from convrnns_brainscore import ConvRNNError, load_brain_model, load_network, submission
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.packages import write_package
 from convrnns_brainscore.checkpoints import write_safetensors
@@ -81,6 +81,14 @@ def looked_at(path: Path) -> Findings:
     for plugin in find_plugins(files, findings) if (files := read_archive(path, findings)) else []:
         check_plugin(plugin, brain_score_folder() / "models", findings)
     return findings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Nearly all plugins here hold the same code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submission.plugin, "_parse", cache(submission.plugin._parse))
+        yield
 
 
 def said(findings: Findings, status: str) -> list[str]:
@@ -491,10 +499,15 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def whole() -> Files:
+    return built()
+
+
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_zip_is_refused_with_its_reason(tmp_path: Path, name: str) -> None:
+def test_a_broken_zip_is_refused_with_its_reason(whole: Files, tmp_path: Path, name: str) -> None:
     break_it, reason = BROKEN[name]
-    path = zipped(break_it(built()), tmp_path / "submission.zip")
+    path = zipped(break_it(dict(whole)), tmp_path / "submission.zip")
     findings = check(path)  # ends before any environment is made
     failures = said(findings, "fail")
     assert any(reason in each for each in failures), failures
@@ -642,6 +655,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def as_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brain-Score installs the requirements of its plugins."""
+    monkeypatch.delenv("BS_INSTALL_DEPENDENCIES")
+
+
+@pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The address and the digest of weights that a server of this machine gives."""
     path = tmp_path / "served" / "weights.safetensors"
@@ -656,6 +675,7 @@ def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_on_the_server")
 def test_a_submission_on_torch_needs_no_tensorflow(
     tmp_path: Path, environment: Path, served: tuple[str, str]
 ) -> None:
@@ -681,6 +701,7 @@ def test_a_submission_on_torch_needs_no_tensorflow(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_on_the_server")
 def test_a_submission_on_tensorflow_brings_it_itself(tmp_path: Path, environment: Path) -> None:
     models = [MODEL, "rgc_intermediate"]
     build(models, tmp_path / "s.zip", backend="tensorflow", suffix="_lab")
@@ -736,6 +757,7 @@ def test_scores_on_torch_and_on_tensorflow_agree(tmp_path: Path) -> None:
     assert abs(raw["torch"]) > 0.05
 
 
+@pytest.mark.ci
 def test_an_environment_that_was_not_made_to_its_end_is_made_anew(
     tmp_path: Path, monkeypatch
 ) -> None:

@@ -15,7 +15,7 @@ from convrnns_brainscore.objects92 import load_objects92
 
 @pytest.mark.slow
 def test_twenty_steps_on_the_photographs_categories(tmp_path: Path) -> None:
-    stimuli = load_objects92().stimuli
+    stimuli = load_objects92().stimuli[::3]
     images = load_images(list(stimuli["filename"]))
     labels = torch.tensor(np.unique(stimuli["object_name"], return_inverse=True)[1])
     network = load_network("timedecay_shallow", weights="random", backend="torch")
