@@ -219,7 +219,9 @@ def test_brain_scores_own_commitment_takes_the_extractor(extractor: ActivationsE
     assert committed.look_at(STIMULI).shape == (1, 5)
 
 
-@pytest.mark.parametrize("readout", ["logits", "imnetds", "conv5"])
+@pytest.mark.parametrize(
+    "readout", ["logits", "conv5", pytest.param("imnetds", marks=pytest.mark.ci)]
+)
 def test_brain_scores_own_commitment_reads_behaviour_out(
     extractor: ActivationsExtractor, readout: str
 ) -> None:
@@ -241,6 +243,7 @@ def test_brain_scores_own_commitment_reads_behaviour_out(
     assert varied.shape == (10, 3)
 
 
+@pytest.mark.ci
 def test_the_cache_never_answers_for_something_else(
     photographs: list[Path], tmp_path: Path
 ) -> None:

@@ -190,6 +190,7 @@ def test_brain_scores_generic_plugin_tests_pass_for_all(tmp_path: Path) -> None:
     run_generic_tests(tmp_path, list_models())
 
 
+@pytest.mark.ci
 def test_brain_score_loads_a_registered_model_twice_without_installing(tmp_path: Path) -> None:
     environment = brain_score_with_the_plugin(tmp_path)
     weights = load_network("timedecay_shallow", weights="random", seed=0).weights.values

@@ -1,4 +1,4 @@
-"""The example of docs/pipelines.md: fine-tune on the 92 photographs, save, and load again."""
+"""The example of docs/pipelines.md: fine-tune on photographs, save, and load again."""
 
 from __future__ import annotations
 
