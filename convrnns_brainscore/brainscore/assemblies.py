@@ -114,7 +114,23 @@ def _neuroids(layer: str, shape: tuple[int, ...]) -> pd.DataFrame:
 
 
 def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
-    """A Brain-Score stimulus set from a table with ``stimulus_id`` and ``filename`` (paths)."""
+    """A Brain-Score stimulus set of images that lie in files.
+
+    Parameters
+    ----------
+    identifier : str
+        Name of the set.
+    stimuli : DataFrame
+        A row for each stimulus, with ``stimulus_id`` and ``filename`` (a path), as `read_stimuli`
+        returns it. The other columns, such as ``degrees`` and ``object_name``, are kept.
+
+    Examples
+    --------
+    >>> from convrnns_brainscore.objects92 import load_objects92
+    >>> stimuli = stimulus_set("objects92", load_objects92().stimuli)
+    >>> stimuli.identifier, len(stimuli)
+    ('objects92', 92)
+    """
     result = StimulusSet(stimuli.drop(columns="filename").reset_index(drop=True))
     result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
     result.identifier = identifier
