@@ -427,8 +427,8 @@ def parse_frames(texts: list[str]) -> list[tuple[Any, float]]:
 
 
 def split_names(names: str) -> list[str]:
-    """Names that are separated by commas."""
-    return [name.strip() for name in names.split(",") if name.strip()]
+    """Names that are separated by commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
 def model_names(models: list[str] | None, all_models: bool) -> list[str]:
