@@ -47,6 +47,8 @@ STIMULUS_TIMES = {
     "stim_onset": "stim_offset",
     "stimulus_start_time": "stimulus_stop_time",
     "stim_start_time": "stim_stop_time",
+    "stim_onset_time": "stim_offset_time",
+    "stimOn_times": "stimOff_times",
     "stim_on": "stim_off",
     "stimulus_on": "stimulus_off",
     "image_on_time": "image_off_time",
@@ -55,11 +57,16 @@ STIMULUS_TIMES = {
 }
 """Columns of when a stimulus came on → when it went off, where the row itself is a trial."""
 
-LONGEST_IMAGE = 10.0
-"""Seconds; images on for longer suggest times in ms."""
+LONGEST_IMAGE, LONGEST_TRIAL = 10.0, 100.0
+"""Seconds; images or trials that last longer suggest times in ms."""
 
 FIRST, LEAVE_OUT = "first", "leave-out"
 """Rules for a unit on electrodes of several regions: that of its first electrode, or without it."""
+
+FOREVER = 9e12
+"""Seconds, which stand for an infinite end of an interval."""
+
+WAY_OUT = "NWB's times are in seconds: divide them by 1000 in the file"
 
 Times = NDArray[np.int64]
 """In µs, in which bins have exact edges."""
@@ -174,19 +181,24 @@ def _recording(
     for row, times in enumerate(spikes):
         if not np.isfinite(times).all():
             raise ConvRNNError(f"unit {file.units.id[row]} of {path} has spike times that are NaN.")
-    _check_seconds(path, onset, on_ms, spikes)
+    _check_seconds(path, table, onset, on_ms, spikes)
 
     regions = _regions(file.units, path, *regions_by, notes)
     rows = [row for row in _rows(file.units) if regions[row] is not None]
     starts = np.arange(first, last, MS_PER_STEP)
     edges = _us(onset)[:, None] + np.round(1000 * np.append(starts, last)).astype(np.int64)
     values = np.empty((len(onset), len(rows), len(starts)), np.float32)
-    invalid = _spans(file.invalid_times)
+    invalid = _invalid(file.invalid_times, path)
     for column, row in enumerate(rows):
         before = np.searchsorted(np.sort(_us(spikes[row])), edges)
         rates = np.diff(before, axis=1) * (1000 / MS_PER_STEP)
-        observed = _observed(file.units, row, edges) & ~_overlaps(invalid, edges)
+        observed = _observed(file.units, row, edges, path) & ~_overlaps(invalid, edges)
         values[:, column] = np.where(observed, rates, np.nan)
+    if any(map(len, spikes)) and np.isfinite(values).any() and not np.nansum(values):
+        notes.append(
+            f"no spike lies within {first:g} to {last:g} ms of any onset (are times in ms? "
+            f"{WAY_OUT})"
+        )
     subject = getattr(file.subject, "subject_id", None) or ""
     coords: dict[str, Any] = {
         "stimulus_id": ("presentation", shown),
@@ -226,7 +238,14 @@ def _onsets(
         )
     column = wanted or next(iter(named), "start_time")
     if column == "start_time":
-        return start, None if stop is None else 1000 * (stop - start), []
+        notes = []
+        others = [] if wanted or stop is None else _times_within(table, start, stop)
+        if others:
+            notes.append(
+                f"images are on from start_time of table {table.name}; {', '.join(others)} also "
+                "holds times within its rows (`onset_column=…` chooses another)"
+            )
+        return start, None if stop is None else 1000 * (stop - start), notes
     try:
         onset = np.asarray(table[column][:], float)
     except (TypeError, ValueError):
@@ -252,12 +271,26 @@ def _onsets(
     return onset, on_ms, [f"images are on from {column} of table {table.name}, {until}"]
 
 
+def _times_within(table: Any, start: NDArray[np.float64], stop: NDArray[np.float64]) -> list[str]:
+    """Columns whose values all lie within their rows, and not at their ends: perhaps onsets."""
+    found = []
+    for name in table.colnames:
+        values = np.asarray(table[name][:]) if name not in ("start_time", "stop_time") else None
+        if values is None or values.dtype.kind != "f" or values.shape != start.shape:
+            continue
+        known = np.isfinite(values)
+        within = (values > start) & (values < stop)
+        if known.any() and within[known].all():
+            found.append(name)
+    return found
+
+
 def _rows(table: Any) -> range:
     return range(len(table.id))
 
 
 def _us(seconds: NDArray[np.float64]) -> Times:
-    return np.round(1e6 * seconds).astype(np.int64)
+    return np.round(1e6 * np.clip(seconds, -FOREVER, FOREVER)).astype(np.int64)
 
 
 def _presentations(
@@ -338,17 +371,27 @@ def _listed(tables: Mapping[str, Any]) -> str:
 
 def _check_seconds(
     path: Path,
+    table: Any,
     onset: NDArray[np.float64],
     on_ms: NDArray[np.float64] | None,
     spikes: list[NDArray[np.float64]],
 ) -> None:
     """Raise where times look like ms: NWB's are in seconds."""
-    way_out = "NWB's times are in seconds: divide them by 1000 in the file."
+    if on_ms is None and "stop_time" in table.colnames:
+        lengths = np.asarray(table["stop_time"][:], float) - np.asarray(
+            table["start_time"][:], float
+        )
+        lasts = float(np.nanmedian(lengths)) if np.isfinite(lengths).any() else 0.0
+        if lasts > LONGEST_TRIAL:
+            raise ConvRNNError(
+                f"{path}: rows of table {table.name} last {lasts:g} s (median). Is this ms? "
+                f"{WAY_OUT}."
+            )
     if on_ms is not None and np.isfinite(on_ms).any():
         on = float(np.nanmedian(on_ms)) / 1000
         if on > LONGEST_IMAGE:
             raise ConvRNNError(
-                f"{path}: images are on for {on:g} s (median). Is this ms? {way_out}"
+                f"{path}: images are on for {on:g} s (median). Is this ms? {WAY_OUT}."
             )
         if not on > 0:
             raise ConvRNNError(f"{path}: presentations stop before they start.")
@@ -357,7 +400,7 @@ def _check_seconds(
     if last_spike and len(onset) > 1 and not 0.01 < ratio < 100:
         raise ConvRNNError(
             f"{path}: the last spike is at {last_spike:g} s, the last image at {onset.max():g} s. "
-            f"Is one of them in ms? {way_out}"
+            f"Is one of them in ms? {WAY_OUT}."
         )
 
 
@@ -389,7 +432,8 @@ def _regions(
             )
         named = [_region(each, locations) for each in where]
         several = dict.fromkeys(named)
-        if asked is not None and not asked & {str(each).lower() for each in several}:
+        counted = named[:1] if region_of == FIRST else named
+        if asked is not None and not asked & {each.lower() for each in counted}:
             others.append(where[0])
             found.append(None)
             continue
@@ -448,18 +492,37 @@ def _region(location: str, locations: Mapping[str, str]) -> str:
     return named[0] if len(named) == 1 else location.strip()
 
 
-def _spans(table: Any) -> Times:
-    """Start and end of intervals, [interval, 2]."""
+def _invalid(table: Any, path: Path) -> Times:
+    """Start and end of the file's ``invalid_times``, [interval, 2]."""
     if table is None:
         return np.zeros((0, 2), np.int64)
-    return _us(np.stack([np.asarray(table[n][:], float) for n in ("start_time", "stop_time")], 1))
+    spans = np.stack([np.asarray(table[n][:], float) for n in ("start_time", "stop_time")], 1)
+    return _spans(spans, f"invalid_times of {path}")
 
 
-def _observed(units: Any, row: int, edges: Times) -> NDArray[np.bool_]:
+def _spans(seconds: NDArray[np.float64], what: str) -> Times:
+    """Start and end of intervals, [interval, 2]; either may be infinite.
+
+    Raises
+    ------
+    ConvRNNError
+        An interval ends before it starts, or an end is missing.
+    """
+    wrong = ~(seconds[:, 0] <= seconds[:, 1])
+    if wrong.any():
+        start, end = seconds[wrong][0]
+        raise ConvRNNError(
+            f"{what}: an interval is from {start:g} to {end:g} s; correct it in the file."
+        )
+    return _us(seconds)
+
+
+def _observed(units: Any, row: int, edges: Times, path: Path) -> NDArray[np.bool_]:
     """Whether a unit was observed throughout a bin, [presentation, bin]."""
     observed = np.ones((len(edges), edges.shape[1] - 1), bool)
     if "obs_intervals" in units.colnames:
-        spans = _us(np.asarray(units["obs_intervals"][row], float).reshape(-1, 2))
+        held = np.asarray(units["obs_intervals"][row], float).reshape(-1, 2)
+        spans = _spans(held, f"obs_intervals of unit {units.id[row]} of {path}")
         observed[:] = False
         for start, end in _merged(spans):
             observed |= (edges[:, :-1] >= start) & (edges[:, 1:] <= end)

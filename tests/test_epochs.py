@@ -24,7 +24,9 @@ from convrnns_brainscore.objects92 import load_objects92
 TYPES = ["mag", "mag", "grad", "eeg", "eeg", "eog"]
 
 
-def saved(folder: Path, rate: float = 200, metadata: bool = True) -> Path:
+def saved(
+    folder: Path, rate: float = 200, metadata: bool = True, column: str = "stimulus_id"
+) -> Path:
     """20 epochs of five sensors and an EOG channel, from −100 to 295 ms, in volts and teslas."""
     rng = np.random.default_rng(0)
     info = mne.create_info(["M1", "M2", "G1", "E1", "E2", "EOG"], rate, TYPES)
@@ -33,14 +35,14 @@ def saved(folder: Path, rate: float = 200, metadata: bool = True) -> Path:
     data += 1e-12 * np.arange(samples) / samples
     events = np.stack([np.arange(20), np.zeros(20, int), 1 + np.arange(20) % 4], axis=1)
     names = {"face": 1, "house": 2, "tool": 3, "car": 4}
-    table = pd.DataFrame({"stimulus_id": [f"s{i % 10}" for i in range(20)], "block": range(20)})
+    table = pd.DataFrame({column: [f"s{i % 10}" for i in range(20)], "block": range(20)})
     epochs = mne.EpochsArray(
         data, info, events, -0.1, names, metadata=table if metadata else None,
         baseline=(None, 0), verbose="error",
     )  # fmt: skip
     epochs.info["bads"] = ["E2"]
     path = folder / "subject-epo.fif"
-    epochs.save(path, verbose="error")
+    epochs.save(path, overwrite=True, verbose="error")
     return path
 
 
@@ -76,6 +78,19 @@ def test_regions_choose_channels_and_do_not_rename_them(tmp_path: Path) -> None:
 def test_events_name_the_stimuli_where_there_is_no_metadata(tmp_path: Path) -> None:
     recording = read_recording(saved(tmp_path, metadata=False))
     assert recording.stimuli["stimulus_id"].tolist() == ["car", "face", "house", "tool"]
+    assert not any("names of the events" in note for note in recording.notes)
+    recording = read_recording(saved(tmp_path, column="image"))
+    assert recording.stimuli["stimulus_id"].tolist() == ["car", "face", "house", "tool"]
+    assert any("names of the events" in note and "image, block" in note for note in recording.notes)
+
+
+def test_projections_are_noted(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    epochs = mne.read_epochs(path, verbose="error")
+    epochs.set_eeg_reference("average", projection=True, verbose="error")
+    epochs.save(path, overwrite=True, verbose="error")
+    notes = "; ".join(read_recording(path).notes)
+    assert "projections are applied, as the file states (Average EEG reference)" in notes
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,19 @@ def test_what_was_not_observed_is_missing(written) -> None:
     assert np.isnan(values[3, 1]).tolist() == [True] * 3 + [False] * 7  # invalid times
 
 
+def test_intervals_may_have_no_end(written) -> None:
+    """Of observation from 1.4 s, and of trouble from 2 s."""
+    units = [{"id": 1, "spike_times": [1.45, 1.85], "obs_intervals": [[1.4, np.inf]]}]
+    file = with_units(with_presentations(lab()), units)
+    file.add_invalid_time_interval(start_time=2.0, stop_time=np.inf)
+    values = read_nwb(written(file), first=0, last=100).values[:, 0]
+    assert np.isfinite(values).all(axis=1).tolist() == [False, True, True, False]
+    file = with_units(with_presentations(lab()), UNITS)
+    file.add_invalid_time_interval(start_time=3.0, stop_time=1.0)
+    with pytest.raises(ConvRNNError, match=r"invalid_times .* an interval is from 3 to 1 s"):
+        read_nwb(written(file))
+
+
 def test_of_several_tables_the_one_with_stimuli_is_taken_or_one_is_named(written) -> None:
     file = with_presentations(lab())
     file.add_trial_column("outcome", "of the trial")
@@ -142,6 +155,8 @@ def test_a_unit_on_electrodes_of_two_regions(written) -> None:
         read_nwb(path)
     assert read_nwb(path, region_of="first")["region"].values.tolist() == ["V4", "IT", "IT"]
     assert read_nwb(path, region_of="leave-out")["neuroid_id"].values.tolist() == [7, 3]
+    of_v4 = read_nwb(path, region_of="first", regions=["V4"])  # not the unit that is IT by the rule
+    assert of_v4["neuroid_id"].values.tolist() == [7]
 
 
 def test_other_names_of_regions(written) -> None:
@@ -175,6 +190,24 @@ def test_times_in_ms_are_refused(written, onsets, on, spikes) -> None:
     path = written(with_units(file, [{"id": 1, "spike_times": spikes}]))
     with pytest.raises(ConvRNNError, match=r"ms.* NWB.s times are in seconds"):
         read_nwb(path)
+
+
+@pytest.mark.parametrize("scale", [1000, 1])
+def test_a_session_in_ms_is_refused_and_one_without_spikes_noted(written, scale: int) -> None:
+    """Where each time is in ms, they agree with each other."""
+    file = lab()
+    file.add_trial_column("image", "image")
+    file.add_trial_column("stim_on_time", "onset")
+    for start, image in zip([1, 3, 5], "abc", strict=True):
+        times = scale * np.array([start, start + 0.6, start + 0.1])
+        file.add_trial(start_time=times[0], stop_time=times[1], stim_on_time=times[2], image=image)
+    spikes = scale * np.array([2.5, 4.5])  # between the trials
+    path = written(with_units(file, [{"id": 1, "spike_times": spikes}]))
+    if scale > 1:
+        with pytest.raises(ConvRNNError, match=r"rows of table trials last 600 s .* ms\? NWB's"):
+            read_nwb(path)
+    else:
+        assert "no spike lies within -50 to 400 ms" in as_recording(read_nwb(path)).notes[-1]
 
 
 def test_bad_files(written, tmp_path: Path) -> None:
@@ -275,6 +308,18 @@ def test_several_or_strange_onsets_are_asked_for(written) -> None:
     relative = {"image": SHOWN, "stim_on_time": [0.1] * 4}
     with pytest.raises(ConvRNNError, match="times within the row"):
         read_nwb(written(with_units(with_trials(lab(), relative), UNITS)))
+
+
+def test_a_column_that_may_be_the_onset_is_named(written) -> None:
+    """Its name says nothing to us; IBL's does."""
+    columns = {"image": SHOWN, "photodiode": ONSETS, "contrast": [0.1, 1.0, 0.5, 1.0]}
+    path = written(with_units(with_trials(lab(), columns), UNITS))
+    (note,) = as_recording(read_nwb(path)).notes
+    assert note.startswith("images are on from start_time of table stimulus_presentations; photod")
+    assert "contrast" not in note
+    columns = {"image": SHOWN, "stimOn_times": ONSETS}
+    (note,) = as_recording(read_nwb(written(with_units(with_trials(lab(), columns), UNITS)))).notes
+    assert note.startswith("images are on from stimOn_times")
 
 
 def test_the_column_that_tells_presentations_apart_is_proposed(written) -> None:
