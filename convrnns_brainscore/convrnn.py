@@ -181,7 +181,8 @@ class ConvRNN:
         """The present values of its variables, and what to call them."""
         if self._module is None:
             return self._weights
-        return retrained(self._weights, self._module.values())
+        trained_as = f"{self._weights.label}{self._lesioned()}"
+        return retrained(self._weights, self._module.values(), trained_as)
 
     @property
     def module(self) -> Any:
@@ -243,6 +244,9 @@ class ConvRNN:
         self._check_unhooked("a Brain-Score subject")
         return ConvRNN(self.model, self.weights, self.lesion, self.backend)
 
+    def _lesioned(self) -> str:
+        return f", without {self.lesion}" if self.lesion else ""
+
     def _hooks(self) -> str:
         """What labels say of hooks, which change outputs."""
         hooked = self._module.hooked() if self._module is not None else []
@@ -277,6 +281,12 @@ class ConvRNN:
         path = Path(path)
         check_folder_of(path)
         self._check_unhooked("a saved network")
+        if self.lesion:
+            warnings.warn(
+                f"{path} does not hold the lesion ({self.lesion}): give `lesion=…` again when you "
+                "load it.",
+                stacklevel=2,
+            )
         write_safetensors(path, self.name, self.weights.values, self.weights.history())
 
     def __repr__(self) -> str:
@@ -300,9 +310,8 @@ class ConvRNN:
     def label(self) -> str:
         """Its weights, lesion and precision in short, for titles and tables: ``untrained, seed
         0``."""
-        lesion = f", without {self.lesion}" if self.lesion else ""
         precision = "" if self.precision == PrecisionName.float32 else f", in {self.precision}"
-        return f"{self.weights.label}{self._hooks()}{lesion}{precision}"
+        return f"{self.weights.label}{self._hooks()}{self._lesioned()}{precision}"
 
     @property
     def precision(self) -> str:
@@ -487,6 +496,7 @@ class ConvRNN:
         if isinstance(images, pd.DataFrame):
             presentation = presentation_of(images, presentation, default)
         presentation = as_presentation(presentation, default)
+        self.check_lesion(presentation)
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         for batch in image_batches(
             images, batch_size, channels_first=channels_first, off=presentation.fixed_frames[0]

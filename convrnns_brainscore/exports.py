@@ -114,18 +114,22 @@ def to_thingsvision(data: xr.DataArray, folder: str | PathLike[str]) -> list[Pat
     ConvRNNError
         Other dims; neither ``filename`` nor ``stimulus_id`` on presentations.
     """
-    data = _labelled(data)
-    named = next((name for name in ("filename", "stimulus_id") if name in data.coords), None)
-    if named is None:
+    data, folder = _labelled(data), Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConvRNNError(f"{folder} is not a folder.")
+    names = [name for name in ("filename", "stimulus_id") if name in data.coords]
+    # Streams, and one image in two widths, share a file.
+    names.sort(key=lambda name: len(set(data[name].values.tolist())), reverse=True)
+    if not names:
         raise ConvRNNError("the presentations have neither a filename nor a stimulus_id.")
     written = []
     for index, (start, end) in enumerate(time_bins_of(data)):
-        place = Path(folder) / f"{start:g}-{end:g}ms"
+        place = folder / f"{start:g}-{end:g}ms"
         place.mkdir(parents=True, exist_ok=True)
         with written_whole(place / "features.npy") as partial, partial.open("wb") as file:
             np.save(file, np.asarray(data.values[..., index], np.float32))
         with written_whole(place / "file_names.txt") as partial:
-            partial.write_text("\n".join(map(str, data[named].values)) + "\n", encoding="utf-8")
+            partial.write_text("\n".join(map(str, data[names[0]].values)) + "\n", encoding="utf-8")
         written.append(place)
     return written
 

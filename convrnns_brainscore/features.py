@@ -48,6 +48,7 @@ from convrnns_brainscore.stimuli import (
     check_images,
     check_stimuli,
     check_unchanged,
+    note_on_frames,
     note_on_width,
     read_stimuli,
 )
@@ -153,6 +154,8 @@ def extract(
     presentation = presentation_of(stimuli, presentation, Presentation.default(network.name))
     steps = reported_steps(network.model, layers, presentation.times, all_times)
     averages = {layer: single(steps[layer]) for layer in steps}
+    for note in presentation.mask_notes(stimuli["degrees"]):
+        _log.warning(note)
     request = Request(
         network,
         presentation,
@@ -211,6 +214,9 @@ def features_in_memory(
     coordinates: dict[str, Any] = {}
     if isinstance(images, pd.DataFrame):
         presentation = presentation_of(images, presentation, default)
+        _warn_of_times(images, presentation)
+        for note in [*note_on_frames(images), *presentation.mask_notes(images["degrees"])]:
+            _log.warning(note)
         labelled = with_labels(images)
         for name in labelled:
             coordinates[name] = ("presentation", labelled[name].to_numpy())
@@ -250,6 +256,12 @@ def features_in_memory(
             attrs=made_by,
         )
     return arrays
+
+
+def _warn_of_times(stimuli: pd.DataFrame, presentation: Presentation) -> None:
+    """Log where the steps do not follow the stimuli's own times."""
+    for note in notes(stimuli[CLIPS], presentation.times) if CLIPS in stimuli else ():
+        _log.warning(note)
 
 
 @dataclass(frozen=True)
@@ -296,9 +308,7 @@ def write_features(
     check_out(out)
     network.check_lesion(presentation)
     stimuli = _as_table(stimuli)
-    if CLIPS in stimuli:
-        for note in notes(stimuli[CLIPS], presentation.times):
-            _log.warning(note)
+    _warn_of_times(stimuli, presentation)
     console = PlainConsole(stderr=True, quiet=not progress)
     with progress_bar(console, unit="images", transient=True) as bar:
         stimuli, skipped = check_images(stimuli, skip_broken=skip_broken, bar=bar)

@@ -133,7 +133,10 @@ def _times_of_video(path: Path, asked: float | None) -> NDArray[np.float64]:
     usual = float(np.median(between)) if len(between) else 1000 / stated.rate if stated.rate else 0
     left = stated.duration - onsets[-1]  # for the last frame, by the container
     if abs(left - last) > 1:
-        if left > max(2.5 * between.max(initial=usual), 1.5 * last):
+        longest = max(2.5 * between.max(initial=usual), 1.5 * last)
+        if left > longest:  # some containers count from before the first frame
+            left -= times[0]
+        if left > longest:
             raise ConvRNNError(
                 f"movie {path} states {stated.duration:g} ms, of which {onsets[-1] + usual:g} can "
                 "be read: it is truncated or damaged."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore import images
 from convrnns_brainscore.errors import ConvRNNError
@@ -33,6 +33,7 @@ Frame = tuple[Any, float]
 """What a sequence shows, and for how long in ms."""
 
 IMAGE = "image"
+IMAGE_DIGEST = "image sha256:"
 NAMED: dict[str, Any] = {"gray": (images.GRAY,) * 3, "off": 0.5}
 """Frames of a sequence by name: the stimulus, and what is the same for all stimuli."""
 
@@ -221,6 +222,23 @@ class Presentation:
             "off": "none" if self._is_constant() else self.off_label,
         }
 
+    def mask_notes(self, degrees: ArrayLike) -> list[str]:
+        """A line that images beside the stimulus, such as masks, have another width than it.
+
+        Parameters
+        ----------
+        degrees : float array-like
+            Widths of the stimuli in degrees of visual angle.
+        """
+        if self._is_constant() or IMAGE_DIGEST not in self.off_label:
+            return []
+        if (np.asarray(degrees, float) == images.VISUAL_DEGREES).all():
+            return []
+        return [
+            f"masks and other images of the presentation fill {images.VISUAL_DEGREES} degrees, "
+            "whatever the width of the stimuli"
+        ]
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Presentation) and self._shown() == other._shown()
 
@@ -299,7 +317,7 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
             f"`image_ms={kinds[counts.argmax()]:g}`, and treat the others separately."
         )
     duration = float(_in_steps(np.array(usual)))
-    if asked is not None and abs(asked - usual) > MS_PER_STEP / 2:
+    if asked is not None and (abs(asked - usual) > MS_PER_STEP / 2 or asked % MS_PER_STEP):
         raise ConvRNNError(
             f"`image_ms={asked:g}`, but the recording's image_on_ms is {usual:g} (median): omit "
             "`image_ms=…`, or correct the recording."
@@ -435,6 +453,10 @@ def _understand(name: str, off: Any) -> tuple[NDArray[np.float32], str]:
     elif values.shape == (3,):
         if not ((values >= 0) & (values <= 255)).all():
             raise ConvRNNError(f"`{name}={off!r}`: RGB values lie in 0–255.")
+        if (values <= 1).all() and (values % 1 > 0).any():
+            raise ConvRNNError(
+                f"`{name}={off!r}`: RGB values lie in 0–255, not in 0–1; mid-gray is 128, 128, 128."
+            )
         label = "rgb " + ",".join(f"{value:.9g}" for value in values)
     if values.shape == (3,) or (image and kind == np.uint8):
         values = images.normalise(values)
@@ -448,7 +470,7 @@ def _understand(name: str, off: Any) -> tuple[NDArray[np.float32], str]:
 
 
 def _image_label(frame: NDArray[np.float32]) -> str:
-    return "image sha256:" + hashlib.sha256(frame.tobytes()).hexdigest()
+    return IMAGE_DIGEST + hashlib.sha256(frame.tobytes()).hexdigest()
 
 
 def _in_short(off: Any) -> str:

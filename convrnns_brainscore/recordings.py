@@ -277,12 +277,20 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     Raises
     ------
     ConvRNNError
-        The bins differ.
+        No recordings, or their bins differ.
+
+    Notes
+    -----
+    Where a recording names no ``session``, its place in the sequence does: days of one animal may
+    number their neurons alike.
     """
+    if isinstance(recordings, xr.DataArray) or not len(recordings):
+        raise ConvRNNError("expected recordings in a list, at least one.")
     plain = [without_multiindex(each).transpose(*DIMS) for each in recordings]
-    if not any("session" in each.coords for each in plain):
-        # Days of one animal may number their neurons alike.
-        plain = [each.assign_coords(session=str(day)) for day, each in enumerate(plain, 1)]
+    plain = [
+        each if "session" in each.coords else each.assign_coords(session=str(day))
+        for day, each in enumerate(plain, 1)
+    ]
     bins_of_each = [time_bins_of(each) for each in plain]
     if any(each != bins_of_each[0] for each in bins_of_each):
         raise ConvRNNError("recordings can be combined only if they have the same time bins.")
@@ -311,7 +319,8 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         ]
         for name, column in pd.concat(tables, ignore_index=True).items():
             coords[str(name)] = (dim, column.to_numpy())
-    return xr.DataArray(values, coords, list(DIMS))
+    notes = [str(note) for each in plain for note in np.atleast_1d(each.attrs.get(NOTES, []))]
+    return xr.DataArray(values, coords, list(DIMS), attrs={NOTES: [*dict.fromkeys(notes)]})
 
 
 def as_recording(

@@ -176,6 +176,13 @@ def check_stimuli(
     for column in ("filename", "stimulus_id"):
         for text in stimuli[column]:
             check_decodable(text)
+    spellings = pd.Series(stimuli["stimulus_id"].unique())
+    alike = spellings.str.strip().duplicated(keep=False)
+    if alike.any():
+        one, other = spellings[alike].iloc[:2]
+        raise ConvRNNError(
+            f"stimulus_ids {one!r} and {other!r} differ only by blanks: correct one."
+        )
     for stimulus_id, size in zip(stimuli["stimulus_id"], stimuli["degrees"], strict=True):
         if not 0 < size < np.inf:
             raise ConvRNNError(
@@ -198,6 +205,19 @@ def note_on_width(stimuli: pd.DataFrame) -> list[str]:
     if stimuli.attrs.get(DEGREES, STATED) == STATED:
         return []
     return [f"no stimulus width is stated: the images are assumed to fill {VISUAL_DEGREES} degrees"]
+
+
+def note_on_frames(stimuli: pd.DataFrame) -> list[str]:
+    """A line that images have several frames or pages and do not play, where some do not."""
+    names = list(stimuli["filename"])
+    if CLIPS in stimuli:
+        clips = dict.fromkeys(clip.filename for stream in stimuli[CLIPS] for clip in stream)
+        names = [name for name in clips if not is_movie(name)]
+    several = [str(name) for name in names if has_several_frames(name)]
+    if not several:
+        return []
+    note = f"{len(several)} images have several frames or pages, of which the first is shown: "
+    return [note + ", ".join(several[:3]) + (", …" if len(several) > 3 else "")]
 
 
 def _with_clips(
@@ -283,17 +303,10 @@ def check_images(
                 _log.info("excluded: %s", digest)
                 digest = ""
             digests.append(digest)
-    several = [
-        name
-        for name, digest in zip(stimuli["filename"], digests, strict=True)
-        if digest and CLIPS not in stimuli and has_several_frames(name)
-    ]
-    if several:
-        note = f"{len(several)} images have several frames or pages, of which the first is shown: "
-        note += ", ".join(several[:3]) + (", …" if len(several) > 3 else "")
-        _log.warning(note)
     stimuli = stimuli.assign(image_sha256=digests)
     stimuli = stimuli[stimuli["image_sha256"] != ""].reset_index(drop=True)
+    for note in note_on_frames(stimuli):
+        _log.warning(note)
     if not len(stimuli):
         raise ConvRNNError(f"none of the {len(skipped)} files is an image: {skipped[0]}")
     return stimuli, skipped
@@ -407,7 +420,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
             raise ConvRNNError(f"table {path}: no {column} in data row {empty[0] + 1}.")
-    table["filename"] = [str(each) for each in files_beside(path, table["filename"])]
+    table["filename"] = [str(each) for each in files_beside(path, table["filename"].str.strip())]
     if "degrees" in table:
         sizes = pd.to_numeric(with_points(table["degrees"].str.strip()), errors="coerce")
         if sizes.isna().any():

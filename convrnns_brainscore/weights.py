@@ -77,8 +77,11 @@ class Weights:
         return {} if self.seed is None else {"seed": str(self.seed)}
 
 
-def retrained(before: Weights, values: Mapping[str, NDArray[np.float32]]) -> Weights:
-    """``before``, or, where ``values`` are others, these as fine-tuned from it.
+def retrained(
+    before: Weights, values: Mapping[str, NDArray[np.float32]], trained_as: str
+) -> Weights:
+    """``before``, or, where ``values`` are others, these as fine-tuned from it; ``trained_as`` is
+    its label with the lesion under which it was trained.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def retrained(before: Weights, values: Mapping[str, NDArray[np.float32]]) -> Wei
     after = _weights({name: np.array(value, np.float32) for name, value in values.items()})
     if after.sha256 == before.sha256:
         return before
-    return replace(after, fine_tuned_from=before.fine_tuned_from or before.label)
+    return replace(after, fine_tuned_from=before.fine_tuned_from or trained_as)
 
 
 def load_weights(
@@ -112,6 +115,10 @@ def load_weights(
     """
     if checkpoint is not None and weights is not None:
         raise ConvRNNError("give either `checkpoint=…` or `weights=…`, not both.")
+    if seed != 0 and not isinstance(weights, str):
+        raise ConvRNNError(f"`seed={seed!r}` is that of `weights='random'`: omit it, or give both.")
+    if isinstance(checkpoint, str) and not checkpoint:
+        raise ConvRNNError("`checkpoint=''`: expected the path of a checkpoint.")
     if checkpoint is None and weights is None:
         checkpoint = find_checkpoint(
             checkpoint_folder(), model.name, prefer_converted=prefer_converted
@@ -123,6 +130,8 @@ def load_weights(
         if "fine_tuned_from" in history:
             return replace(read, fine_tuned_from=history["fine_tuned_from"])
         if "seed" in history:
+            if not history["seed"].isdecimal():
+                raise ConvRNNError(f"{checkpoint}: its metadata has the seed {history['seed']!r}.")
             return replace(read, seed=int(history["seed"]))
         fetched = [
             find_checkpoint(checkpoint_folder(), model.name, prefer_converted=each)

@@ -45,6 +45,17 @@ def test_thingsvision_reads_what_is_written(tmp_path: Path) -> None:
         to_rsatoolbox(recording[0])
 
 
+def test_streams_of_the_same_files_keep_their_names_apart(tmp_path: Path) -> None:
+    values = np.zeros((2, 4, 1), np.float32)
+    recording = recording_from_arrays(
+        values, ["face-house", "face-car"], "IT", (70, 80), axes="presentation,neuroid,time_bin"
+    ).assign_coords(filename=("presentation", ["face.png", "face.png"]))
+    (folder,) = to_thingsvision(recording, tmp_path / "features")
+    assert (folder / "file_names.txt").read_text() == "face-house\nface-car\n"
+    with pytest.raises(ConvRNNError, match="is not a folder"):
+        to_thingsvision(recording, folder / "file_names.txt")
+
+
 def test_the_error_over_splits_allows_for_the_stimuli_they_share() -> None:
     """Means over ten overlapping splits of noise vary by as much as their error says."""
     rng, means, errors = np.random.default_rng(0), [], []

@@ -394,6 +394,17 @@ def test_latencies_that_differ_by_rounding_alone_are_zero() -> None:
     assert choice.tells_latency
 
 
+def test_a_latency_at_which_nothing_is_known_is_not_chosen() -> None:
+    """Its r counts as 0, which is more than that of neurons that are predicted badly."""
+    r = np.full((2, 3, 10, 4), -0.05)
+    r[:, 2] = np.nan
+    choice = choose(["conv3", "conv4"], [-10, 0, 10], [4, 5, 6, 7], r, r)
+    assert 10 not in {choice.latency, *(latency for _, latency, _ in choice.chosen)}
+    assert np.isnan(choice.validated[:, 2]).all()
+    nothing = choose(["conv3"], [0], [4], np.full((1, 1, 10, 1), np.nan), np.zeros((1, 1, 10, 1)))
+    assert (nothing.layer, nothing.latency) == ("conv3", 0)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(3, 40), st.integers(0, 1000), st.floats(-1e6, 1e6))
 def test_pearson_is_scipys_and_undefined_where_nothing_varies(count, seed, constant) -> None:

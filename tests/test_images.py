@@ -350,6 +350,13 @@ def test_several_frames_or_pages_are_said(tmp_path: Path, caplog) -> None:
     check_images(stimuli)
     assert "1 images have several frames or pages, of which the first is shown" in caplog.text
     assert "pages.tif" in caplog.text
+    caplog.clear()
+    (tmp_path / "stream.csv").write_text(
+        "stimulus_id,filename,onset_ms,offset_ms\na,pages.tif,0,50\na,one.png,50,100\n"
+    )
+    stimuli, _ = read_stimuli(tmp_path / "stream.csv")
+    check_images(stimuli)
+    assert "1 images have several frames or pages" in caplog.text
 
 
 @pytest.mark.parametrize("degrees", [2.0, 3.3, 7.9, 8.0, 10.0, 23.0])

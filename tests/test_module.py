@@ -139,6 +139,18 @@ def test_on_tensorflow_the_module_trains_too(few: tuple[np.ndarray, np.ndarray])
     np.testing.assert_allclose(after, tuned.module(images, SHORT), atol=1e-5)
 
 
+def test_what_was_trained_under_a_lesion_says_so_once_saved(tmp_path: Path) -> None:
+    """A file holds weights alone."""
+    lesioned = load_network(MODEL, weights="random", backend="torch", lesion="recurrence")
+    tuned = lesioned.trainable(["imnetds"])
+    with torch.no_grad():
+        tuned.module.get_parameter("tnn_model/conv5/pre_0/bias").add_(1)
+    with pytest.warns(UserWarning, match=r"does not hold the lesion \(recurrence"):
+        tuned.save(tmp_path / "tuned.safetensors")
+    loaded = load_network(MODEL, checkpoint=tmp_path / "tuned.safetensors", backend="torch")
+    assert loaded.label.startswith("fine-tuned from untrained, seed 0, without recurrence")
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_a_changed_module_is_what_the_network_computes(backend: str, noise: np.ndarray) -> None:
     network = load_network(MODEL, weights="random", backend=backend)
@@ -151,7 +163,7 @@ def test_a_changed_module_is_what_the_network_computes(backend: str, noise: np.n
         network.module.by_name[bias].assign_add(np.ones(512, np.float32))
     after = network.unroll(noise, "conv5", SHORT)["conv5"]
     assert not np.allclose(before, after)
-    assert network.label.startswith("fine-tuned from untrained, seed 0")
+    assert network.label.startswith("fine-tuned from untrained, seed 0 (")
     frozen = network.frozen()
     np.testing.assert_allclose(frozen.unroll(noise, "conv5", SHORT)["conv5"], after, atol=1e-5)
     with pytest.raises(ConvRNNError, match="expected normalised float32"):

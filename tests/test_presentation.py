@@ -44,6 +44,7 @@ def test_the_image_is_on_until_it_goes_off(times: int, image_off: int) -> None:
         ({"times": 5, "image_off": 6}, "at least 1 and at most 5 steps"),
         ({"times": 5, "image_off": 2, "off": 128}, r"give an RGB triple such as \(128, 128, 128\)"),
         ({"times": 5, "image_off": 2, "off": (0, 0, 256)}, "RGB values lie in 0–255"),
+        ({"times": 5, "image_off": 2, "off": (0.5, 0.5, 0.5)}, "lie in 0–255, not in 0–1"),
         ({"times": 5, "image_off": 2, "off": (1, 2)}, "one number"),
         ({"times": 5, "image_off": 2, "off": float("nan")}, "NaN"),
         ({"times": 5, "image_off": 2, "off": "nowhere.png"}, "no such image file: nowhere.png"),
@@ -67,6 +68,14 @@ def test_the_off_stimulus_may_be_a_number_a_colour_or_an_image(photographs) -> N
     mask = np.full((224, 224, 3), 7, np.uint8)
     np.testing.assert_array_equal(frame(mask), frame((7, 7, 7)))
     assert frame(photographs[0]).std() > 0.1
+
+
+def test_a_mask_of_another_width_than_the_stimuli_is_noted(photographs) -> None:
+    masked = Presentation.sequence([("image", 30), (photographs[0], 50)])
+    (note,) = masked.mask_notes([5.0, 8.0])
+    assert "fill 8 degrees" in note
+    assert not masked.mask_notes([8.0])
+    assert not Presentation.custom(20, 5).mask_notes([5.0])
 
 
 def test_presentations_are_equal_where_they_show_the_same() -> None:

@@ -56,6 +56,13 @@ def test_ids_of_a_table_stay_as_written(tmp_path: Path) -> None:
     assert stimuli["degrees"].tolist() == [1, 2, 3, 4, 5, 6]
 
 
+def test_ids_that_differ_by_blanks_alone_are_refused(tmp_path: Path) -> None:
+    """In a stream, they would be two stimuli."""
+    (tmp_path / "t.csv").write_text("stimulus_id,filename\nfh,a.png\nfh , b.png\n")
+    with pytest.raises(ConvRNNError, match="'fh' and 'fh ' differ only by blanks"):
+        read_stimuli(tmp_path / "t.csv")
+
+
 def test_two_ids_may_name_one_file(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("stimulus_id,filename\na,x.png\nb,x.png\n")
     assert read_stimuli(tmp_path / "t.csv")[0]["stimulus_id"].tolist() == ["a", "b"]

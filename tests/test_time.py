@@ -181,6 +181,12 @@ def test_days_of_one_animal_that_number_their_neurons_alike_join() -> None:
     named = [day.assign_coords(session=f"day{i}") for i, day in enumerate(days)]
     recording = as_recording(recorded_apart(named))
     assert recording.neurons["neuroid_id"].tolist()[0] == "day0.0"
+    half = as_recording(recorded_apart([*days, named[0]]))  # those without a name are numbered
+    assert len(set(half.neurons["neuroid_id"])) == 18
+    noted = days[0].assign_attrs(notes=["3 presentations are excluded"])
+    assert "3 presentations are excluded" in as_recording(recorded_apart([noted, days[1]])).notes
+    with pytest.raises(ConvRNNError, match="recordings in a list"):
+        recorded_apart([])
 
 
 def test_only_the_regions_asked_for_are_read_and_the_others_counted() -> None:

@@ -164,6 +164,7 @@ def decode(
         latest = max(end for _, end in question.recording.time_bins)
         presentation = presentation_until(latest, on, parse_off(off), frames)
         notes += [presentation.note] if presentation.note else []
+        notes += presentation.mask_notes(matched["degrees"])
     observers = None
     if behaviour is not None:
         from convrnns_brainscore.decoding.behaviour import behaviour_of

@@ -319,6 +319,7 @@ def geometry(
     on = None if in_time else given.image_ms
     shown = presentation_until(latest, on, parse_off(off), frames)
     notes += [shown.note] if shown.note else []
+    notes += shown.mask_notes(files["degrees"])
     wanted = None if layers is None else split_names(layers)
     for name, layer in product(names, wanted or ()):
         if layer not in layer_names(find_model(name)):

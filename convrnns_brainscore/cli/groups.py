@@ -87,6 +87,10 @@ class WeightOptions:
         """Raise where ``model`` has no weights."""
         if self.weights not in (None, "random"):
             raise ConvRNNError(f"--weights {self.weights}: the only choice is 'random'.")
+        if self.weights is None and self.seed:
+            raise ConvRNNError("--seed applies only to --weights random: give both, or neither.")
+        if self.weights is not None and self.checkpoints is not None:
+            raise ConvRNNError("give either --checkpoints or --weights random, not both.")
         if self.weights is None:
             checkpoint_of(self.folder, model, self.backend)
 

@@ -199,6 +199,7 @@ def prepare(
     latest = max(end for _, end in recording.time_bins) - min(0, *latencies, 0)
     shown = presentation_until(latest, image_ms, off, frames)
     notes += [shown.note] if shown.note else []
+    notes += shown.mask_notes(files["degrees"])
 
     if stratify is None and "object_name" in table and group is None:
         stratify = "object_name"

@@ -130,7 +130,8 @@ class Choice:
     layers, latencies : list
         All that could be chosen.
     validated : float64 array [layer, latency]
-        r on the validated part of the training stimuli, mean over splits and bins.
+        r on the validated part of the training stimuli, mean over splits and bins. NaN where the
+        features say nothing about the image in any bin.
     """
 
     layer: str
@@ -148,7 +149,7 @@ class Choice:
         """Whether r of the chosen layer depends on the latency, beyond rounding, or there was one
         latency alone."""
         r = self.validated[self.layers.index(self.layer)]
-        return len(self.latencies) == 1 or bool(np.ptp(r) > ROUNDING)
+        return len(self.latencies) == 1 or bool(np.nanmax(r) - np.nanmin(r) > ROUNDING)
 
     @property
     def nested(self) -> tuple[float, float]:
@@ -171,18 +172,21 @@ def choose(
     layers, latencies, bins
         What stands along the axes.
     validated, tested : float64 array [layer, latency, split, bin]
-        NaN where the features say nothing about the image, which predicts nothing: r = 0.
+        NaN where the features say nothing about the image, which predicts nothing: r = 0. A latency
+        at which they say nothing in any bin is not chosen, unless there is no other.
     """
+    silent = np.isnan(tested).all(axis=(2, 3))
+    barred = np.where(silent & ~silent.all(), -np.inf, 0)
     validated, tested = np.nan_to_num(validated), np.nan_to_num(tested)
     splits = validated.shape[2]
     score, bin_score, chosen = np.empty(splits), np.empty(splits), []
     for split in range(splits):
-        layer, latency = _highest(validated[:, :, split].mean(axis=-1), latencies)
+        layer, latency = _highest(validated[:, :, split].mean(axis=-1) + barred, latencies)
         time_bin = int(validated[layer, latency, split].argmax())
         score[split] = tested[layer, latency, split].mean()
         bin_score[split] = tested[layer, latency, split, time_bin]
         chosen.append((layers[layer], latencies[latency], bins[time_bin]))
-    layer, latency = _highest(tested.mean(axis=(2, 3)), latencies)
+    layer, latency = _highest(tested.mean(axis=(2, 3)) + barred, latencies)
     time_bin = int(tested[layer, latency].mean(axis=0).argmax())
     return Choice(
         layers[layer],
@@ -193,7 +197,7 @@ def choose(
         chosen,
         list(layers),
         list(latencies),
-        validated.mean(axis=(2, 3)),
+        validated.mean(axis=(2, 3)) + np.where(np.isinf(barred), np.nan, 0),
     )
 
 

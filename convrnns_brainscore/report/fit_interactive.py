@@ -179,7 +179,10 @@ def draw_choice(results: Results, region: str) -> list[str]:
     drawn = []
     for model, choice in choices.items():
         figure, x = go.Figure(), [f"{latency:g}" for latency in choice.latencies]
-        told = [[f"r {r:.3f}" for r in row] for row in choice.validated]
+        told = [
+            [f"r {r:.3f}" if np.isfinite(r) else "undefined" for r in row]
+            for row in choice.validated
+        ]
         name = results.display_name(model)
         _heat(figure, choice.validated, x, choice.layers, told, ends, name)
         figure.add_scatter(
