@@ -125,6 +125,11 @@ def read_stimuli(
             missing, len(stimuli), VISUAL_DEGREES,
         )  # fmt: skip
         stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
+    if "degrees" in stimuli and (wide := int((stimuli["degrees"] > VISUAL_DEGREES).sum())):
+        _log.warning(
+            "%d of %d stimuli are wider than the networks' %d degrees: their margins are cropped",
+            wide, len(stimuli), VISUAL_DEGREES,
+        )  # fmt: skip
     return check_stimuli(stimuli, movies=movies, frames_per_second=frames_per_second), left_out
 
 

@@ -117,6 +117,16 @@ def test_an_assumed_width_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert "the width of 1 of 2 stimuli is not stated" in caplog.text
 
 
+def test_stimuli_that_are_wider_than_the_field_are_noted(
+    photographs: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Perhaps their width is in pixels."""
+    read_stimuli(photographs[:2], degrees=8)
+    assert not caplog.text
+    read_stimuli(photographs[:2], degrees=500)
+    assert "2 of 2 stimuli are wider than the networks' 8 degrees" in caplog.text
+
+
 def test_empty_folders_absent_paths_and_repeated_files_are_refused(folder: Path) -> None:
     for source, message in (
         (folder / "folder.png", "no images in folder"),

@@ -199,10 +199,11 @@ def extract(
     shown = differing.presentation(model, presentation, stimuli)
     names = split_names(layers)
     steps = reported_steps(find_model(model), names, shown.times, all_times)
+    lesioned = lesion.of(model)
     if dry_run:
         _print_plan(model, stimuli, shown, steps, out)
         return
-    network = weights.network(model, lesion.of(model))
+    network = weights.network(model, lesioned)
 
     from convrnns_brainscore import features
     from convrnns_brainscore.cluster import workers
