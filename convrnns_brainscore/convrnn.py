@@ -97,9 +97,9 @@ def load_network(
     Raises
     ------
     ConvRNNError
-        Unknown model; no weights; weights that are damaged or not this model's; a lesion of what
-        the model does not have; a backend that is not installed; a device that is not there; a
-        precision that the backend or the device does not have.
+        Unknown model; no weights; a seed without random weights; weights that are damaged or not
+        this model's; a lesion of what the model does not have; a backend that is not installed; a
+        device that is not there; a precision that the backend or the device does not have.
 
     Examples
     --------
@@ -181,8 +181,7 @@ class ConvRNN:
         """The present values of its variables, and what to call them."""
         if self._module is None:
             return self._weights
-        trained_as = f"{self._weights.label}{self._lesioned()}"
-        return retrained(self._weights, self._module.values(), trained_as)
+        return retrained(self._weights, self._module.values(), self._lesioned())
 
     @property
     def module(self) -> Any:
@@ -270,6 +269,11 @@ class ConvRNN:
         """Write the variables' present values to a ``.safetensors``.
 
         ``load_network(name, checkpoint=path)`` reads it, with what the weights are called.
+
+        Warns
+        -----
+        UserWarning
+            The network has a lesion, which is not stored.
 
         Raises
         ------

@@ -38,7 +38,8 @@ def read_epochs(
     Bad channels and bad epochs are excluded, as MNE-Python marks them; channels that are no sensors
     (such as EOG and stimulus channels) too. Samples are averaged to bins of 10 ms that begin at
     image onset; samples that fill no bin are excluded. Each channel is divided by its standard
-    deviation. The baseline stays as it was applied before saving.
+    deviation. The baseline stays as it was applied before saving. Projections of the
+    file are applied, as MNE-Python does by default.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def read_epochs(
         The file.
     stimulus_column : str, optional
         Column of the epochs' metadata with the id of each stimulus; None: ``stimulus_id``, or
-        without metadata the names of the events.
+        without this column the names of the events.
     region : str, optional
         Name of the region; None: the channels' type (``EEG``, ``MEG`` magnetometers as ``MAG`` and
         gradiometers as ``GRAD``, ``ECOG``, ``SEEG``).
@@ -105,7 +106,7 @@ def read_epochs(
         )
     projected = [each["desc"] for each in epochs.info["projs"] if each["active"]]
     if projected:
-        notes.append(f"projections are applied, as the file states ({', '.join(projected)})")
+        notes.append(f"the file's projections are applied ({', '.join(projected)})")
     if dropped:
         notes.append(f"{dropped} epochs were rejected before the file was saved")
     notes.append("the responses of each channel are divided by their standard deviation")

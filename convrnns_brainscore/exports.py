@@ -95,7 +95,8 @@ def to_torch(data: xr.DataArray) -> Any:
 
 def to_thingsvision(data: xr.DataArray, folder: str | PathLike[str]) -> list[Path]:
     """Write activations as thingsvision does: ``features.npy`` [image, feature] and
-    ``file_names.txt``, in a folder for each time bin (``70-80ms``).
+    ``file_names.txt``, in a folder for each time bin (``70-80ms``). Where presentations share
+    files, their stimulus ids take the place of the file names.
 
     Parameters
     ----------
@@ -112,11 +113,11 @@ def to_thingsvision(data: xr.DataArray, folder: str | PathLike[str]) -> list[Pat
     Raises
     ------
     ConvRNNError
-        Other dims; neither ``filename`` nor ``stimulus_id`` on presentations.
+        Other dims; neither ``filename`` nor ``stimulus_id`` on presentations; ``folder`` is a file.
     """
     data, folder = _labelled(data), Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise ConvRNNError(f"{folder} is not a folder.")
+        raise ConvRNNError(f"{folder} is not a folder: give another name.")
     names = [name for name in ("filename", "stimulus_id") if name in data.coords]
     # Streams, and one image in two widths, share a file.
     names.sort(key=lambda name: len(set(data[name].values.tolist())), reverse=True)

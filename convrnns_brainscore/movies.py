@@ -134,8 +134,8 @@ def _times_of_video(path: Path, asked: float | None) -> NDArray[np.float64]:
     left = stated.duration - onsets[-1]  # for the last frame, by the container
     if abs(left - last) > 1:
         longest = max(2.5 * between.max(initial=usual), 1.5 * last)
-        if left > longest:  # some containers count from before the first frame
-            left -= times[0]
+        if left > longest and left - times[0] > -max(usual, 1):
+            left -= times[0]  # some containers count from before the first frame
         if left > longest:
             raise ConvRNNError(
                 f"movie {path} states {stated.duration:g} ms, of which {onsets[-1] + usual:g} can "

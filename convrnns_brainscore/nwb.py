@@ -242,8 +242,8 @@ def _onsets(
         others = [] if wanted or stop is None else _times_within(table, start, stop)
         if others:
             notes.append(
-                f"images are on from start_time of table {table.name}; {', '.join(others)} also "
-                "holds times within its rows (`onset_column=…` chooses another)"
+                f"images are on from start_time of table {table.name}, which also has times within "
+                f"its rows: {', '.join(others)} (`onset_column=…` chooses one of them)"
             )
         return start, None if stop is None else 1000 * (stop - start), notes
     try:
@@ -275,8 +275,10 @@ def _times_within(table: Any, start: NDArray[np.float64], stop: NDArray[np.float
     """Columns whose values all lie within their rows, and not at their ends: perhaps onsets."""
     found = []
     for name in table.colnames:
-        values = np.asarray(table[name][:]) if name not in ("start_time", "stop_time") else None
-        if values is None or values.dtype.kind != "f" or values.shape != start.shape:
+        if name in ("start_time", "stop_time") or hasattr(table[name], "target"):  # ragged
+            continue
+        values = np.asarray(table[name][:])
+        if values.dtype.kind != "f" or values.shape != start.shape:
             continue
         known = np.isfinite(values)
         within = (values > start) & (values < stop)
@@ -377,7 +379,8 @@ def _check_seconds(
     spikes: list[NDArray[np.float64]],
 ) -> None:
     """Raise where times look like ms: NWB's are in seconds."""
-    if on_ms is None and "stop_time" in table.colnames:
+    unknown_on = on_ms is None or not np.isfinite(on_ms).any()
+    if unknown_on and "stop_time" in table.colnames:
         lengths = np.asarray(table["stop_time"][:], float) - np.asarray(
             table["start_time"][:], float
         )
@@ -385,7 +388,7 @@ def _check_seconds(
         if lasts > LONGEST_TRIAL:
             raise ConvRNNError(
                 f"{path}: rows of table {table.name} last {lasts:g} s (median). Is this ms? "
-                f"{WAY_OUT}."
+                f"{WAY_OUT}, or choose a table of single presentations with `intervals=…`."
             )
     if on_ms is not None and np.isfinite(on_ms).any():
         on = float(np.nanmedian(on_ms)) / 1000

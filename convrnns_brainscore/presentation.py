@@ -229,6 +229,10 @@ class Presentation:
         ----------
         degrees : float array-like
             Widths of the stimuli in degrees of visual angle.
+
+        Returns
+        -------
+        list of str
         """
         if self._is_constant() or IMAGE_DIGEST not in self.off_label:
             return []
@@ -317,7 +321,7 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
             f"`image_ms={kinds[counts.argmax()]:g}`, and treat the others separately."
         )
     duration = float(_in_steps(np.array(usual)))
-    if asked is not None and (abs(asked - usual) > MS_PER_STEP / 2 or asked % MS_PER_STEP):
+    if asked is not None and abs(asked - usual) > MS_PER_STEP / 2:
         raise ConvRNNError(
             f"`image_ms={asked:g}`, but the recording's image_on_ms is {usual:g} (median): omit "
             "`image_ms=…`, or correct the recording."

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -281,16 +282,15 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
 
     Notes
     -----
-    Where a recording names no ``session``, its place in the sequence does: days of one animal may
-    number their neurons alike.
+    Recordings that name no ``session`` are numbered: days of one animal may number their neurons
+    alike.
     """
-    if isinstance(recordings, xr.DataArray) or not len(recordings):
+    recordings = [] if isinstance(recordings, xr.DataArray) else list(recordings)
+    if not recordings:
         raise ConvRNNError("expected recordings in a list, at least one.")
     plain = [without_multiindex(each).transpose(*DIMS) for each in recordings]
-    plain = [
-        each if "session" in each.coords else each.assign_coords(session=str(day))
-        for day, each in enumerate(plain, 1)
-    ]
+    if not all("session" in each.coords for each in plain):
+        plain = _with_sessions(plain)
     bins_of_each = [time_bins_of(each) for each in plain]
     if any(each != bins_of_each[0] for each in bins_of_each):
         raise ConvRNNError("recordings can be combined only if they have the same time bins.")
@@ -321,6 +321,26 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
             coords[str(name)] = (dim, column.to_numpy())
     notes = [str(note) for each in plain for note in np.atleast_1d(each.attrs.get(NOTES, []))]
     return xr.DataArray(values, coords, list(DIMS), attrs={NOTES: [*dict.fromkeys(notes)]})
+
+
+def _with_sessions(recordings: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+    """The recordings, those without a session with a number that no other has."""
+    named = {
+        place: as_ids(np.atleast_1d(each["session"].values))
+        for place, each in enumerate(recordings)
+        if "session" in each.coords
+    }
+    used = {str(name) for names in named.values() for name in names}
+    free = (str(number) for number in count(1) if str(number) not in used)
+    numbered = []
+    for place, each in enumerate(recordings):
+        if place not in named:
+            numbered.append(each.assign_coords(session=next(free)))
+        elif each["session"].dims == ():
+            numbered.append(each.assign_coords(session=str(named[place][0])))
+        else:
+            numbered.append(each.assign_coords(session=(each["session"].dims, named[place])))
+    return numbered
 
 
 def as_recording(

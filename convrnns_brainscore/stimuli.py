@@ -125,10 +125,11 @@ def read_stimuli(
             missing, len(stimuli), VISUAL_DEGREES,
         )  # fmt: skip
         stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
-    if "degrees" in stimuli and (wide := int((stimuli["degrees"] > VISUAL_DEGREES).sum())):
+    names = stimuli["stimulus_id"]
+    if "degrees" in stimuli and (wide := names[stimuli["degrees"] > VISUAL_DEGREES].nunique()):
         _log.warning(
             "%d of %d stimuli are wider than the networks' %d degrees: their margins are cropped",
-            wide, len(stimuli), VISUAL_DEGREES,
+            wide, names.nunique(), VISUAL_DEGREES,
         )  # fmt: skip
     return check_stimuli(stimuli, movies=movies, frames_per_second=frames_per_second), left_out
 
@@ -218,11 +219,19 @@ def note_on_frames(stimuli: pd.DataFrame) -> list[str]:
     if CLIPS in stimuli:
         clips = dict.fromkeys(clip.filename for stream in stimuli[CLIPS] for clip in stream)
         names = [name for name in clips if not is_movie(name)]
-    several = [str(name) for name in names if has_several_frames(name)]
+    several = [str(name) for name in names if _moves(name)]
     if not several:
         return []
     note = f"{len(several)} images have several frames or pages, of which the first is shown: "
     return [note + ", ".join(several[:3]) + (", …" if len(several) > 3 else "")]
+
+
+def _moves(name: str) -> bool:
+    """Whether an image has several frames; a file that is no image is found when it is read."""
+    try:
+        return has_several_frames(name)
+    except Exception:
+        return False
 
 
 def _with_clips(
@@ -425,7 +434,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         empty = table.index[table[column].str.strip() == ""]
         if len(empty):
             raise ConvRNNError(f"table {path}: no {column} in data row {empty[0] + 1}.")
-    table["filename"] = [str(each) for each in files_beside(path, table["filename"].str.strip())]
+    table["filename"] = [str(each) for each in files_beside(path, table["filename"])]
     if "degrees" in table:
         sizes = pd.to_numeric(with_points(table["degrees"].str.strip()), errors="coerce")
         if sizes.isna().any():

@@ -78,10 +78,10 @@ class Weights:
 
 
 def retrained(
-    before: Weights, values: Mapping[str, NDArray[np.float32]], trained_as: str
+    before: Weights, values: Mapping[str, NDArray[np.float32]], lesioned: str = ""
 ) -> Weights:
-    """``before``, or, where ``values`` are others, these as fine-tuned from it; ``trained_as`` is
-    its label with the lesion under which it was trained.
+    """``before``, or, where ``values`` are others, these as fine-tuned from it, with what labels
+    say of the lesion under which they were trained.
 
     Raises
     ------
@@ -91,7 +91,8 @@ def retrained(
     after = _weights({name: np.array(value, np.float32) for name, value in values.items()})
     if after.sha256 == before.sha256:
         return before
-    return replace(after, fine_tuned_from=before.fine_tuned_from or trained_as)
+    origin = before.fine_tuned_from or before.label
+    return replace(after, fine_tuned_from=origin.removesuffix(lesioned) + lesioned)
 
 
 def load_weights(
@@ -111,12 +112,13 @@ def load_weights(
     Raises
     ------
     ConvRNNError
-        No weights given, or both; or they are not the model's (the variable is named).
+        No weights given, or both, or a seed of weights that are not random; or they are not the
+        model's (the variable is named).
     """
     if checkpoint is not None and weights is not None:
         raise ConvRNNError("give either `checkpoint=…` or `weights=…`, not both.")
-    if seed != 0 and not isinstance(weights, str):
-        raise ConvRNNError(f"`seed={seed!r}` is that of `weights='random'`: omit it, or give both.")
+    if seed not in (0, None) and not isinstance(weights, str):
+        raise ConvRNNError(f"`seed={seed!r}` applies only to `weights='random'`: omit it.")
     if isinstance(checkpoint, str) and not checkpoint:
         raise ConvRNNError("`checkpoint=''`: expected the path of a checkpoint.")
     if checkpoint is None and weights is None:
@@ -131,7 +133,10 @@ def load_weights(
             return replace(read, fine_tuned_from=history["fine_tuned_from"])
         if "seed" in history:
             if not history["seed"].isdecimal():
-                raise ConvRNNError(f"{checkpoint}: its metadata has the seed {history['seed']!r}.")
+                raise ConvRNNError(
+                    f"{checkpoint}: its metadata has the seed {history['seed']!r}, which is not a "
+                    "whole number: save the network again."
+                )
             return replace(read, seed=int(history["seed"]))
         fetched = [
             find_checkpoint(checkpoint_folder(), model.name, prefer_converted=each)

@@ -114,7 +114,7 @@ def test_untrained_is_never_silent() -> None:
         load_network("rgc_shallow", weights="imagenet")
     with pytest.raises(ConvRNNError, match="seed=-1"):
         load_network("rgc_shallow", weights="random", seed=-1)
-    with pytest.raises(ConvRNNError, match="`seed=5` is that of `weights='random'`"):
+    with pytest.raises(ConvRNNError, match="`seed=5` applies only to `weights='random'`"):
         load_network("rgc_shallow", seed=5)
     with pytest.raises(ConvRNNError, match="`checkpoint=''`"):
         load_network("rgc_shallow", checkpoint="")

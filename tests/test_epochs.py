@@ -90,7 +90,7 @@ def test_projections_are_noted(tmp_path: Path) -> None:
     epochs.set_eeg_reference("average", projection=True, verbose="error")
     epochs.save(path, overwrite=True, verbose="error")
     notes = "; ".join(read_recording(path).notes)
-    assert "projections are applied, as the file states (Average EEG reference)" in notes
+    assert "the file's projections are applied (Average EEG reference)" in notes
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from convrnns_brainscore import ConvRNNError, Lesion, Presentation, features, load_network
 from convrnns_brainscore.batch_size import MOST, image_bytes
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
-from convrnns_brainscore.features import extract
+from convrnns_brainscore.features import extract, features_in_memory
 from convrnns_brainscore.image_batches import shown_by
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.integrity import SEAL
@@ -572,6 +572,15 @@ BAD = {
         "no such image file or folder: False",
     ),
     "lesion": (["rgc_shallow", "IMAGE", "--lesion", "feedback"], "no long-range feedback"),
+    "lesion of a plan": (
+        ["rgc_shallow", "IMAGE", "--lesion", "feedback", "--dry-run"],
+        "no long-range feedback",
+    ),
+    "seed": (["rgc_shallow", "IMAGE", "--seed", 3], "--seed applies only to --weights random"),
+    "checkpoints": (
+        ["rgc_shallow", "IMAGE", "--weights", "random", "--checkpoints", "here"],
+        "give either --checkpoints or --weights random",
+    ),
     "lesion's layers": (["rgc_shallow", "IMAGE", "--lesion-layers", "conv5"], "need --lesion"),
     "degrees": (["rgc_shallow", "IMAGE", "--stimulus-degrees", "0"], "expected a positive number"),
     "name": (
@@ -594,6 +603,33 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert message in said
     assert len(said.strip().splitlines()) == 1, said
     assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_is_named_twice_is_extracted_once(
+    photographs: list[Path], tmp_path: Path, convrnns: Callable[..., str]
+) -> None:
+    arguments = [photographs[0], "--weights", "random", "--backend", "torch", "--times", 7]
+    out = tmp_path / "out.zarr"
+    said = convrnns(
+        "extract", "timedecay_shallow", *arguments, "--layers", "conv5,conv5", "--out", out
+    )
+    assert "out.zarr: conv5 of" in said
+
+
+def test_a_missing_file_and_a_late_lesion_are_refused_in_memory(
+    network: ConvRNN, photographs: list[Path]
+) -> None:
+    lesioned = load_network(
+        "timedecay_shallow",
+        weights="random",
+        backend="torch",
+        lesion=Lesion("recurrence", None, 50),
+    )
+    with pytest.raises(ConvRNNError, match="begins at step 50, after the 7 steps"):
+        features_in_memory(lesioned, photographs[:1], "conv5", SHORT)
+    absent = pd.DataFrame({"stimulus_id": ["a"], "filename": ["absent.png"]})
+    with pytest.raises(ConvRNNError, match=r"absent\.png"):
+        features_in_memory(network, absent, "conv5")
 
 
 def test_models_are_listed_with_their_published_accuracy() -> None:

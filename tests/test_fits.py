@@ -401,7 +401,12 @@ def test_a_latency_at_which_nothing_is_known_is_not_chosen() -> None:
     choice = choose(["conv3", "conv4"], [-10, 0, 10], [4, 5, 6, 7], r, r)
     assert 10 not in {choice.latency, *(latency for _, latency, _ in choice.chosen)}
     assert np.isnan(choice.validated[:, 2]).all()
-    nothing = choose(["conv3"], [0], [4], np.full((1, 1, 10, 1), np.nan), np.zeros((1, 1, 10, 1)))
+    r[:, 1:, :, :3] = np.nan  # one bin alone is known at 0 ms, and none at 10 ms
+    assert choose(["conv3", "conv4"], [-10, 0, 10], [4, 5, 6, 7], r, r).tells_latency
+    r[:, 0] = np.nan
+    choice = choose(["conv3", "conv4"], [-10, 0, 10], [4, 5, 6, 7], r, r)
+    assert (choice.latency, choice.time_bin, choice.tells_latency) == (0, 7, True)
+    nothing = choose(["conv3"], [-10, 0], [4], *[np.full((1, 2, 10, 1), np.nan)] * 2)
     assert (nothing.layer, nothing.latency) == ("conv3", 0)
 
 

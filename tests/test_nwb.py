@@ -313,10 +313,12 @@ def test_several_or_strange_onsets_are_asked_for(written) -> None:
 def test_a_column_that_may_be_the_onset_is_named(written) -> None:
     """Its name says nothing to us; IBL's does."""
     columns = {"image": SHOWN, "photodiode": ONSETS, "contrast": [0.1, 1.0, 0.5, 1.0]}
-    path = written(with_units(with_trials(lab(), columns), UNITS))
-    (note,) = as_recording(read_nwb(path)).notes
-    assert note.startswith("images are on from start_time of table stimulus_presentations; photod")
-    assert "contrast" not in note
+    file = with_trials(lab(), columns)
+    licks = [[1.0], [], [1.9, 2.0], [2.3]]
+    file.intervals["stimulus_presentations"].add_column("licks", "ragged", data=licks, index=True)
+    (note,) = as_recording(read_nwb(written(with_units(file, UNITS)))).notes
+    assert note.startswith("images are on from start_time of table stimulus_presentations, which")
+    assert "its rows: photodiode (`onset_column=…`" in note
     columns = {"image": SHOWN, "stimOn_times": ONSETS}
     (note,) = as_recording(read_nwb(written(with_units(with_trials(lab(), columns), UNITS)))).notes
     assert note.startswith("images are on from stimOn_times")

@@ -124,6 +124,10 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
         A row for each stimulus, with ``stimulus_id`` and ``filename`` (a path), as `read_stimuli`
         returns it. The other columns, such as ``degrees`` and ``object_name``, are kept.
 
+    Returns
+    -------
+    StimulusSet
+
     Examples
     --------
     >>> from convrnns_brainscore.objects92 import load_objects92

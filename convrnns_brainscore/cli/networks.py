@@ -266,6 +266,8 @@ def _print_plan(
             say(f"Note: {note}")
     else:
         say("\n  ".join(["each stimulus", *shown.time_line()]))
+    for note in shown.mask_notes(stimuli["degrees"]):
+        say(f"Note: {note}")
     size = 0
     for layer, each in steps.items():
         neuroids = prod(output_shape(find_model(model), layer))

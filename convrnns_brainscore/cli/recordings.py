@@ -266,7 +266,7 @@ def _of_arrays(
         given(stimulus_ids, "stimulus_id", plain=False),
         given(regions, "region", plain=True),
         _time_bins(str(time_bins), arrays),
-        axes=None if axes is None else split_names(axes),
+        axes=axes,
         neuroid_ids=given(neuron_ids, "neuroid_id", plain=False),
         subjects=given(subjects, "subject", plain=True),
     )

@@ -147,9 +147,10 @@ class Choice:
     @property
     def tells_latency(self) -> bool:
         """Whether r of the chosen layer depends on the latency, beyond rounding, or there was one
-        latency alone."""
+        latency alone at which it is defined."""
         r = self.validated[self.layers.index(self.layer)]
-        return len(self.latencies) == 1 or bool(np.nanmax(r) - np.nanmin(r) > ROUNDING)
+        r = r[np.isfinite(r)]
+        return len(r) < 2 or bool(np.ptp(r) > ROUNDING)
 
     @property
     def nested(self) -> tuple[float, float]:
@@ -172,22 +173,25 @@ def choose(
     layers, latencies, bins
         What stands along the axes.
     validated, tested : float64 array [layer, latency, split, bin]
-        NaN where the features say nothing about the image, which predicts nothing: r = 0. A latency
-        at which they say nothing in any bin is not chosen, unless there is no other.
+        NaN where the features say nothing about the image, which predicts nothing: r = 0 in the
+        mean over bins. A bin in which they say nothing is not chosen, nor a latency at which they
+        say nothing in any bin, unless there is no other.
     """
-    silent = np.isnan(tested).all(axis=(2, 3))
+    silent_bins = np.isnan(tested).all(axis=2)  # [layer, latency, bin]
+    silent = silent_bins.all(axis=-1)
     barred = np.where(silent & ~silent.all(), -np.inf, 0)
+    barred_bins = np.where(silent_bins, -np.inf, 0)
     validated, tested = np.nan_to_num(validated), np.nan_to_num(tested)
     splits = validated.shape[2]
     score, bin_score, chosen = np.empty(splits), np.empty(splits), []
     for split in range(splits):
         layer, latency = _highest(validated[:, :, split].mean(axis=-1) + barred, latencies)
-        time_bin = int(validated[layer, latency, split].argmax())
+        time_bin = int((validated[layer, latency, split] + barred_bins[layer, latency]).argmax())
         score[split] = tested[layer, latency, split].mean()
         bin_score[split] = tested[layer, latency, split, time_bin]
         chosen.append((layers[layer], latencies[latency], bins[time_bin]))
     layer, latency = _highest(tested.mean(axis=(2, 3)) + barred, latencies)
-    time_bin = int(tested[layer, latency].mean(axis=0).argmax())
+    time_bin = int((tested[layer, latency].mean(axis=0) + barred_bins[layer, latency]).argmax())
     return Choice(
         layers[layer],
         latencies[latency],
