@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from convrnns_brainscore.brainscore.benchmarks import (
     one_of_each_family,
 )
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.trial.data import made_data
 from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
 from convrnns_brainscore.brainscore.trial.sweep import FAILS, FAILS_FOR_ALL, SCORES, Trial, sweep
 from convrnns_brainscore.convrnn import ConvRNN
@@ -47,6 +50,16 @@ def test_what_benchmarks_ask_for_is_answered(trials: dict[str, Trial]) -> None:
     assert "(0.0, 0.6" in seconds.requests[0]
     assert seconds.shown == "100 ms"
     assert "require_variance=True" in varied.requests[1]
+
+
+def test_what_is_imported_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's modules cannot be imported a second time."""
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with made_data():
+        importlib.import_module("this")
+        assert "laion_fmri.splits" in sys.modules
+    assert "this" in sys.modules
+    assert "laion_fmri" not in sys.modules
 
 
 def test_the_list_of_benchmarks_shows_whole_names(capsys) -> None:

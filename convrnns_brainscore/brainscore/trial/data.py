@@ -39,6 +39,14 @@ class _Registry(dict[str, Any]):
         self._real[identifier] = loader
 
 
+def _put_back(name: str, module: types.ModuleType | None) -> None:
+    """``module`` is what ``import name`` finds again; None: nothing is."""
+    if module is None:
+        sys.modules.pop(name, None)
+    else:
+        sys.modules[name] = module
+
+
 @contextmanager
 def made_data() -> Iterator[None]:
     """Meanwhile Brain-Score's benchmarks get made data; nothing is fetched, and nothing is written
@@ -71,12 +79,11 @@ def made_data() -> Iterator[None]:
         stack.enter_context(
             mock.patch.dict(os.environ, ENVIRONMENT | {"RESULTCACHING_HOME": str(folder / "cache")})
         )
-        stack.enter_context(
-            mock.patch.dict(
-                sys.modules,
-                {"laion_fmri": types.ModuleType("laion_fmri"), "laion_fmri.splits": splits},
-            )
-        )
+        # Not `mock.patch.dict`, which removes what is imported meanwhile: PyTorch's modules cannot
+        # be imported a second time.
+        for made in (types.ModuleType("laion_fmri"), splits):
+            stack.callback(_put_back, made.__name__, sys.modules.get(made.__name__))
+            sys.modules[made.__name__] = made
         for target, name, value in (
             (brainscore_vision, "data_registry", _Registry(brainscore_vision.data_registry, data)),
             (
@@ -97,8 +104,8 @@ def made_data() -> Iterator[None]:
                 values.get(p.name, p.default) for p in parameters if p.default is not p.empty
             )
             stack.enter_context(mock.patch.object(function, "__defaults__", smaller))
-        for module, values in SETTINGS.items():
-            imported = importlib.import_module(f"brainscore_vision.benchmarks.{module}")
+        for path, values in SETTINGS.items():
+            imported = importlib.import_module(f"brainscore_vision.benchmarks.{path}")
             for name, value in values.items():
                 stack.enter_context(mock.patch.object(imported, name, value))
         yield
