@@ -173,12 +173,22 @@ def _run(name: str, watched: _Watched) -> tuple[float, str]:
             # It is asked for several times, and here no store keeps it.
             benchmark._ceiling = cache(benchmark._ceiling)
         given = benchmark(watched)
-        score = float(np.ravel(np.asarray(given.values, float))[0])
+        score = _number(given)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         where = "its answer" if watched.answering else "the benchmark"
         return np.nan, f"{type(error).__name__} in {where}: {first[:200]}"
     return score, "" if np.isfinite(score) else "NaN"
+
+
+def _number(score: Any) -> float:
+    """A score as one number. Of one for each time bin, the mean of those that are defined: before
+    the image reaches a layer, r is NaN or, where rounding differs between images, arbitrary."""
+    values = np.asarray(score.values, float).ravel()
+    if "time_bin" in getattr(score.attrs.get("raw"), "dims", ()):
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else np.nan
+    return float(values[0])
 
 
 def _own_model() -> BrainModel:
