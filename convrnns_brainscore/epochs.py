@@ -82,9 +82,6 @@ def read_epochs(
     if not len(picked) or not len(epochs):
         raise ConvRNNError(f"{path} has no good channel of a sensor, or no good epoch.")
     table = _presentations(epochs.metadata, epochs.events, epochs.event_id, stimulus_column, path)
-    by_events = stimulus_column is None and STIMULUS not in (
-        [] if epochs.metadata is None else epochs.metadata
-    )
     data = epochs.get_data(picks=picked)  # [epoch, channel, sample], in V or T
     starts, values = _in_bins(data, 1000 * epochs.times, path)
     types = [mne.channel_type(epochs.info, index).upper() for index in picked]
@@ -99,7 +96,7 @@ def read_epochs(
     notes = [*recording.attrs[NOTES]]
     if bad:
         notes.append(f"{len(bad)} bad channels are excluded ({', '.join(bad[:5])})")
-    if by_events and epochs.metadata is not None:
+    if stimulus_column is None and epochs.metadata is not None and STIMULUS not in epochs.metadata:
         notes.append(
             f"the names of the events are the stimulus ids: the metadata has no column {STIMULUS}, "
             f"but {', '.join(map(str, epochs.metadata))} (`stimulus_column=…` chooses one)"

@@ -334,12 +334,12 @@ def _with_sessions(recordings: Sequence[xr.DataArray]) -> list[xr.DataArray]:
     free = (str(number) for number in count(1) if str(number) not in used)
     numbered = []
     for place, each in enumerate(recordings):
-        if place not in named:
-            numbered.append(each.assign_coords(session=next(free)))
-        elif each["session"].dims == ():
-            numbered.append(each.assign_coords(session=str(named[place][0])))
+        if place in named:
+            held = each["session"]
+            each = each.assign_coords(session=(held.dims, named[place].reshape(held.shape)))
         else:
-            numbered.append(each.assign_coords(session=(each["session"].dims, named[place])))
+            each = each.assign_coords(session=next(free))
+        numbered.append(each)
     return numbered
 
 

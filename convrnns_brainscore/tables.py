@@ -177,7 +177,7 @@ def files_beside(table: Path, names: Iterable[str]) -> list[Path]:
     for name in names:
         path = table.absolute().parent / name
         try:
-            if not path.exists() and name != name.strip():
+            if name != name.strip() and not path.exists():
                 path = table.absolute().parent / name.strip()
             there = path.exists()
         except OSError as error:
