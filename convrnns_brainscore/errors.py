@@ -6,9 +6,11 @@ A message writes a parameter as it is given in Python, in backticks: `` `stratif
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 PARAMETER = re.compile(r"`([a-z_0-9]+)=([^`]*)`")
 """A parameter in a message, and its value."""
@@ -69,3 +71,13 @@ def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> Co
     hint = f" {hint}" if hint else ""
     listed = ", ".join(known[:LISTED]) + (", …" if len(known) > LISTED else "")
     return ConvRNNError(f"unknown {kind} {name!r}.{suggestion}{hint} Known: {listed}.")
+
+
+def missing(path: Path, message: str) -> ConvRNNError:
+    """The error for a file that is not there: ``message``, or a link's target; and a hint where
+    ``path`` was written on Windows."""
+    if path.is_symlink():
+        return ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
+    if "\\" in str(path) and os.sep != "\\":
+        message += f" Backslashes separate folders on Windows only: write {os.sep}."
+    return ConvRNNError(message)

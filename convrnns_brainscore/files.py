@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 
 from filelock import FileLock, Timeout
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, missing
 
 try:
     import fcntl
@@ -198,9 +198,7 @@ def check_readable(path: Path) -> None:
     except OSError as error:  # too long a name
         raise ConvRNNError(f"{str(path)[:60]}… cannot be read: {error.strerror}.") from error
     if not there:
-        if path.is_symlink():
-            raise ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
-        raise ConvRNNError(f"there is no recording {path}.")
+        raise missing(path, f"there is no recording {path}.")
     if not path.is_dir() and not path.is_file():
         raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
     if not os.access(path, os.R_OK):

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, missing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -213,7 +213,7 @@ def _load(
     except ConvRNNError as error:
         raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:
-        raise ConvRNNError(f"no such image file: {path}") from None
+        raise missing(path, f"no such image file: {path}.") from None
     # Pillow's decoders raise SyntaxError, struct.error, ValueError … besides OSError, and the
     # guard against decompression bombs is none of these.
     except Exception as error:

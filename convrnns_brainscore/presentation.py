@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convrnns_brainscore import images
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.timing import MS_PER_STEP, first_steps, runs, shown_at_steps
 from convrnns_brainscore.zoo import find_model
 
@@ -36,6 +36,8 @@ IMAGE = "image"
 IMAGE_DIGEST = "image sha256:"
 NAMED: dict[str, Any] = {"gray": (images.GRAY,) * 3, "off": 0.5}
 """Frames of a sequence by name: the stimulus, and what is the same for all stimuli."""
+
+KINDS = ("default", "neural", "constant", "custom", "sequence", "stream")
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +75,8 @@ class Presentation:
     Raises
     ------
     ConvRNNError
-        Fewer than one step, ``image_off`` outside 1…times, or an off stimulus that no image could
+        Another name; frames beside a name other than ``"sequence"``, or a sequence without them;
+        fewer than one step, ``image_off`` outside 1…times, or an off stimulus that no image could
         hold.
 
     Examples
@@ -97,6 +100,12 @@ class Presentation:
     _labels: tuple[str, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
+        if self.name not in KINDS:
+            raise unknown("kind of presentation", self.name, KINDS)
+        if (self.name == "sequence") != bool(self.shown):
+            raise ConvRNNError(
+                "`shown=…` belongs to the presentation 'sequence': use Presentation.sequence."
+            )
         _check_whole("times", self.times)
         if self.times < 1:
             raise ConvRNNError(f"`times={self.times}`: a presentation has at least one step.")

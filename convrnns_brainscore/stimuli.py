@@ -18,7 +18,7 @@ from joblib import cpu_count  # type: ignore[import-untyped]
 from rich.progress import Progress
 
 from convrnns_brainscore import streams
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, missing
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import SUFFIXES, VISUAL_DEGREES, has_several_frames, load_image
 from convrnns_brainscore.movies import VIDEOS, is_movie, is_video
@@ -381,23 +381,18 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
     """The images that a path or pattern means, and what was excluded."""
     if source.is_dir():
         candidates, kind = sorted(source.iterdir()), "folder"
-    elif source.exists():
+    elif source.exists() or _leads_nowhere(source):
         return [source], []
     elif glob.has_magic(str(source)):
         candidates = sorted(map(Path, glob.glob(str(source), recursive=True)))
         candidates = [path for path in candidates if not path.is_dir()]
         kind = "pattern"
-    elif source.is_symlink():
-        raise ConvRNNError(f"the link {source} leads to no file: {os.readlink(source)}.")
     else:
-        raise ConvRNNError(f"no such image file or folder: {source}")
-    for path in candidates:
-        if path.is_symlink() and not path.exists() and path.suffix.lower() in SUFFIXES:
-            raise ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
+        raise missing(source, f"no such image file or folder: {source}.")
     images = [
         path
         for path in candidates
-        if path.is_file()
+        if (path.is_file() or _leads_nowhere(path))
         and path.suffix.lower() in (*SUFFIXES, *VIDEOS)
         and not path.name.startswith(".")
     ]
@@ -409,6 +404,11 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
     return images, [
         f"{path}{os.sep if path.is_dir() else ''}" for path in candidates if path not in chosen
     ]
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Whether it is an image's link to no file, which is reported when the image is read."""
+    return path.is_symlink() and not path.exists() and path.suffix.lower() in SUFFIXES
 
 
 def _table_of_files(files: list[Path]) -> pd.DataFrame:

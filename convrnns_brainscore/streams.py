@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, missing
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import VISUAL_DEGREES, load_image
 from convrnns_brainscore.movies import Movie, frame_files, is_movie, timing
@@ -147,7 +147,7 @@ def _clip(
     elif np.isnan(offset):
         raise ConvRNNError(f"{where}: {OFFSET} is missing; {filename} is not a movie.")
     elif not Path(filename).is_file():
-        raise ConvRNNError(f"{where}: no such image file: {filename}")
+        raise missing(Path(filename), f"{where}: no such image file: {filename}.")
     if not offset > onset:
         raise ConvRNNError(
             f"{where}: {OFFSET} is {offset:g}, and {ONSET} {onset:g}; a row ends after it begins."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -171,24 +172,27 @@ def with_points(texts: pd.Series) -> pd.Series:
 
 
 def files_beside(table: Path, names: Iterable[str]) -> list[Path]:
-    """The files that a table names, in whichever Unicode form the disk has their names."""
+    """The files that a table names, in whichever Unicode form the disk has their names; relative
+    paths may have Windows' backslashes."""
     forms: dict[Path, dict[str, Path]] = {}  # a folder's files, by their names' composed form
+    beside = table.absolute().parent
     found = []
     for name in names:
-        path = table.absolute().parent / name
+        plain = name.strip()
+        spellings = [beside / name, beside / plain, beside / plain.replace("\\", os.sep)]
         try:
-            if name != name.strip() and not path.exists():
-                path = table.absolute().parent / name.strip()
-            there = path.exists()
+            there = next((path for path in spellings if path.exists()), None)
         except OSError as error:
             raise ConvRNNError(
                 f"table {table} names {name[:60]}…, which cannot be a file name: {error.strerror}."
             ) from error
-        folder = path.parent
-        if not there and folder not in forms:
+        folder = spellings[-1].parent
+        if there is None and folder not in forms:
             listed = folder.iterdir() if folder.is_dir() else ()
             forms[folder] = {composed(each.name): each for each in listed}
-        found.append(path if there else forms[folder].get(composed(path.name), path))
+        if there is None:
+            there = forms[folder].get(composed(spellings[-1].name), spellings[1])
+        found.append(there)
     return found
 
 

@@ -58,6 +58,14 @@ def test_impossible_presentations_are_refused(arguments: dict, message: str) -> 
         Presentation.custom(**arguments)
 
 
+def test_a_name_says_how_a_presentation_is_shown() -> None:
+    with pytest.raises(ConvRNNError, match="Did you mean 'neural'"):
+        Presentation("neutral", 26, 10)
+    for name, shown in (("sequence", ()), ("custom", [("image", 100)])):
+        with pytest.raises(ConvRNNError, match=r"use Presentation\.sequence"):
+            Presentation(name, 10, 5, shown=shown)
+
+
 def test_the_off_stimulus_may_be_a_number_a_colour_or_an_image(photographs) -> None:
     def frame(off: object) -> np.ndarray:
         return Presentation.custom(20, 5, off).fixed_frames[0]

@@ -17,7 +17,7 @@ from PIL import Image
 from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits.prepare import match_stimuli
 from convrnns_brainscore.recording_files import read_recording
-from convrnns_brainscore.stimuli import read_stimuli
+from convrnns_brainscore.stimuli import check_images, read_stimuli
 from convrnns_brainscore.tables import read_table
 
 COMPOSED = "caf\u00e9.png"
@@ -127,12 +127,29 @@ def test_a_name_that_is_no_text_is_refused_before_anything_is_computed(
     assert not list(tmp_path.glob("*.zarr*"))
 
 
-def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+def test_links_that_lead_nowhere_are_named_or_skipped(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "moved" / "b.png")
     for source in (tmp_path, tmp_path / "b.png", f"{tmp_path}/*.png"):
         with pytest.raises(ConvRNNError, match=r"the link .*b\.png leads to no file: .*moved"):
-            read_stimuli(source)
+            check_images(read_stimuli(source)[0])
+    stimuli, skipped = check_images(read_stimuli(tmp_path)[0], skip_broken=True)
+    assert stimuli["stimulus_id"].tolist() == ["a"]
+    assert len(skipped) == 1
+    (tmp_path / "folder").symlink_to(tmp_path / "moved")
+    with pytest.raises(ConvRNNError, match=r"the link .*folder leads to no file"):
+        read_stimuli(tmp_path / "folder")
+
+
+def test_paths_written_on_windows_are_read_or_explained(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")
+    table = tmp_path / "table.csv"
+    table.write_text("stimulus_id,filename\n1,images\\a.png\n", encoding="utf-8")
+    check_images(read_stimuli(table)[0])
+    table.write_text("stimulus_id,filename\n1,D:\\images\\a.png\n", encoding="utf-8")
+    with pytest.raises(ConvRNNError, match="Backslashes separate folders on Windows only: write /"):
+        check_images(read_stimuli(table)[0])
 
 
 def test_texts_of_matlab_r_and_fortran_in_netcdf_are_read(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from convrnns_brainscore.cli.options import (
     Scheduler,
     StimulusDegrees,
 )
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,7 +201,7 @@ def extract(
     steps = reported_steps(find_model(model), names, shown.times, all_times)
     lesioned = lesion.of(model)
     if dry_run:
-        _print_plan(model, stimuli, shown, steps, out)
+        _print_plan(model, stimuli, shown, steps, out, skip_broken)
         return
     network = weights.network(model, lesioned)
 
@@ -241,6 +241,7 @@ def _print_plan(
     shown: Presentation,
     steps: Mapping[str, range],
     out: Path,
+    skip_broken: bool,
 ) -> None:
     """What `extract` would show, and write."""
     from math import prod
@@ -252,9 +253,10 @@ def _print_plan(
     from convrnns_brainscore.timing import MS_PER_STEP
     from convrnns_brainscore.zoo import find_model
 
-    missing = [name for name in stimuli["filename"] if not Path(name).exists()]
-    if missing:
-        raise ConvRNNError(f"no such image file: {missing[0]}")
+    absent = [name for name in stimuli["filename"] if not Path(name).exists()]
+    if absent and not (skip_broken and len(absent) < len(stimuli)):
+        raise missing(Path(absent[0]), f"no such image file: {absent[0]}.")
+    stimuli = stimuli[~stimuli["filename"].isin(absent)]
     count = f"{len(stimuli)} {'stimulus' if len(stimuli) == 1 else 'stimuli'}"
     say(f"{model}: {count}, {shown.times} steps of {MS_PER_STEP} ms")
     if CLIPS in stimuli:
@@ -268,6 +270,8 @@ def _print_plan(
         say("\n  ".join(["each stimulus", *shown.time_line()]))
     for note in shown.mask_notes(stimuli["degrees"]):
         say(f"Note: {note}")
+    for name in absent:
+        say(f"Skipped: {missing(Path(name), f'no such image file: {name}.')}", err=True)
     size = 0
     for layer, each in steps.items():
         neuroids = prod(output_shape(find_model(model), layer))
