@@ -142,10 +142,15 @@ class Recording:
         Raises
         ------
         ConvRNNError
-            A region that no neuron comes from, or a window that is not covered.
+            A region that no neuron comes from; a window that is shorter than 1 ms or not covered.
         """
         if window is not None and not window[0] < window[1]:
             raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
+        if window is not None and window[1] - window[0] < 1:
+            raise ConvRNNError(
+                f"`window={tuple(window)}` is shorter than 1 ms: give its start and end in ms, not "
+                "in seconds."
+            )
         found = self.only(regions or self.regions)
         return found.averaged(window) if window else found.no_finer_than_steps()
 

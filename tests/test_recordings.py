@@ -309,6 +309,7 @@ def test_two_files_of_one_name_do_not_change_the_ids_of_others() -> None:
         ({"needed": 27}, "Give `components="),
         ({"window": (0.0, 70.0)}, "does not cover"),
         ({"window": (100.0, 100.0)}, "ends after it starts"),
+        ({"window": (0.07, 0.17)}, "in ms, not in seconds"),
         ({"group": "object_name"}, "2 groups cannot be split: at least 4"),
     ],
 )

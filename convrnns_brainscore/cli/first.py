@@ -116,7 +116,8 @@ def demo(
 ) -> None:
     """Compare two ConvRNNs with macaque IT (about 90 seconds).
 
-    The recording holds responses to 92 photographs.
+    The recording holds responses to 92 photographs. The demo also computes a temporal score and a
+    fit.
     """
     from convrnns_brainscore.brainscore.internals import quieten
 

@@ -92,8 +92,8 @@ def fit(
         tuple[int, int],
         typer.Option(
             "--latencies",
-            help="Lowest and highest latency to choose from, in ms. The latency is the delay of "
-            "the responses relative to the network.",
+            help="Lowest and highest latency to choose from, in ms, in steps of 10 ms. The latency "
+            "is the delay of the responses relative to the network.",
         ),
     ] = (-50, 100),
     cross_temporal: Annotated[
@@ -235,7 +235,7 @@ def compare(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", file_okay=False, help="Folder for lab.html, lab.csv and lab.pdf."),
+        typer.Option("--out", file_okay=False, help="Folder for lab.html, lab.csv and the figure."),
     ] = Path("lab"),
 ) -> None:
     """Compare models over recordings and with ImageNet accuracy."""

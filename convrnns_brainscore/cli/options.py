@@ -201,8 +201,8 @@ StimulusColumn = Annotated[
     str | None,
     typer.Option(
         "--stimulus-column",
-        help="NWB: column of the presentations table with the stimuli. [default: stimulus_id, "
-        "image, …]",
+        help="NWB and epochs: column of the table of presentations or of the metadata with the "
+        "stimuli. [default: stimulus_id, image, …]",
         show_default=False,
     ),
 ]
@@ -252,7 +252,7 @@ DurationsShown = Annotated[
         "--image-ms",
         help="Duration of the stimuli in recordings, in ms: one number, or SET=MS,… for single "
         "stimulus sets; a package's set has the name of its folder. [default: the duration used "
-        "in each experiment]",
+        "in each experiment, or 100 if it is unknown]",
         show_default=False,
     ),
 ]

@@ -98,9 +98,9 @@ def make(
         str | None,
         typer.Option(
             "--time-bins",
-            help="In ms from image onset: '70:170' is one bin, '0:300:10' are bins of 10 ms; or an "
-            "array of starts and ends. A .csv of responses may have columns time_bin_start and "
-            "time_bin_end instead.",
+            help="Arrays and tables: bins in ms from image onset. '70:170' is one bin, '0:300:10' "
+            "are bins of 10 ms; or give an array of starts and ends. A .csv of responses may have "
+            "columns time_bin_start and time_bin_end instead.",
             show_default=False,
         ),
     ] = None,

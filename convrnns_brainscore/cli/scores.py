@@ -303,7 +303,8 @@ def describe(
         Path,
         typer.Argument(
             help="Features (.zarr, .nc), a score (.json, .nc), fits (results.nc or their folder), "
-            "geometry.nc, a packaged recording, a region map, or a .png figure."
+            "geometry.nc, decoding.nc, partition.nc, a packaged recording, a region map, or a .png "
+            "figure."
         ),
     ],
     whole: Annotated[

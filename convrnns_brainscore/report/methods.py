@@ -162,7 +162,8 @@ def _numbers(results: Results, models: list[str]) -> str:
     if len(models) > 1 or control.NAME in results.models:
         text += (
             "Differences between models were tested over neurons by permutation of signs "
-            f"({FLIPS:,} permutations, two-sided), corrected over time bins by the maximum "
-            "statistic and over pairs of models by Holm's procedure. "
+            f"({FLIPS:,} permutations, two-sided). The p of differences averaged over bins was "
+            "corrected over pairs of models by Holm's procedure; the p of single bins was "
+            "corrected over bins by the maximum statistic, separately for each pair. "
         )
     return text.strip()
