@@ -74,14 +74,19 @@ def read_labels(given: str, arrays: dict[str, NDArray[Any]], column: str) -> Any
         labels = arrays[given]
         if labels.size != max(labels.shape, default=1):
             raise ConvRNNError(
-                f"array {given} has the shape {list(labels.shape)}: labels have one axis."
+                f"array {given} has the shape {list(labels.shape)}: expected labels with one axis."
             )
         return labels.ravel()
     if path.suffix.lower() in SUFFIXES:
         table = read_table(path, [column])
         return table if column == "stimulus_id" else table[column].to_numpy(str)
     if path.suffix.lower() in ARRAYS:
-        return only_array(read_arrays(path), None, path)
+        held = read_arrays(path)
+        if len(held) != 1:
+            raise ConvRNNError(
+                f"{path} has several arrays ({', '.join(held)}): save the labels alone in a file."
+            )
+        return next(iter(held.values()))
     if path.exists():
         raise ConvRNNError(
             f"{path}: expected a table or arrays ({', '.join((*SUFFIXES, *ARRAYS))}). "
@@ -106,7 +111,7 @@ def only_array(arrays: dict[str, NDArray[Any]], name: str | None, path: Path) ->
     found = arrays if len(arrays) == 1 else wide
     if len(found) != 1:
         held = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
-        raise ConvRNNError(f"{path} has several arrays ({held}): name the one of the responses.")
+        raise ConvRNNError(f"{path} has several arrays ({held}): choose one with `responses=…`.")
     return next(iter(found.values()))
 
 

@@ -147,7 +147,8 @@ def read_checkpoint(
     except ImportError as error:
         raise ConvRNNError(
             f"checkpoint {prefix} is in TensorFlow's format, and TensorFlow cannot be imported "
-            f"({error}). Where it can, `convrnns convert` writes a .safetensors, which needs none."
+            f"({error}). On a machine with TensorFlow, `convrnns convert` writes a .safetensors "
+            "file, which is read without TensorFlow."
         ) from error
 
     try:
@@ -291,7 +292,8 @@ def check_variables(
     for name, shape in expected.items():
         if name not in held:
             raise ConvRNNError(
-                f"{where}: variable {name} {list(shape)} is missing. Is it another model's?"
+                f"{where}: variable {name} {list(shape)} is missing. The checkpoint may belong to "
+                "another model."
             )
         if held[name] != shape:
             raise ConvRNNError(
@@ -300,7 +302,8 @@ def check_variables(
     for name in held:
         if name not in expected:
             raise ConvRNNError(
-                f"{where}: variable {name} is unknown to this model. Is it another model's?"
+                f"{where}: variable {name} is unknown to this model. The checkpoint may belong to "
+                "another model."
             )
 
 

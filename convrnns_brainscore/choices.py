@@ -49,7 +49,7 @@ class SolverName(StrEnum):
 
 
 class BackendName(StrEnum):
-    """What the networks of a submission run on (`submission.build`)."""
+    """Library that computes the networks (`submission.build`)."""
 
     tensorflow = "tensorflow"
     torch = "torch"

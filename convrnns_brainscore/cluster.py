@@ -120,7 +120,7 @@ class Cluster:
                     raise
                 raise ConvRNNError(
                     f"the Dask scheduler or all of its workers are gone ({type(error).__name__}). "
-                    "Finished work is kept: restart them, and give the same command again."
+                    "Finished work is kept: restart them, and rerun the same command."
                 ) from error
             finally:
                 if self._client.status == "running":
@@ -186,10 +186,12 @@ def _checked(client: Any, address: str, backend: Backend | None) -> dict[str, An
     found = client.run(_version, on_error="return")
     for worker, told in found.items():
         if told != __version__:
-            what = f"has version {told}" if isinstance(told, str) else f"has no version ({told!r})"
+            what = f"cannot import convrnns_brainscore ({told!r})"
+            if isinstance(told, str):
+                what = f"has version {told} of convrnns_brainscore"
             raise ConvRNNError(
-                f"worker {worker} {what} of convrnns_brainscore; this is "
-                f"{__version__}. Install the same on all machines."
+                f"worker {worker} {what}; this process has {__version__}. Install the same version "
+                "on all machines."
             )
     described = client.run(_about, backend)
     first_worker, first = next(iter(described.items()))
@@ -199,7 +201,7 @@ def _checked(client: Any, address: str, backend: Backend | None) -> dict[str, An
                 raise ConvRNNError(
                     f"worker {worker} has {name} {value}, {first_worker} has {first[name]}: "
                     "results would differ. Start all workers with the same settings (threads: "
-                    "TF_NUM_INTRAOP_THREADS)."
+                    "TF_NUM_INTRAOP_THREADS, or OMP_NUM_THREADS for PyTorch)."
                 )
     return dict(first)
 

@@ -347,7 +347,7 @@ class ConvRNN:
         if self.lesion and self.lesion.first_step >= presentation.times:
             raise ConvRNNError(
                 f"the lesion begins at step {self.lesion.first_step}, after the "
-                f"{presentation.times} steps of the presentation: give a smaller `lesion_from=…`."
+                f"{presentation.times} steps of the presentation: give a smaller `first_step=…`."
             )
 
     def first_step(self, layer: str) -> int:
@@ -398,7 +398,10 @@ class ConvRNN:
         if not isinstance(images, Shown) and np.ndim(in_main_memory(images)) == 5:
             frames = np.asarray(in_main_memory(images))
             if presentation is not None:
-                raise ConvRNNError("images with an axis of steps have no presentation beside them.")
+                raise ConvRNNError(
+                    "images with a step axis already state what each step shows: omit "
+                    "`presentation=…`."
+                )
             presentation = Presentation.stream(frames.shape[1])
             flat = check_normalised(frames.reshape(-1, *frames.shape[2:]))
             images = Shown.of_steps(flat.reshape(frames.shape))

@@ -75,11 +75,11 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
         edges.append(_in_ms(coordinate(data, name, "time_bin", "ms from image onset"), name))
     start, end = map(round_ms, edges)
     if not (np.isfinite(start) & np.isfinite(end)).all():
-        raise ConvRNNError("time bins without a start or an end (NaN).")
+        raise ConvRNNError("some time bins have no start or no end (NaN): give both for every bin.")
     backwards = np.flatnonzero(edges[1] <= edges[0])
     if len(backwards):
         first, last = (float(each[backwards[0]]) for each in edges)
-        raise ConvRNNError(f"time bin {first:g}–{last:g} ms ends before it starts.")
+        raise ConvRNNError(f"time bin {first:g}–{last:g} ms must end after it starts.")
     in_seconds = np.median(edges[1] - edges[0]) < 0.5 and np.abs(end).max() < 60
     if in_seconds or np.abs([start, end]).max() < SECONDS:
         raise ConvRNNError(
@@ -96,7 +96,7 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
     twice = np.flatnonzero((np.diff(start) == 0) & (np.diff(end) == 0))
     if len(twice):
         first, last = start[twice[0]], end[twice[0]]
-        raise ConvRNNError(f"time bin {first:g}–{last:g} ms comes twice.")
+        raise ConvRNNError(f"time bin {first:g}–{last:g} ms is given twice: remove one.")
     return list(zip(start.tolist(), end.tolist(), strict=True))
 
 

@@ -109,7 +109,7 @@ def backends() -> Iterator[Line]:
     """What imports, and on which devices; and whether the order of imports matters."""
     asked = os.environ.get("KERAS_BACKEND")
     if asked:
-        yield Line("KERAS_BACKEND", f"{asked}: ignored; commands have an option for the library")
+        yield Line("KERAS_BACKEND", f"{asked}: ignored; choose the library with --backend")
     waiting = list(_PROBES)
     while waiting:  # once, unless an import ends the process
         code = "".join(_STEP.format(name=name, code=_PROBES[name]) for name in waiting)
@@ -147,7 +147,7 @@ def _run(code: str) -> tuple[str, list[str]]:
         )
     except subprocess.TimeoutExpired as error:
         so_far = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
-        return f"not within {SECONDS} s", so_far.splitlines()
+        return f"no answer within {SECONDS} s", so_far.splitlines()
     lines = [line for line in told.stdout.splitlines() if line.strip()]
     return f"exit code {told.returncode}", lines
 
@@ -202,7 +202,7 @@ def checkpoints() -> list[Line]:
         except (ConvRNNError, OSError) as error:
             found.append(Line(model, str(place), str(error)))
             continue
-        verified = "as it was downloaded" if recorded else "checked when it is loaded"
+        verified = "unchanged since the download" if recorded else "verified on loading"
         found.append(Line(model, f"{place}: {verified}"))
     if len(without) == len(list_models()):
         return [Line("none yet", "`convrnns download MODEL` fetches one")]

@@ -55,11 +55,11 @@ NO_ADDRESS = (
 )
 
 STATUS = {
-    401: "It asks for a sign-in. Use an address that needs none.",
-    403: "It does not allow this. An address that is signed may have expired.",
-    404: "It has no such file. Check the address.",
+    401: "The server asks for a sign-in. Use an address that needs none.",
+    403: "The server does not allow access. A signed address may have expired.",
+    404: "The server has no such file. Check the address.",
     410: "The file has been removed there. Ask who published it.",
-    429: "It was asked too often. Try again later.",
+    429: "Too many requests were sent. Try again later.",
 }
 """Status code → what it means, and what to do."""
 
@@ -119,8 +119,8 @@ def download(
         source = pooch.create(arriving, address, registry=registry, retry_if_failed=RETRIES)
         for name in registry:
             differs = (
-                "not what was recorded at the first download. If the authors have published "
-                f"another, remove {prefix.parent / RECORD}."
+                "not the file recorded at the first download. If the authors have published a new "
+                f"version, remove {prefix.parent / RECORD}."
             )
             _fetch(source, name, progress, differs)
         _keep(model, prefix, arriving, shapes, base_address)
@@ -306,12 +306,12 @@ def _problem(url: str, error: requests.RequestException) -> ConvRNNError:
         status = error.response.status_code
         meaning = STATUS.get(status, "The server has an error. Try again later.")
         if 400 <= status < 500 and status not in STATUS:
-            meaning = "The server refuses it. Check the address."
+            meaning = "The server refuses the request. Check the address."
         why = f"status {status}. {meaning}"
     elif isinstance(error, NO_ADDRESS):
         why = "it is not an address that can be fetched. Expected https://…"
     elif isinstance(error, requests.exceptions.SSLError):
-        why = "its certificate is not trusted here. Is there a proxy? Set REQUESTS_CA_BUNDLE."
+        why = "its certificate is not trusted here. Behind a proxy, set REQUESTS_CA_BUNDLE."
     elif isinstance(error, requests.exceptions.ProxyError):
         why = "the proxy does not let it through. Check HTTPS_PROXY."
     elif isinstance(error, requests.Timeout):

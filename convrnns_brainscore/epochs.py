@@ -95,7 +95,8 @@ def read_epochs(
     )
     notes = [*recording.attrs[NOTES]]
     if bad:
-        notes.append(f"{len(bad)} bad channels are excluded ({', '.join(bad[:5])})")
+        more = ", …" if len(bad) > 5 else ""
+        notes.append(f"{len(bad)} bad channels are excluded ({', '.join(bad[:5])}{more})")
     if stimulus_column is None and epochs.metadata is not None and STIMULUS not in epochs.metadata:
         notes.append(
             f"the names of the events are the stimulus ids: the metadata has no column {STIMULUS}, "
@@ -144,7 +145,9 @@ def _in_bins(
     data: NDArray[Any], times: NDArray[Any], path: Path
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Starts of bins in ms, and means over the samples in each: [epoch, channel, bin]."""
-    rate = 1000 / np.median(np.diff(times)) if len(times) > 1 else 0
+    if len(times) < 2:
+        raise ConvRNNError(f"{path}: each epoch has a single sample; two or more are needed.")
+    rate = 1000 / np.median(np.diff(times))
     if rate < 1000 / MS_PER_STEP * (1 - 1e-6):
         raise ConvRNNError(
             f"{path} is sampled at {rate:g} Hz: bins of {MS_PER_STEP} ms need 100 Hz or more."
@@ -156,7 +159,7 @@ def _in_bins(
     covered = (bins * MS_PER_STEP >= first) & ((bins + 1) * MS_PER_STEP <= last)
     whole = bins[covered & (counts >= np.floor(rate * MS_PER_STEP / 1000))]
     if not len(whole):
-        raise ConvRNNError(f"{path} has no {MS_PER_STEP} ms that are filled with samples.")
+        raise ConvRNNError(f"{path}: no {MS_PER_STEP} ms bin is completely sampled.")
     values = np.stack([data[..., place == each].mean(axis=-1) for each in whole], axis=-1)
     return whole * float(MS_PER_STEP), values
 

@@ -70,14 +70,17 @@ def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> Co
     suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
     hint = f" {hint}" if hint else ""
     listed = ", ".join(known[:LISTED]) + (", …" if len(known) > LISTED else "")
-    return ConvRNNError(f"unknown {kind} {name!r}.{suggestion}{hint} Known: {listed}.")
+    listed = f" Known: {listed}." if known else ""
+    return ConvRNNError(f"unknown {kind} {name!r}.{suggestion}{hint}{listed}")
 
 
 def missing(path: Path, message: str) -> ConvRNNError:
     """The error for a file that is not there: ``message``, or a link's target; and a hint where
     ``path`` was written on Windows."""
     if path.is_symlink():
-        return ConvRNNError(f"the link {path} leads to no file: {os.readlink(path)}.")
+        return ConvRNNError(
+            f"the link {path} is broken: its target {os.readlink(path)} does not exist."
+        )
     if "\\" in str(path) and os.sep != "\\":
         message += f" Backslashes separate folders on Windows only: write {os.sep}."
     return ConvRNNError(message)

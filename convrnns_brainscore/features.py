@@ -228,7 +228,7 @@ def features_in_memory(
     if need > available_memory():
         raise ConvRNNError(
             f"the features need about {decimal(need)} of memory, and {decimal(available_memory())} "
-            "are free: ask for fewer layers, or write them to a store with extract."
+            "is free: ask for fewer layers, or write them to a store with extract."
         )
     parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in steps}
     found = network.features(
@@ -382,7 +382,7 @@ def _batch_size(
         whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
         if not whole or int(batch_size) < 1:
             raise ConvRNNError(
-                f"`batch_size={batch_size!r}`: expected a whole number from 1 on, or {AUTO!r}."
+                f"`batch_size={batch_size!r}`: expected a whole number of at least 1, or {AUTO!r}."
             )
         return int(batch_size)
     journal = Journal(_work_beside(out))
@@ -421,7 +421,8 @@ def _fill(
         if done:
             kept = min(len(done) * batch_size, len(stimuli))
             console.print(
-                f"Stopped after {kept} of {len(stimuli)} images, which are kept in {store.parent}: "
+                f"Stopped after {kept} of {len(stimuli)} images; their features are kept in "
+                f"{store.parent}: "
                 "rerun the same command to resume.",
                 soft_wrap=True,
             )
@@ -511,10 +512,10 @@ def _check_room(out: Path, need: int, store: Path, console: Console) -> None:
     there = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
     free = shutil.disk_usage(out.absolute().parent).free
     console.print(
-        f"Writing up to {decimal(need)} to {out} ({decimal(free)} are free).", soft_wrap=True
+        f"Writing up to {decimal(need)} to {out} ({decimal(free)} is free).", soft_wrap=True
     )
     if need - there > free:
         raise ConvRNNError(
-            f"{out} needs up to {decimal(need - there)}, and {decimal(free)} are free. Extract "
+            f"{out} needs up to {decimal(need - there)}, and {decimal(free)} is free. Extract "
             "fewer layers or steps, or write to another disk."
         )

@@ -198,9 +198,9 @@ def check_readable(path: Path) -> None:
     except OSError as error:  # too long a name
         raise ConvRNNError(f"{str(path)[:60]}… cannot be read: {error.strerror}.") from error
     if not there:
-        raise missing(path, f"there is no recording {path}.")
+        raise missing(path, f"{path} does not exist.")
     if not path.is_dir() and not path.is_file():
-        raise ConvRNNError(f"{path} is not a file: a device or a pipe is not read.")
+        raise ConvRNNError(f"{path} is a device or a pipe; expected a file or folder.")
     if not os.access(path, os.R_OK):
         raise ConvRNNError(f"you have no permission to read {path}: ask its owner for access.")
 

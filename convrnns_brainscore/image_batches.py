@@ -79,7 +79,7 @@ def image_batches(
     [2, 2, 1]
     """
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number from 1 on.")
+        raise ConvRNNError(f"`batch_size={batch_size!r}`: expected a whole number of at least 1.")
     source = table_of(source)
     if isinstance(source, pd.DataFrame):
         if off is None:

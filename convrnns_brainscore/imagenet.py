@@ -146,7 +146,7 @@ def read_labelled(
         check_decodable(name)
     absent = [name for name in table["filename"] if not Path(name).is_file()]
     if absent:
-        raise ConvRNNError(f"{source}: {len(absent)} files are not there, {absent[0]} first.")
+        raise ConvRNNError(f"{source}: {len(absent)} files are missing; the first is {absent[0]}.")
     table = table[["filename", "label"]].reset_index(drop=True).assign(degrees=VISUAL_DEGREES)
     return check_images(table, bar=progress)[0].drop(columns="degrees")
 
@@ -175,12 +175,15 @@ def _counted(numbers: pd.Series, first: int | None, source: Path) -> pd.Series:
             counted = "count from 1" if high == CLASSES else "may count from 0 or from 1"
             raise ConvRNNError(
                 f"{source}: labels {low} to {high} {counted}. Give `first_label=…` (0 or 1) if "
-                "they are in the order of the sorted WordNet ids (ImageNet's devkit has another), "
-                "or name WordNet ids."
+                "they are in the order of the sorted WordNet ids (the numbers of ImageNet's "
+                "devkit are not), or name WordNet ids."
             )
         first = 0
     if low < first or high >= CLASSES + first:
-        raise ConvRNNError(f"{source}: labels {low} to {high} do not count from {first}.")
+        raise ConvRNNError(
+            f"{source}: labels {low} to {high} are outside {first} to {CLASSES - 1 + first}, the "
+            f"range for `first_label={first}`."
+        )
     return numbers - first
 
 
@@ -286,8 +289,11 @@ def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> _Written:
                 opened.truncate(done.size)  # a kill may have left a batch that is not recorded
                 return done
         if done.rows == images:
-            raise ConvRNNError(f"{table} holds other rows than were written: remove it.")
-        _log.warning("%s is damaged: it is begun again", table)
+            raise ConvRNNError(
+                f"the rows of {table} were changed after they were written: remove it, and rerun "
+                "the same command."
+            )
+        _log.warning("%s is damaged and is started again", table)
     header = (",".join(_HEADER) + "\n").encode()
     with written_whole(table) as partial:
         partial.write_bytes(header)

@@ -69,7 +69,7 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 """ImageNet's mean and standard deviation per channel (RGB), for pixels in [0, 1]."""
 
-INVISIBLE = "nothing of it is visible: it is transparent throughout."
+INVISIBLE = "the image is fully transparent."
 
 GRAY = 128
 """Of 255: what surrounds a stimulus and lies behind transparency."""
@@ -199,9 +199,7 @@ def _load(
         raise ConvRNNError(f"{path!r} is not the path of an image file.")
     path = Path(path)
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ConvRNNError(
-            f"{path} is not an image file: a folder, a device or a pipe is not read."
-        )
+        raise ConvRNNError(f"{path} is a folder, a device or a pipe, not an image file.")
     try:
         with Image.open(path) as image:
             reduced = _is_reduced(image)
@@ -414,7 +412,10 @@ def _in_field(channel: Image.Image, degrees: float) -> NDArray[np.float32]:
     ratio = VISUAL_DEGREES / degrees
     field = [round(ratio * length) for length in channel.size]
     if min(field) < 1:
-        raise ConvRNNError(f"at {degrees:g} degrees, less than a pixel is within the field.")
+        raise ConvRNNError(
+            f"at {degrees:g} degrees, less than one pixel of the image lies within the 8-degree "
+            "field."
+        )
     start = [round((f - length) / 2) for f, length in zip(field, channel.size, strict=True)]
     if ratio <= 1:
         box = -start[0], -start[1], field[0] - start[0], field[1] - start[1]

@@ -165,7 +165,7 @@ def _decoded(path: Path, stated: _Stated) -> Iterator[Any]:
         import av
     except ImportError:
         raise ConvRNNError(
-            f"{path} is a video, which PyAV reads: pip install 'convrnns-brainscore[movies]'."
+            f"reading the video {path} needs PyAV: pip install 'convrnns-brainscore[movies]'."
         ) from None
     number = 0
     try:

@@ -131,7 +131,7 @@ def read_nwb(
     if not path.is_file():
         raise ConvRNNError(f"{path} is a folder, not an NWB file.")
     if region_of not in (None, FIRST, LEAVE_OUT):
-        raise ConvRNNError(f"region_of {region_of!r}: expected {FIRST} or {LEAVE_OUT}.")
+        raise ConvRNNError(f"`region_of={region_of!r}`: expected {FIRST!r} or {LEAVE_OUT!r}.")
     if first % MS_PER_STEP or last % MS_PER_STEP or not first < last:
         raise ConvRNNError(f"bins from {first:g} to {last:g} ms: expected multiples of 10 ms.")
     with warnings.catch_warnings():
@@ -172,7 +172,7 @@ def _recording(
         raise ConvRNNError(f"table {table.name} of {path} has no onset in any row.")
     kept = named & timed
     if not named.all():
-        notes.append(f"{(~named).sum()} presentations of no stimulus are excluded")
+        notes.append(f"{(~named).sum()} presentations without a stimulus are excluded")
     if not timed.all():
         notes.append(f"{(~timed).sum()} presentations without an onset are excluded")
     onset, shown = onset[kept], shown[kept]
@@ -180,7 +180,9 @@ def _recording(
     spikes = [np.asarray(file.units.get_unit_spike_times(row), float) for row in _rows(file.units)]
     for row, times in enumerate(spikes):
         if not np.isfinite(times).all():
-            raise ConvRNNError(f"unit {file.units.id[row]} of {path} has spike times that are NaN.")
+            raise ConvRNNError(
+                f"unit {file.units.id[row]} of {path} has spike times that are NaN or infinite."
+            )
     _check_seconds(path, table, onset, on_ms, spikes)
 
     regions = _regions(file.units, path, *regions_by, notes)
@@ -233,7 +235,7 @@ def _onsets(
         )
     if wanted is not None and wanted not in table.colnames:
         raise ConvRNNError(
-            f"table {table.name} of {path} has no column {wanted}; name one by `onset_column=…`: "
+            f"table {table.name} of {path} has no column {wanted}; name one with `onset_column=…`: "
             f"{', '.join(table.colnames)}."
         )
     column = wanted or next(iter(named), "start_time")
@@ -261,13 +263,13 @@ def _onsets(
                 "give `onset_column='start_time'`."
             )
         raise ConvRNNError(
-            f"column {column} of {path} holds times outside its rows. Name another by "
+            f"column {column} of {path} holds times outside its rows. Name another with "
             "`onset_column=…`, such as start_time."
         )
     off = STIMULUS_TIMES.get(column)
     off = off if off in table.colnames else None
     on_ms = None if off is None else 1000 * (np.asarray(table[off][:], float) - onset)
-    until = "for a time that the file does not say" if off is None else f"until {off}"
+    until = "for a duration that the file does not state" if off is None else f"until {off}"
     return onset, on_ms, [f"images are on from {column} of table {table.name}, {until}"]
 
 
@@ -321,7 +323,7 @@ def _presentations(
         column = _stimulus_column(table, path)
     if column not in table.colnames:
         raise ConvRNNError(
-            f"table {wanted} of {path} has no column {column}; name one by `stimulus_column=…`: "
+            f"table {wanted} of {path} has no column {column}; name one with `stimulus_column=…`: "
             f"{', '.join(table.colnames)}."
         )
     return table, np.array([_text(each) for each in table[column][:]], object)
@@ -341,7 +343,7 @@ def _stimulus_column(table: Any, path: Path) -> str:
     }
     if not held:
         raise ConvRNNError(
-            f"table {table.name} of {path} has no column of stimuli; name one by "
+            f"table {table.name} of {path} has no column of stimuli; name one with "
             f"`stimulus_column=…`: {', '.join(table.colnames)}."
         )
     kinds = {name: len(set(values)) for name, values in held.items()}
@@ -427,7 +429,10 @@ def _regions(
     ambiguous = 0
     for name, where in zip(units.id[:], places, strict=True):
         if not where:
-            raise ConvRNNError(f"unit {name} of {path} has no electrode: its region is unknown.")
+            raise ConvRNNError(
+                f"unit {name} of {path} has no electrode, so its region is unknown: assign it an "
+                "electrode in the file."
+            )
         if asked is None and not all(each.strip() for each in where):
             raise ConvRNNError(
                 f"unit {name} of {path} is on an electrode without a location: name it, or choose "
@@ -449,7 +454,11 @@ def _regions(
         ambiguous += len(several) > 1
         found.append(None if len(several) > 1 and region_of == LEAVE_OUT else named[0])
     if ambiguous:
-        become = "excluded" if region_of == LEAVE_OUT else "of the region of their first electrode"
+        become = (
+            "excluded"
+            if region_of == LEAVE_OUT
+            else "assigned to the region of their first electrode"
+        )
         notes.append(f"{ambiguous} units on electrodes of several regions are {become}")
     if others:
         told = ", ".join(dict.fromkeys(others))
@@ -515,7 +524,8 @@ def _spans(seconds: NDArray[np.float64], what: str) -> Times:
     if wrong.any():
         start, end = seconds[wrong][0]
         raise ConvRNNError(
-            f"{what}: an interval is from {start:g} to {end:g} s; correct it in the file."
+            f"{what}: an interval starts at {start:g} s and ends at {end:g} s; correct it in the "
+            "file."
         )
     return _us(seconds)
 

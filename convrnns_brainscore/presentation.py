@@ -311,7 +311,7 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
     if not len(known):
         if asked is not None:
             return float(asked), ""
-        note = f"no image duration is stated: {ASSUMED_IMAGE_MS} ms are assumed"
+        note = f"no image duration is stated: {ASSUMED_IMAGE_MS} ms is assumed"
         return float(ASSUMED_IMAGE_MS), note
     usual = float(np.median(known))
     if usual < MS_PER_STEP / 2:
@@ -385,7 +385,7 @@ def _check_frames(frames: Any) -> tuple[Frame, ...]:
                 f"frame {_in_short(frame)}: {duration:g} ms; expected a positive duration."
             )
     if not any(_is_image(frame) for frame, _ in pairs):
-        raise ConvRNNError("the sequence never shows the stimulus: one of its frames is 'image'.")
+        raise ConvRNNError("the sequence never shows the stimulus: add the frame 'image'.")
     return tuple(pairs)
 
 

@@ -166,7 +166,8 @@ def _named_axes(responses: Any, axes: str | Sequence[str] | None) -> str | Seque
         return axes
     if axes is not None and _words(axes) != dims:
         raise ConvRNNError(
-            f"`axes={','.join(_words(axes))}`, but the responses have the dims {', '.join(dims)}."
+            f"`axes={','.join(_words(axes))}`, but the responses have the dims {', '.join(dims)}: "
+            "omit `axes=…`."
         )
     return dims
 
@@ -309,8 +310,8 @@ def _as_presentations(
             table = table.assign(image_on_ms=np.broadcast_to(image_on_ms, len(table)))
         except ValueError:
             raise ConvRNNError(
-                f"{np.size(image_on_ms)} durations of {len(table)} stimuli: expected as many, or "
-                "one."
+                f"{np.size(image_on_ms)} durations of {len(table)} stimuli: expected one per "
+                "stimulus, or one for all."
             ) from None
     if "repetition" not in present:
         return table, values

@@ -49,11 +49,11 @@ def read_recording(
     path : str or path
         Path of the file or store; ``file.nc::group`` names a group in it.
     region : str, optional
-        Where all neurons come from, if the file does not say it.
+        Region of all neurons, if the file does not state it.
     regions : sequence of str, optional
         The regions that are read; neurons of other regions are excluded and counted.
     region_of_all : str, optional
-        The same; other than ``region``, it is refused where the file says another one.
+        As ``region``, but an error is raised if the file states another region.
     locations : mapping of str to str, optional
         The file's name of a region → V1, V2, V4, IT, …, where the two differ.
     window : (start, end), optional
@@ -106,8 +106,8 @@ def read_recording(
         recording = as_recording(data, regions=regions, window=window)
     elif any(each is not None for each in of_file.values()):
         raise ConvRNNError(
-            "`intervals=…`, `stimulus_column=…`, `onset_column=…` and `region_of=…` apply only to "
-            f"NWB files (.nwb), and `stimulus_column=…` to epochs (-epo.fif); {path} is neither."
+            "`intervals=…`, `onset_column=…` and `region_of=…` apply only to NWB files (.nwb), and "
+            f"`stimulus_column=…` only to NWB files and epochs (-epo.fif); {path} is neither."
         )
     else:
         with opened(path) as held:
@@ -134,7 +134,7 @@ def _check_region_of_all(
         return
     raise ConvRNNError(
         f"`region_of_all={region_of_all!r}`, but {path} states that its neurons are in "
-        f"{', '.join(sorted(regions))}."
+        f"{', '.join(sorted(regions))}: omit `region_of_all=…`."
     )
 
 
@@ -410,7 +410,7 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
     """
     found = [name for name, data in held.data_vars.items() if {*DIMS[:2]} <= {*data.dims}]
     if len(found) != 1:
-        what = f"several ({', '.join(map(str, found))})" if found else "none"
+        what = f"several ({', '.join(map(str, found))}) have" if found else "none has"
         file, group = split_group(path)
         groups = groups_of(file) if not found and group is None else []
         named = ""
@@ -418,7 +418,7 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
             named = f" It has groups ({', '.join(groups[:10])}): name one as {file}::group."
         variables = ", ".join(f"{name} {data.dims}" for name, data in held.data_vars.items())
         raise ConvRNNError(
-            f"{path} is not a recording: of its variables, {what} has the dims presentation × "
+            f"{path} is not a recording: of its variables, {what} the dims presentation × "
             f"neuroid × time_bin; it has {variables or 'none'}.{named}"
         )
     data = held[found[0]]

@@ -85,8 +85,8 @@ def recording_of_responses(
     if has_bins == (time_bin is not None):
         said = "both" if has_bins else "neither"
         raise ConvRNNError(
-            "time bins are given by the columns time_bin_start and time_bin_end, or by "
-            f"`time_bins=…`: expected one of them, and there are {said}."
+            "give the time bins either in the columns time_bin_start and time_bin_end, or with "
+            f"`time_bins=…` (found {said})."
         )
     numbers = [*EDGES, "response"] if has_bins else ["response"]
     table = table.assign(**{name: _numbers(table, name) for name in numbers})
@@ -272,8 +272,9 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ConvRNNError(
-            f"{name} in data row {row + 1} is {text.iloc[row]!r}, which is not a number: write a "
-            "decimal point and no other sign, or leave it empty if nothing was recorded."
+            f"{name} in data row {row + 1} is {text.iloc[row]!r}, which is not a number: write "
+            "numbers with a decimal point, without units or thousands separators, or leave it "
+            "empty if nothing was recorded."
         )
     return found
 
@@ -286,8 +287,8 @@ def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
     """A row for each neuron, with its region."""
     if ("region" in table) == (region is not None):
         raise ConvRNNError(
-            "the regions of neurons are given by the column region, or by `regions=…`: expected "
-            "one of the two."
+            "give the regions of neurons in one way only: in the column region, or with "
+            "`regions=…`."
         )
     found = table[[NEURON, *_of_neurons(table)]].drop_duplicates().reset_index(drop=True)
     twice = found[NEURON][found.duplicated(_neuron(table))]

@@ -145,7 +145,7 @@ class Recording:
             A region that no neuron comes from; a window that is shorter than 1 ms or not covered.
         """
         if window is not None and not window[0] < window[1]:
-            raise ConvRNNError(f"window {window[0]:g}–{window[1]:g} ms: it ends after it starts.")
+            raise ConvRNNError(f"`window={tuple(window)}`: it must end after it starts.")
         if window is not None and window[1] - window[0] < 1:
             raise ConvRNNError(
                 f"`window={tuple(window)}` is shorter than 1 ms: give its start and end in ms, not "
@@ -223,7 +223,8 @@ class Recording:
         part = self.presentations(alike)
         _, duration, note = part.shown_for(image_ms)
         told = (
-            f"{alike.sum()} of {len(alike)} presentations, whose images were on for {image_ms:g} ms"
+            f"only the {alike.sum()} of {len(alike)} presentations with images of {image_ms:g} ms "
+            "are used"
         )
         return part, duration, "; ".join(filter(None, [told, note]))
 
@@ -407,7 +408,7 @@ def as_recording(
     if blank.all():
         raise ConvRNNError("the recording names no stimulus for any presentation.")
     if blank.any():
-        notes.append(f"{blank.sum()} presentations of no stimulus are excluded")
+        notes.append(f"{blank.sum()} presentations without a stimulus are excluded")
         data = data.isel(presentation=~blank)
     named = regions_of(data, region, locations or {})
     kept = wanted_regions(named, regions)
@@ -449,8 +450,8 @@ def _constant(values: NDArray[np.float32]) -> list[str]:
         return []
     named = ", ".join(f"{each:g}" for each in np.unique(first[alike])[:3])
     return [
-        f"{counted(int(alike.sum()), 'presentation')} with the same response in all neurons and "
-        f"time bins ({named}): if it stands for a missing response, write NaN"
+        f"in {counted(int(alike.sum()), 'presentation')}, all neurons and time bins have the same "
+        f"response ({named}): if it stands for a missing response, write NaN"
     ]
 
 
@@ -459,7 +460,7 @@ def _check_memory(data: xr.DataArray) -> None:
     need, free = data.size * (data.dtype.itemsize + 2 * 4), available_memory()
     if need > free:
         raise ConvRNNError(
-            f"the recording needs about {decimal(need)} of memory, and {decimal(free)} are free: "
+            f"the recording needs about {decimal(need)} of memory, and {decimal(free)} is free: "
             "name fewer `regions=…`, or a `window=…`."
         )
 
@@ -504,7 +505,7 @@ def regions_of(
     else:
         raise ConvRNNError(
             "the recording has no coordinate region on neuroid; give `region=…` if all its neurons "
-            "come from one."
+            "are in one region."
         )
     there = list(dict.fromkeys(name.strip() for name in given))
     check_locations(locations, there)
@@ -582,8 +583,8 @@ def _neurons(data: xr.DataArray, named: NDArray[np.str_]) -> pd.DataFrame:
     twice = neurons["neuroid_id"][neurons["neuroid_id"].duplicated()]
     if len(twice):
         raise ConvRNNError(
-            f"neuroid_id {twice.iloc[0]} comes twice: each neuron needs a unique id, at least "
-            "within its subject, session and region."
+            f"neuroid_id {twice.iloc[0]} comes twice: rename it; each neuron needs a unique "
+            "id, at least within its subject, session and region."
         )
     return neurons
 

@@ -82,7 +82,9 @@ class Misfit:
 
     def __str__(self) -> str:
         what = "is missing" if self.installed is None else f"{self.installed} is out of bounds"
-        return f"{self.package} {what}: {', '.join(self.by)} needs {self.wanted}. {self.cure}"
+        need = "needs" if len(self.by) == 1 else "need"
+        wanted = str(self.wanted) or "it"
+        return f"{self.package} {what}: {' and '.join(self.by)} {need} {wanted}. Run {self.cure}"
 
 
 def misfits() -> list[Misfit]:

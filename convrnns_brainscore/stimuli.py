@@ -117,7 +117,9 @@ def read_stimuli(
     stimuli = pd.concat(tables, ignore_index=True)
     if degrees is not None:
         if "degrees" in stimuli:
-            raise ConvRNNError("the table has a column degrees; omit the size given beside it.")
+            raise ConvRNNError(
+                "the table has a column degrees: do not state the width a second time."
+            )
         stimuli["degrees"] = float(degrees)
     elif "degrees" in stimuli and (missing := int(stimuli["degrees"].isna().sum())):
         _log.warning(
@@ -339,8 +341,8 @@ def check_unchanged(stimuli: pd.DataFrame) -> None:
     ):
         if of_it() != digest:
             raise ConvRNNError(
-                f"{name} was changed while it was in use. Run the same command again once the "
-                "images stay as they are."
+                f"{name} was changed while it was in use. Rerun the same command once the "
+                "images no longer change."
             )
 
 
@@ -441,8 +443,8 @@ def _read_table(path: Path) -> pd.DataFrame:
             wrong = table.index[sizes.isna()][0]
             value = table["degrees"][wrong]
             raise ConvRNNError(
-                f"table {path}: degrees {value!r} in data row {wrong + 1} is not a number: write a "
-                "decimal point and no other sign."
+                f"table {path}: degrees {value!r} in data row {wrong + 1} is not a number: write "
+                "numbers with a decimal point, without units."
             )
         table["degrees"] = sizes
     return table

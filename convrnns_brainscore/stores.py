@@ -50,7 +50,7 @@ _COMPARED = ("stimulus_id", "degrees", "image_sha256")
 def check_out(out: Path) -> None:
     """Raise unless features can be written under the name ``out``."""
     if out.suffix not in FORMATS:
-        raise ConvRNNError(f"{out}: features are written to a name ending in .zarr or .nc")
+        raise ConvRNNError(f"{out}: expected a name that ends in .zarr or .nc.")
     check_folder_of(out)
 
 

@@ -134,7 +134,10 @@ def _clip(
     if onset < 0:
         raise ConvRNNError(f"{where}: {ONSET} is {onset:g}; times start at 0, the stimulus' onset.")
     if max(onset, np.nan_to_num(offset)) > LONGEST:
-        raise ConvRNNError(f"{where}: times up to {max(onset, offset):g}: they are in ms.")
+        raise ConvRNNError(
+            f"{where}: times up to {max(onset, offset):g} ms are longer than a day: give ms from "
+            "stimulus onset."
+        )
     per_second = None if np.isnan(rate) else rate
     if is_movie(filename):
         end = onset + timing(filename, per_second).duration_ms
@@ -150,7 +153,7 @@ def _clip(
         raise missing(Path(filename), f"{where}: no such image file: {filename}.")
     if not offset > onset:
         raise ConvRNNError(
-            f"{where}: {OFFSET} is {offset:g}, and {ONSET} {onset:g}; a row ends after it begins."
+            f"{where}: {OFFSET} ({offset:g}) must be later than {ONSET} ({onset:g})."
         )
     _check_shown(f"{where}: {filename}", onset, offset)
     return Clip(os.path.abspath(filename), degrees, onset, float(round_ms(offset)), per_second)
@@ -171,8 +174,8 @@ def _in_order(name: str, clips: list[Clip]) -> Stream:
     for before, after in pairwise(ordered):
         if after.onset_ms < before.offset_ms:
             raise ConvRNNError(
-                f"stimulus {name}: {before.label()} and {after.label()} overlap. One image is on "
-                "at a time."
+                f"stimulus {name}: {before.label()} and {after.label()} overlap. Only one image "
+                "can be on at a time."
             )
     return tuple(ordered)
 
@@ -233,7 +236,7 @@ def _frames(clip: Clip, start: int, end: int) -> str:
     )
     each = f"{steps.min()}" if steps.min() == steps.max() else f"{steps.min()} to {steps.max()}"
     skipped = frames[-1] - frames[0] + 1 - len(frames)
-    left_out = f", {skipped} frames are shown by no step" if skipped else ""
+    left_out = f", {skipped} frames are not shown" if skipped else ""
     return f"{name}, frames {frames[0]} to {frames[-1]}, {each} steps each{left_out}"
 
 
@@ -386,7 +389,7 @@ def notes(streams: Sequence[Stream], times: int) -> list[str]:
             shortest = float(np.diff(onsets).min()) if len(onsets) > 1 else np.inf
             if shortest < MS_PER_STEP - 1e-3:
                 said.append(
-                    f"{Path(clip.filename).name} has frames of {shortest:.3g} ms, which steps of "
-                    f"{MS_PER_STEP} ms leave out in part"
+                    f"{Path(clip.filename).name} has frames of {shortest:.3g} ms, some of which "
+                    f"are skipped by steps of {MS_PER_STEP} ms"
                 )
     return said

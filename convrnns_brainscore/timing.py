@@ -141,7 +141,7 @@ def read_time_bins(time_bins: Any) -> AskedBins:
         if not 0 <= start <= end < np.inf:
             raise _unrecordable(start, end)
     if not note and any(start == end for start, end in pairs):
-        note = "a bin without width stands for the response"
+        note = "a bin of zero width stands for the whole response"
     return AskedBins(tuple(asked), pairs, note)
 
 
@@ -170,7 +170,8 @@ def _unrecordable(start: float, end: float) -> ConvRNNError:
     if not np.isfinite([start, end]).all():
         return ConvRNNError(f"time bin ({start:g}, {end:g}) ms: expected finite edges.")
     return ConvRNNError(
-        f"time bin ({start:g}, {end:g}) ms: a bin ends after it starts, and starts at image onset "
+        f"time bin ({start:g}, {end:g}) ms: a bin must end after it starts, and start at image "
+        "onset "
         "(0 ms) or later: the network has no state before the image."
     )
 

@@ -156,7 +156,7 @@ def load_weights(
                 "arrays. A checkpoint's path goes to `checkpoint=…`."
             )
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ConvRNNError(f"`seed={seed!r}`: expected a whole number from 0 on.")
+            raise ConvRNNError(f"`seed={seed!r}`: expected a whole number of at least 0.")
         return _weights(random_values(model, shapes, int(seed)), int(seed))
     if not isinstance(weights, Mapping):
         raise ConvRNNError(

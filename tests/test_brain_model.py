@@ -271,7 +271,7 @@ def test_brain_scores_forms_of_time_bins_are_understood() -> None:
     ("bins", "message"),
     [
         ([], "no time bins"),
-        ([(90, 70)], "ends after it starts"),
+        ([(90, 70)], "must end after it starts"),
         ([(-10, 10)], "image onset"),
         ([(0, float("nan"))], "finite edges"),
         ([70, 170, 240], "expected .start, end. in ms"),

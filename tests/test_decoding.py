@@ -323,7 +323,7 @@ def test_labels_on_which_two_sources_disagree_are_refused(
     command = ["decode", "none", recorded, "--stimuli", tmp_path / "stimuli.csv"]
     said = convrnns(*command, "--label", "kind", "--out", tmp_path / "out", code=2)
     first = table["stimulus_id"].iloc[0]
-    assert re.search(f"stimulus {first} has the kind .*another.*: correct the one", said)
+    assert re.search(f"stimulus {first} has the kind .*another.*: correct one of them", said)
     assert not (tmp_path / "out").exists()
 
 

@@ -79,8 +79,8 @@ def test_it_works_where_something_does_not_import(tmp_path: Path) -> None:
     environment["CONVRNNS_CHECKPOINTS"] = str(tmp_path / "checkpoints")
     told = run(["doctor"], environment)
     assert told.returncode == 1, told.stderr
-    assert "TensorFlow: –\n    fix: does not import: ImportError: no libcudart" in told.stdout
-    assert "Brain-Score: –\n    fix: does not import: ImportError: no libhdf5" in told.stdout
+    assert "TensorFlow: –\n    problem: does not import: ImportError: no libcudart" in told.stdout
+    assert "Brain-Score: –\n    problem: does not import: ImportError: no libhdf5" in told.stdout
     assert "No problems found" not in told.stdout
     assert "none yet: `convrnns download MODEL` fetches one" in told.stdout
 
@@ -97,7 +97,7 @@ def test_checkpoints_are_told_with_their_state(tmp_path: Path, monkeypatch) -> N
     found = {line.name: line for line in doctor.checkpoints()}
     assert "lstm_shallow" in found["not there"].found
     assert "rgc_shallow" not in found["not there"].found
-    assert found["rgc_shallow"].found.endswith("checked when it is loaded")
+    assert found["rgc_shallow"].found.endswith("verified on loading")
     assert "1 bytes, 2 were recorded" in found["gru_shallow"].cure
     (size,) = (line.found for line in doctor.caches() if "CHECKPOINTS" in line.name)
     assert size.startswith(str(tmp_path))

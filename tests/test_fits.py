@@ -265,7 +265,7 @@ def test_neurons_that_cannot_be_fitted_leave_the_others_alone(method: Method) ->
     assert [bool(note) for note in result.notes] == [True] * 4 + [False] * 46
     assert result.notes[0] == "does not vary"
     assert "training set" in result.notes[1]
-    assert result.notes[2] == "misses 3 responses: fitted apart"
+    assert result.notes[2] == "misses 3 responses: fitted separately"
     assert result.notes[3] == "not observed"
     assert np.isnan(result.r[:, [0, 3]]).all()
     assert np.nanmean(result.r[:, 2]) > 0.9
@@ -289,7 +289,7 @@ def test_gaps_do_not_spread_where_bins_share_weights(streamed: bool, monkeypatch
 
     predict, _ = streaming_predictor(Method("pls", 12), blocks, 200, x.shape[1])
     result = held_out(predict, trials.average(), list(trials.halves()), splits, 12)
-    assert result.notes.tolist() == ["", "", "misses 2 responses: fitted apart", "", "", ""]
+    assert result.notes.tolist() == ["", "", "misses 2 responses: fitted separately", "", "", ""]
     assert np.nanmin(result.r) > 0.8
     assert np.isfinite(result.r).all()
     assert np.nanmean(result.prediction_halves) > 0.9

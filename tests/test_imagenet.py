@@ -73,10 +73,10 @@ def test_a_table_names_classes_or_counts_them(
     ("labels", "first", "message"),
     [
         (["1", "1000"], None, "count from 1. Give `first_label=…`"),
-        (["1", "1000"], 0, "do not count from 0"),
+        (["1", "1000"], 0, "outside 0 to 999"),
         (["5", "6"], None, "may count from 0 or from 1"),
         (["0", "1000"], None, "1,001 classes"),
-        (["0", "1"], 1, "do not count from 1"),
+        (["0", "1"], 1, "outside 1 to 1000"),
         (["0", "1001"], None, "1,001 classes"),
         (["n99999999"], None, "'n99999999' .row 1. is not one of"),
         (["dog"], None, "'dog' .row 1. is not one of"),

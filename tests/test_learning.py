@@ -85,7 +85,7 @@ def some_done() -> Done:
         found = HeldOut.undefined(4, 3, 2)
         found.r[:] = rng.random(found.r.shape)
         found.r[0, 0, 0] = np.nan
-        found.notes[1] = "misses 2 responses: fitted apart – ‘é’"
+        found.notes[1] = "misses 2 responses: fitted separately – ‘é’"
         return found
 
     resampled = rng.random((2, 1, 500, 2), np.float32)

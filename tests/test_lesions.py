@@ -109,7 +109,7 @@ def test_every_label_says_the_lesion() -> None:
         ("rgc_intermediate", Lesion("feedback", ["conv8"]), "Known: conv5, conv6, conv7, conv9"),
         ("rgc_shallow", Lesion("recurrence", 5), "of `layers=5`: expected names"),
         ("rgc_shallow", Lesion("recurrence", []), "lesion of no layers"),
-        ("rgc_shallow", Lesion("recurrence", first_step=-1), "`lesion_from=-1`"),
+        ("rgc_shallow", Lesion("recurrence", first_step=-1), "`first_step=-1`"),
     ],
 )
 def test_mistakes_are_named(name: str, lesion: object, message: str) -> None:

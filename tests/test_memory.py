@@ -102,5 +102,5 @@ def test_a_recording_in_a_group_is_named_with_its_file(grouped: Path) -> None:
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "it.nc").symlink_to(tmp_path / "moved.nc")
-    with pytest.raises(ConvRNNError, match=r"it\.nc leads to no file"):
+    with pytest.raises(ConvRNNError, match=r"it\.nc is broken"):
         read_recording(tmp_path / "it.nc")

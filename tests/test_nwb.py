@@ -214,7 +214,7 @@ def test_bad_files(written, tmp_path: Path) -> None:
     (tmp_path / "text.nwb").write_text("no HDF5")
     with pytest.raises(ConvRNNError, match=r"text\.nwb is not an NWB file"):
         read_nwb(tmp_path / "text.nwb")
-    with pytest.raises(ConvRNNError, match="there is no recording"):
+    with pytest.raises(ConvRNNError, match="does not exist"):
         read_nwb(tmp_path / "none.nwb")
     with pytest.raises(ConvRNNError, match="has no units"):
         read_nwb(written(with_presentations(lab())))
@@ -339,7 +339,7 @@ def test_blank_frames_are_dropped_and_counted(written) -> None:
     columns = {"frame": [3.0, -1.0, np.nan, 2.0]}
     data = read_nwb(written(with_units(with_trials(lab(), columns), UNITS)))
     assert data["stimulus_id"].values.tolist() == ["3", "2"]
-    assert "2 presentations of no stimulus are excluded" in as_recording(data).notes
+    assert "2 presentations without a stimulus are excluded" in as_recording(data).notes
 
 
 def test_units_without_electrodes_have_their_groups_region_or_the_one_that_is_given(
@@ -390,7 +390,7 @@ def test_the_command_makes_a_recording_of_a_session(
     wrong = convrnns("recording", "make", "counts.npy", "--intervals", "t", "--out", "x.nc", code=2)
     assert "--intervals applies only to NWB files" in wrong
     absent = convrnns("recording", "make", "absent.nwb", "--out", "x.nc", code=2)
-    assert "there is no recording absent.nwb" in absent
+    assert "absent.nwb does not exist" in absent
 
 
 def test_a_fit_of_a_session_with_two_tables_names_the_command_that_chooses(
@@ -403,7 +403,7 @@ def test_a_fit_of_a_session_with_two_tables_names_the_command_that_chooses(
     folder = str(photographs[0].parent)
     said = convrnns("fit", "timedecay_shallow", path, "--stimuli", folder, code=2)
     assert "--intervals" in said
-    assert f"This option belongs to `convrnns recording make {path}`" in said
+    assert f"Give this option to `convrnns recording make {path}`" in said
     out = tmp_path / "it.nc"
     options = ["--intervals", "again", "--location", "IT=pIT", "--regions", "pIT"]
     assert "1 neuron of pIT" in convrnns("recording", "make", path, *options, "--out", out)

@@ -145,7 +145,7 @@ def test_python_objects_and_strange_files_are_refused(tmp_path: Path) -> None:
         ("objects.npy", "cannot be read: Object arrays cannot be loaded"),
         ("torn.mat", "cannot be read"),
         ("table.txt", "expected a file of arrays"),
-        ("absent.npz", "there is no recording"),
+        ("absent.npz", "absent.npz does not exist"),
     ):
         with pytest.raises(ConvRNNError, match=said):
             read_arrays(tmp_path / name)
@@ -203,8 +203,12 @@ def test_options_may_stand_in_a_yaml_file(
     pd.DataFrame({"stimulus_id": IDS}).to_csv("ids.csv", index=False)
     Path("lab.yaml").write_text(
         "stimulus-ids: ids.csv\nregions: V4\ntime-bins: 0:50:10\nimage_ms: 100\n"
-        "axes: stimulus,neuroid,time_bin\nout: v4.nc\n"
+        "axes: stimulus,neuroid,time_bin\nlocation: TE=IT\nout: v4.nc\n"
     )
+    refused = convrnns("recording", "make", "counts.npy", "--config", "lab.yaml", code=2)
+    assert "--location applies only to NWB files" in refused
+    given = Path("lab.yaml").read_text()
+    Path("lab.yaml").write_text(given.replace("location: TE=IT\n", ""))
     said = convrnns("recording", "make", "counts.npy", "--config", "lab.yaml")
     assert "6 neurons of V4, 5 time bins (0–50 ms)" in said
     assert read_recording("v4.nc").image_on_ms.tolist() == [100] * 4

@@ -215,7 +215,7 @@ BROKEN = {
     ),
     "NaN time": (
         lambda: plain(time_bin_end=("time_bin", [80, 90, np.nan, 110])),
-        "without a start or an end",
+        "have no start or no end",
     ),
     "other dims": (lambda: plain().rename(neuroid="unit"), "has presentation × unit × time_bin"),
     "all NaN": (lambda: plain() * np.nan, "all is NaN"),
@@ -239,7 +239,7 @@ def test_files_that_are_no_recording(tmp_path: Path) -> None:
     (tmp_path / "x.nc").write_text("no")
     with pytest.raises(ConvRNNError, match=r"x\.nc is not a recording"):
         open_recording(tmp_path / "x.nc")
-    with pytest.raises(ConvRNNError, match="there is no recording"):
+    with pytest.raises(ConvRNNError, match="does not exist"):
         open_recording(tmp_path / "y.nc")
     xr.Dataset({"a": ("x", [1, 2])}).to_netcdf(tmp_path / "z.nc")
     with pytest.raises(ConvRNNError, match=r"none has the dims .* a \('x',\)"):
@@ -276,7 +276,7 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
     assert match_stimuli(recorded, files(40), notes)["stimulus_id"].tolist() == [
         f"image{index:02d}" for index in range(30)
     ]
-    assert notes == ["10 images of no analysed stimulus: not used"]
+    assert notes == ["not used, since no analysed presentation shows them: 10 images"]
     with pytest.raises(ConvRNNError) as error:
         match_stimuli(recorded, files().replace("image03", "other"), [])
     assert "1 of 30 stimuli of the recording have no image: image03" in str(error.value)
@@ -308,7 +308,7 @@ def test_two_files_of_one_name_do_not_change_the_ids_of_others() -> None:
         ({"stratify": "repetition"}, "`stratify='repetition'`"),
         ({"needed": 27}, "Give `components="),
         ({"window": (0.0, 70.0)}, "does not cover"),
-        ({"window": (100.0, 100.0)}, "ends after it starts"),
+        ({"window": (100.0, 100.0)}, "must end after it starts"),
         ({"window": (0.07, 0.17)}, "in ms, not in seconds"),
         ({"group": "object_name"}, "2 groups cannot be split: at least 4"),
     ],

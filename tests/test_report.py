@@ -119,10 +119,10 @@ def test_a_lesion_that_leaves_no_response_counts_as_r_0_in_the_same_bins_as_all(
 def test_neurons_of_which_the_same_is_said_stand_together(tmp_path: Path) -> None:
     results = made_results({WHOLE: {"conv3": 0.3}})
     note = results.fits[WHOLE, "conv3"]["note"].values
-    note[:15], note[15] = "misses 60 responses: fitted apart", "does not vary"
+    note[:15], note[15] = "misses 60 responses: fitted separately", "does not vary"
     flagged = _flagged(results)
     assert flagged == [
-        ("15 neurons", "misses 60 responses: fitted apart"),
+        ("15 neurons", "misses 60 responses: fitted separately"),
         ("n15", "does not vary"),
     ]
 

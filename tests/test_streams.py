@@ -211,7 +211,7 @@ def test_a_store_of_streams_says_what_was_shown(
         ([("FACE", 0, 30), ("FACE", 20, 50)], "stimulus a: .* 0–30 ms and .* 20–50 ms overlap"),
         ([("FACE", "", 30)], "onset_ms is missing"),
         ([("FACE", 0, "")], "offset_ms is missing; .* is not a movie"),
-        ([("FACE", 30, 30)], "a row ends after it begins"),
+        ([("FACE", 30, 30)], "must be later than onset_ms"),
         ([("FACE", -10, 30)], "times start at 0"),
         ([("FACE", "x", 30)], "onset_ms 'x' in data row 1 is not a number"),
         ([("FACE", 6, 14)], "between two steps, and is never shown"),

@@ -17,6 +17,7 @@ from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ import xarray as xr
 import yaml
 
 from convrnns_brainscore import ConvRNNError, load_brain_model, load_network, submission
+from convrnns_brainscore.brainscore import trial
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
+from convrnns_brainscore.brainscore.benchmarks import one_of_each_family
 from convrnns_brainscore.brainscore.packages import write_package
 from convrnns_brainscore.checkpoints import write_safetensors
 from convrnns_brainscore.cli import main
@@ -41,7 +44,7 @@ from convrnns_brainscore.submission.build import (
     needed_code,
     submission_files,
 )
-from convrnns_brainscore.submission.check import ANNOUNCEMENT, check
+from convrnns_brainscore.submission.check import ANNOUNCEMENT, _benchmarks, check
 from convrnns_brainscore.submission.checks import check_plugin
 from convrnns_brainscore.submission.checks.layout import find_plugins
 from convrnns_brainscore.submission.environment import Environment, Told, make_environment
@@ -184,6 +187,19 @@ def test_the_plugin_scores_as_it_was_built_to(tmp_path: Path) -> None:
     assert "latency_ms" not in built()[f"{PLUGIN}/region_layer_map/{IDENTIFIER}.json"].decode()
 
 
+@pytest.mark.parametrize("outcome", [trial.FAILS, trial.FAILS_FOR_ALL])
+def test_a_benchmark_that_fails_for_the_model_alone_fails_the_check(outcome: str) -> None:
+    first, *others = one_of_each_family()
+    trials = [{"name": name, "outcome": trial.SCORES, "reason": ""} for name in others]
+    trials.append({"name": first, "outcome": outcome, "reason": "IndexError"})
+    told = "\n".join(f"trial {json.dumps(each)}" for each in trials)
+    environment = SimpleNamespace(run=lambda *_, **__: Told(True, told))
+    findings = Findings()
+    _benchmarks(SimpleNamespace(identifiers=[IDENTIFIER]), environment, findings, {})  # type: ignore[arg-type]
+    assert findings.failed == (outcome == trial.FAILS)
+    assert f"{IDENTIFIER} on {first}: IndexError" in findings.found[0].message
+
+
 def test_layers_and_memory_are_told_beforehand(tmp_path: Path) -> None:
     files = built()
     told = said(looked_at(zipped(files, tmp_path / "s.zip")), "note")
@@ -311,7 +327,7 @@ def settings_with(weights: object, model: str = MODEL) -> str:
 
 BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "nothing in it": (lambda files: {}, "it holds no files"),
-    "a path that leaves the folder": (moved(lambda p: f"../{p}"), "leaves the folder"),
+    "a path that leaves the folder": (moved(lambda p: f"../{p}"), "points outside the folder"),
     "an absolute path": (moved(lambda p: f"/{p}"), "is an absolute path"),
     "a name that Windows cannot have": (added("", "a. "), "no '.' at the end"),
     "a name with a blank": (added("", "my notes.md"), "names of letters"),
@@ -320,12 +336,13 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a path of Windows": (moved(lambda p: p.replace("/", "\\")), "one of Windows"),
     "a drive": (moved(lambda p: f"C:/{p}"), "one of Windows"),
     "a name with a line break": (added("", "a\nb.py"), "control characters"),
-    "names that differ in case alone": (replaced("MODEL.py", ""), "is there beside"),
+    "names that differ in case alone": (replaced("MODEL.py", ""), "would be one file on some "
+    "systems"),
     "too many files": (
         lambda files: {**files, **{f"{PLUGIN}/{i}.txt": b"" for i in range(MOST_FILES)}},
         "at most 2000",
     ),
-    "a large file": (replaced("big.txt", bytes(LARGEST + 1)), "at most 5 are taken"),
+    "a large file": (replaced("big.txt", bytes(LARGEST + 1)), "at most 5 are accepted"),
     "weights": (replaced("w.safetensors", b"x"), "weights are fetched"),
     "a program": (replaced("tool.so", b"x"), "programs and archives"),
     "no plugin": (moved(lambda p: p.replace("models/", "model/")), "no models/<plugin>/"),
@@ -405,7 +422,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a key in a file of its own": (replaced(".env", "K=AKIA" + "ABCDEFGHIJKLMNOP"), "an AWS key"),
     "a password": (added("password = 'correct-horse'", "model.py"), "a password"),
     "no map": (without(MAP), "convrnn_timedecay_shallow.json is missing"),
-    "a map that is no JSON": (replaced(MAP, "{"), "is no JSON"),
+    "a map that is no JSON": (replaced(MAP, "{"), "is not valid JSON"),
     "a map without V1": (replaced(MAP, '{"V2": "conv2", "V4": "conv3", "IT": "conv5"}'), "for V1"),
     "a map of layers that there are not": (
         replaced(MAP, '{"V1": "conv1", "V2": "conv2", "V4": "conv3", "IT": "conv9"}'), "conv9"
@@ -413,7 +430,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a map of numbers": (
         replaced(MAP, '{"V1": 1, "V2": "conv2", "V4": "conv3", "IT": "conv5"}'), "is 1; expected"
     ),
-    "a map that is nested without end": (replaced(MAP, "[" * 100000), "is no JSON"),
+    "a map that is nested without end": (replaced(MAP, "[" * 100000), "is not valid JSON"),
     "a map of no model": (replaced("region_layer_map/x.json", "{}"), "no registered model"),
     "no requirements": (without("requirements.txt"), "requirements.txt (or setup.py) is missing"),
     "numpy without a bound": (replaced("requirements.txt", "numpy\n"), "needs numpy < 2"),
@@ -466,7 +483,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("plugin.json", settings_with({"url": "file:///w.safetensors", "sha256": DIGEST})),
         "expected https",
     ),
-    "settings of another kind": (replaced("plugin.json", '{"models": ["a"]}'), "build it anew"),
+    "settings of another kind": (replaced("plugin.json", '{"models": ["a"]}'), "build it again"),
     "settings of another backend": (
         replaced("plugin.json", json.dumps({**SETTINGS, "backend": "jax"})), "backend 'jax'"
     ),
@@ -481,10 +498,10 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "weights that are a word": (replaced("plugin.json", settings_with("mine")), "weights 'mine'"),
     "settings of other models": (
-        replaced("plugin.json", json.dumps({**SETTINGS, "models": {}})), "build it anew"
+        replaced("plugin.json", json.dumps({**SETTINGS, "models": {}})), "build it again"
     ),
     "code that is missing": (
-        without("code/convrnns_brainscore/__init__.py"), "code is missing: build it anew"
+        without("code/convrnns_brainscore/__init__.py"), "code is missing: build it again"
     ),
     "metadata with an unknown key": (
         replaced("metadata.yml", "models:\n  m:\n    colour: blue\n"), "extra keys"
@@ -551,7 +568,7 @@ def test_links_bombs_and_encrypted_files_are_refused(tmp_path: Path) -> None:
     linked = zipped({f"{PLUGIN}/__init__.py": b"/etc/passwd"}, tmp_path / "link.zip", link)
     assert "is a link" in said(looked_at(linked), "fail")[0]
     grown = zipped({f"{PLUGIN}/a.txt": bytes(4_000_000)}, tmp_path / "bomb.zip", bomb)
-    assert "is a zip bomb" in said(looked_at(grown), "fail")[0]
+    assert "looks like a zip bomb" in said(looked_at(grown), "fail")[0]
     locked = bytearray(zipped(built(), tmp_path / "locked.zip").read_bytes())
     for place in (b"PK\x03\x04", b"PK\x01\x02"):  # the flag that says so, in both headers
         start = locked.index(place) + (6 if place.endswith(b"\x04") else 8)
@@ -567,7 +584,7 @@ def test_a_file_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr(f"{PLUGIN}/__init__.py", "")
     (tmp_path / "s.zip").write_bytes(packed.getvalue())
-    assert "is there twice" in said(looked_at(tmp_path / "s.zip"), "fail")[0]
+    assert "occurs twice" in said(looked_at(tmp_path / "s.zip"), "fail")[0]
 
 
 def test_a_model_in_two_plugins_is_refused(tmp_path: Path) -> None:

@@ -131,13 +131,13 @@ def test_links_that_lead_nowhere_are_named_or_skipped(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "moved" / "b.png")
     for source in (tmp_path, tmp_path / "b.png", f"{tmp_path}/*.png"):
-        with pytest.raises(ConvRNNError, match=r"the link .*b\.png leads to no file: .*moved"):
+        with pytest.raises(ConvRNNError, match=r"the link .*b\.png is broken: its target .*moved"):
             check_images(read_stimuli(source)[0])
     stimuli, skipped = check_images(read_stimuli(tmp_path)[0], skip_broken=True)
     assert stimuli["stimulus_id"].tolist() == ["a"]
     assert len(skipped) == 1
     (tmp_path / "folder").symlink_to(tmp_path / "moved")
-    with pytest.raises(ConvRNNError, match=r"the link .*folder leads to no file"):
+    with pytest.raises(ConvRNNError, match=r"the link .*folder is broken"):
         read_stimuli(tmp_path / "folder")
 
 

@@ -166,7 +166,7 @@ def test_presentations_of_nothing_are_left_out_and_counted() -> None:
     ids[[3, 40]] = "-1", "nan"
     recording = as_recording(data.assign_coords(stimulus_id=("presentation", ids)))
     assert recording.values.shape[0] == STIMULI * REPETITIONS - 2
-    assert recording.notes == ("2 presentations of no stimulus are excluded",)
+    assert recording.notes == ("2 presentations without a stimulus are excluded",)
     numbers = np.repeat(np.arange(STIMULI, dtype=float), REPETITIONS)
     numbers[:6] = np.nan
     recording = as_recording(data.assign_coords(stimulus_id=("presentation", numbers)))

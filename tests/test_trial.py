@@ -19,9 +19,10 @@ from convrnns_brainscore.brainscore.benchmarks import (
     one_of_each_family,
 )
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.trial import FAILS, FAILS_FOR_ALL, SCORES
 from convrnns_brainscore.brainscore.trial.data import made_data
 from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
-from convrnns_brainscore.brainscore.trial.sweep import FAILS, FAILS_FOR_ALL, SCORES, Trial, sweep
+from convrnns_brainscore.brainscore.trial.sweep import Trial, sweep
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.report.tables import benchmark_list, wide_console
 from convrnns_brainscore.report.trials import write_trials

@@ -561,7 +561,7 @@ def _load(paths: Sequence[str], shifts: Microsaccades | None, off: NDArray[np.fl
     if not any(map(is_video, paths)):
         return load_images(paths)
     if shifts is not None:
-        raise ConvRNNError("microsaccades (`require_variance`) are not made for movies.")
+        raise ConvRNNError("microsaccades (`require_variance`) are not supported for movies.")
     return streams.Shown([streams.whole_movie(path, VISUAL_DEGREES) for path in paths], off)
 
 

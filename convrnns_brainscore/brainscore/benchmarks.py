@@ -183,7 +183,7 @@ def load_data(name: str) -> Any:
     """
     known = _registered("data")
     if name not in known:
-        raise unknown("recording", name, known, "It is no file, and no data set of Brain-Score.")
+        raise unknown("recording", name, known, "It is neither a file nor a Brain-Score data set.")
     import brainscore_vision
 
     with loading_data(name):
@@ -239,17 +239,17 @@ def loading_data(name: str) -> Iterator[None]:
             folder = internals.data_folder()
             if why := why_not_writable(folder):
                 raise ConvRNNError(
-                    f"benchmark {name} needs Brain-Score's data set {data}, which cannot be kept "
+                    f"{name} needs Brain-Score's data set {data}, which cannot be kept "
                     f"in {folder} ({why}): set BRAINIO_HOME to a folder that can be written."
                 ) from error
             if data.startswith("Li2026"):
                 raise ConvRNNError(
-                    f"benchmark {name} needs Brain-Score's data set {data}, which is not public "
+                    f"{name} needs Brain-Score's data set {data}, which is not public "
                     "(403 without credentials). If you have the temporal data, set "
                     "BRAINSCORE_LI2026_DIR to their folder."
                 ) from error
             raise ConvRNNError(
-                f"benchmark {name} needs Brain-Score's data set {data}, which cannot be fetched "
+                f"{name} needs Brain-Score's data set {data}, which cannot be fetched "
                 f"here ({type(error).__name__}: {first[:120]}). On a machine with network run "
                 f"`python -c \"import brainscore_vision as b; b.load_dataset('{data}')\"` and copy "
                 "its ~/.brainio here."

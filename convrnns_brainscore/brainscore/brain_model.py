@@ -78,7 +78,7 @@ def load_brain_model(
     presentation, image_ms, region_layer_map, latency, max_neuroids, behavioural_readout
         As in `TemporalBrainModel`.
     identifier : str, optional
-        What Brain-Score calls the subject, such as one with refitted regions.
+        Identifier in Brain-Score; give one, for example, for refitted regions.
 
     Raises
     ------
@@ -134,15 +134,15 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         As in `regions.region_layers`: None (one layer a region), ``"paper"``, a mapping or a JSON
         file.
     identifier : str, optional
-        What Brain-Score calls the subject.
+        Identifier in Brain-Score.
     image_ms : float or mapping of str to float, optional
         How long stimuli are on in recordings, in ms, or those of stimulus sets by their names.
     latency : mapping of str to float or 'fitted', optional
         As in `regions.region_latencies`: the recording's bin [a, b) meets the network's
         [a − latency, b − latency).
     max_neuroids : int, optional
-        Project each bin's features to so many by sparse random projection (scikit-learn's, seeded
-        by the model's name). None: all of them.
+        Number of features to which each bin is projected by sparse random projection
+        (scikit-learn's, seeded by the model's name). None: all of them.
     behavioural_readout : str, default 'logits'
         What `probabilities` and `odd_one_out` read: the decoded logits, or a layer such as
         ``"conv10"`` or ``"conv10:70-170"``, averaged over space and the time bin (70–170 ms where

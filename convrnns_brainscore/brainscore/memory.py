@@ -73,10 +73,12 @@ def check_memory(
     need = needed_memory(experiment.stimuli, neuroids, bins, metric, experiment.neurons)
     free = available_memory()
     if need > free:
+        ways = ["give `max_neuroids=…` (fewer, randomly projected features)"]
+        if solver != SolverName.exact and experiment.metric.endswith(("pls", "ridge")):
+            ways.insert(0, "give `solver='exact'` (PLS and ridge without copies)")
         raise ConvRNNError(
             f"{experiment.identifier} with {metric} on {neuroids} neuroids × {bins} bins × "
             f"{experiment.stimuli} stimuli needs about {need / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free. Give `solver='exact'` (PLS and ridge without "
-            "copies) or `max_neuroids=…` (fewer, randomly projected features), record a smaller "
+            f"{free / 2**30:.1f} GiB is free. Ways out: {', '.join(ways)}, record a smaller "
             "layer (`region_layer_map=…`), or use a larger machine."
         )

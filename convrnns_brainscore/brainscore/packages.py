@@ -92,7 +92,8 @@ def write_package(
     if len(sizes) != 1:
         raise ConvRNNError(
             f"stimuli of {len(sizes)} sizes ({', '.join(f'{s:g}' for s in sizes[:5])} degrees): "
-            "Brain-Score shows all stimuli of a benchmark at one size. Package each by itself."
+            "Brain-Score shows all stimuli of a benchmark at one size. Package each size "
+            "separately."
         )
     measured = recording.image_on_ms
     if measured is not None and np.isfinite(measured).any():
@@ -273,9 +274,10 @@ def neural_benchmark(
     bins = recording.sizes.get("time_bin", 1)
     if temporal != (bins > 1):
         wanted = "several time bins" if temporal else "one time bin"
+        way = "a recording of several bins" if temporal else "`window=(70, 170)`"
         raise ConvRNNError(
             f"metric {metric} needs {wanted}; the recording has {bins}. Give another `metric=…`, "
-            "or package it again with `window=(70, 170)`."
+            f"or package it again with {way}."
         )
     if not temporal and "time_bin" in recording.dims:
         recording = recording.squeeze("time_bin")

@@ -133,8 +133,8 @@ def check_image_ms(image_ms: ImageMs) -> None:
         if duration is not None and not (number and MS_PER_STEP <= duration < np.inf):
             of = f" of {name}" if name else ""
             raise ConvRNNError(
-                f"`image_ms={duration}`{of}: expected {MS_PER_STEP} ms, a step of the networks, at "
-                "least."
+                f"`image_ms={duration}`{of}: expected at least {MS_PER_STEP} ms, one step of the "
+                "networks."
             )
 
 
@@ -166,7 +166,9 @@ def shown(stimuli: Any, image_ms: ImageMs = None) -> Shown:
         try:
             measured = np.asarray(stimuli[COLUMN], float)
         except (TypeError, ValueError) as error:
-            raise ConvRNNError(f"the stimulus set's {COLUMN} holds other than numbers.") from error
+            raise ConvRNNError(
+                f"the stimulus set's {COLUMN} contains values that are not numbers."
+            ) from error
         if np.isfinite(measured).any():
             duration, _ = image_duration(measured, asked)
             return Shown(duration, f"{COLUMN} of the stimulus set")

@@ -99,7 +99,7 @@ def summarise(
     own = float(np.mean(values)) if given is per_bin else float(given.values)
     if len(time_bins) < 2 or raw.ndim != 1:
         ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
-        undefined = "" if np.isfinite(ceiled) else "the benchmark gives none"
+        undefined = "" if np.isfinite(ceiled) else "the benchmark gives no ceiled value"
         if raw.mean() < 0 < ceiled:
             ceiled = np.nan
             undefined = "raw is negative, and the benchmark's formula hides the sign"

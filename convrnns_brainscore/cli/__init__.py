@@ -41,10 +41,10 @@ GRACE = 30
 """Seconds in which a process that is told to end tidies up."""
 
 WAYS_OUT = {
-    errno.ENOSPC: "no space is left on the disk. Free some space, and run the same command again.",
+    errno.ENOSPC: "no space is left on the disk. Free some space, and rerun the same command.",
     errno.EDQUOT: "your quota on this disk is used up. Free some space, or choose another disk.",
     errno.EFBIG: "the file is larger than this shell allows (ulimit -f). Raise the limit, and "
-    "run the same command again.",
+    "rerun the same command.",
     errno.EROFS: "the disk is read-only. Choose a folder on another disk.",
     errno.EACCES: "permission denied. Choose another folder, or ask its owner for access.",
     errno.EPERM: "permission denied. Choose another folder, or ask its owner for access.",
@@ -134,6 +134,7 @@ def main(arguments: list[str] | None = None, program: str = "convrnns") -> None:
     except typer.Abort:
         raise SystemExit(130) from None
     except Exception as error:
+        _log.debug("stopped by an error", exc_info=True)
         # A usage error of typer's, whose class has moved between its versions.
         message = error.format_message() if hasattr(error, "format_message") else _misfits(error)
         message = message.replace(": Value error, ", ": ")
@@ -206,4 +207,5 @@ def _misfits(error: Exception) -> str:
     found = misfits()
     if not found:
         raise error
-    return f"{type(error).__name__}; the likely cause: {found[0]}"
+    said = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {said}. Likely cause: {found[0]}"

@@ -117,7 +117,9 @@ def decode(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", file_okay=False, help="Folder for the results. Rerun the command to resume."
+            "--out",
+            file_okay=False,
+            help="Folder for the results. Rerun the same command to resume.",
         ),
     ] = Path("decoding"),
 ) -> None:
@@ -135,7 +137,7 @@ def decode(
     networks = {}
     if model != NONE:
         if stimuli is None:
-            raise ConvRNNError("--stimuli is missing: the networks see the stimuli's images.")
+            raise ConvRNNError("--stimuli is missing: the networks need the images of the stimuli.")
         networks = lesion.beside_whole(models_or_all(model), weights)
     measured = parts.read(recording).selected(parts.asked, parts.window)
     frames, on = parse_frames(frame) if frame else None, None
@@ -226,7 +228,7 @@ def _labels(recording: Recording, label: str, sources: list[str]) -> list[str] |
             if known.setdefault(name, value) != value:
                 raise ConvRNNError(
                     f"--stimuli {source}: stimulus {name} has the {label} {known[name]} and "
-                    f"{value}: correct the one."
+                    f"{value}: correct one of them."
                 )
     if not known:
         return None
@@ -238,7 +240,7 @@ def _labels(recording: Recording, label: str, sources: list[str]) -> list[str] |
         if name in known and not _same(known[name], value):
             raise ConvRNNError(
                 f"stimulus {name} has the {label} {known[name]} in the table of stimuli, and "
-                f"{value} in the recording: correct the one, or give the column another name."
+                f"{value} in the recording: correct one of them, or give the column another name."
             )
     return None
 

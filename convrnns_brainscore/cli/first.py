@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +28,8 @@ def doctor(
         str | None,
         typer.Option(
             "--models",
-            help="For --exact: models separated by commas, or 'all'. [default: two that use every "
-            "operation]",
+            help="For --exact: models separated by commas, or 'all'. [default: two models that "
+            "together use every operation]",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +68,7 @@ def doctor(
                 console.print(f"  {line.name}: {line.found}", soft_wrap=True)
                 if line.cure:
                     wrong += 1
-                    console.print(f"    fix: {line.cure}", style="bold red", soft_wrap=True)
+                    console.print(f"    problem: {line.cure}", style="bold red", soft_wrap=True)
         except Exception as error:  # whatever it is that is broken, the rest is told
             wrong += 1
             console.print(f"  {type(error).__name__}: {error}", style="bold red", soft_wrap=True)
@@ -94,9 +95,10 @@ def _compare_with_the_original(
     beyond = []
     for name in names:
         found = goldens.deviations(name, backend, device, precision)
-        worst = max(found, key=lambda layer: found[layer])
         say(f"{name}: " + ", ".join(f"{layer} {found[layer]:.1e}" for layer in found))
-        if not found[worst] <= goldens.EXACT:  # NaN is not exact either
+        # NaN is not exact either, and the worst.
+        worst = max(found, key=lambda layer: (math.isnan(found[layer]), found[layer]))
+        if not found[worst] <= goldens.EXACT:
             beyond.append(f"{worst} of {name}")
     if precision != PrecisionName.float32:
         say(f"These are the deviations of {precision}; the limit for float32 is {goldens.EXACT:g}.")
@@ -104,7 +106,7 @@ def _compare_with_the_original(
     if beyond:
         say(f"convrnns: deviations above {goldens.EXACT:g}: {', '.join(beyond)}.", err=True)
         raise typer.Exit(1)
-    say(f"All within {goldens.EXACT:g}.")
+    say(f"All deviations are at most {goldens.EXACT:g}.")
 
 
 def demo(

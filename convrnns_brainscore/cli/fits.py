@@ -127,7 +127,9 @@ def fit(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", file_okay=False, help="Folder for the results. Run the same command to resume."
+            "--out",
+            file_okay=False,
+            help="Folder for the results. Rerun the same command to resume.",
         ),
     ] = Path("fits"),
     scheduler: Scheduler = None,
@@ -141,7 +143,9 @@ def fit(
     names = models_or_all(model)
     how = Method(method.value, COMPONENTS if components is None else components, penalty)
     if components is not None and how.name != MethodName.pls:
-        raise ConvRNNError("--components applies only to PLS: give --method pls, or omit it.")
+        raise ConvRNNError(
+            "--components applies only to PLS: give --method pls, or omit --components."
+        )
     if latencies[0] > latencies[1]:
         raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: give the lower one first.")
     files, folders = stimuli.read(), _folders(recording, out)
@@ -163,7 +167,9 @@ def fit(
     bytes_allowed = None
     if scratch_limit is not None:
         if not 0 < scratch_limit < float("inf"):
-            raise ConvRNNError(f"--scratch-limit {scratch_limit:g}: expected gigabytes above 0.")
+            raise ConvRNNError(
+                f"--scratch-limit {scratch_limit:g}: expected a number of GB above 0."
+            )
         bytes_allowed = int(scratch_limit * 1e9)
 
     from convrnns_brainscore.cluster import workers
@@ -223,7 +229,7 @@ def _folders(recordings: list[str], out: Path) -> dict[str, Path]:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ConvRNNError(
-            f"two recordings are called {twice[0]}: rename one, since the name is its folder's."
+            f"two recordings have the name {twice[0]}, which also names their folder: rename one."
         )
     return {name: out if len(names) == 1 else out / name for name in names}
 
@@ -419,7 +425,7 @@ def _read(results: Path) -> Results:
     from convrnns_brainscore.integrity import is_sealed, verify
 
     if not results.exists():
-        raise ConvRNNError(f"{results} does not exist.")
+        raise ConvRNNError(f"{results} does not exist: name {RESULTS} or its folder.")
     path = results / RESULTS if results.is_dir() else results
     read = read_results(path)
     if is_sealed(path):  # an earlier version's is not

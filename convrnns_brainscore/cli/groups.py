@@ -181,7 +181,7 @@ class TimeOptions:
         if stimuli is not None and CLIPS in stimuli:
             if name is not PresentationName.default or self.frames or image_off is not None:
                 raise ConvRNNError(
-                    "the stimuli have times of their own: omit --presentation, --image-off and "
+                    "the stimuli state their own times: omit --presentation, --image-off and "
                     "--frame."
                 )
             return Presentation.stream(
@@ -299,7 +299,7 @@ class RecordingOptions:
                 if not (is_labelled(path) and asks):
                     raise
                 raise ConvRNNError(
-                    f"{error} This option belongs to `convrnns recording make {source}`: use the "
+                    f"{error} Give this option to `convrnns recording make {source}`, and use the "
                     "file that it writes."
                 ) from error
 
@@ -319,7 +319,9 @@ class RecordingOptions:
             for source in sources
         }
         if len(found) < len(sources):
-            raise ConvRNNError("a recording is given twice: each file is a subject.")
+            raise ConvRNNError(
+                "a recording is given twice: give each once, since each file is one subject."
+            )
         return pooled(found) if len(found) > 1 else found[sources[0]]
 
     def _one_reference(
@@ -396,7 +398,9 @@ def named_locations(locations: list[str] | None) -> dict[str, str]:
             raise ConvRNNError(f"--location {each}: expected NAME=REGION, such as 'TE=IT'.")
         meant = region_name(region)
         if named.setdefault(name, meant) != meant:
-            raise ConvRNNError(f"--location gives {name} two regions, {named[name]} and {meant}.")
+            raise ConvRNNError(
+                f"--location gives {name} two regions, {named[name]} and {meant}: give one."
+            )
     return named
 
 

@@ -17,6 +17,8 @@ from convrnns_brainscore.errors import PARAMETER
 NAMES = {
     "address": "--scheduler",
     "checkpoint": "--checkpoints",
+    "degrees": "--stimulus-degrees",
+    "first_step": "--lesion-from",
     "frames": "--frame",
     "locations": "--location",
     "region": "--regions",

@@ -48,7 +48,7 @@ def models() -> None:
     from convrnns_brainscore.console import PlainConsole
     from convrnns_brainscore.zoo import MODELS
 
-    table = Table("model", "steps", "image off", "decoder", "top-1 %", "top-5 %")
+    table = Table("model", "steps", "image off (step)", "decoder", "top-1 %", "top-5 %")
     for model in MODELS.values():
         off = "never" if model.image_off is None else str(model.image_off)
         accuracy = f"{model.top1:.2f}", f"{model.top5:.2f}"
@@ -166,7 +166,8 @@ def extract(
         str,
         typer.Option(
             "--batch-size",
-            help="Images per batch, or 'auto': as many as fit into the GPU's free memory (torch).",
+            help="Images per batch, or 'auto': chosen from the GPU's free memory, at most 128 "
+            "(torch).",
         ),
     ] = "8",
     movie: Movie = False,
@@ -213,7 +214,10 @@ def extract(
     if folders:
         say(f"Subfolders are not searched: {', '.join(folders)} ('**/*' searches them).", err=True)
     if others:
-        say(f"Excluded, since their names are not those of images: {', '.join(others)}", err=True)
+        say(
+            f"Excluded, since their names do not end like those of images: {', '.join(others)}",
+            err=True,
+        )
     with workers(scheduler, weights.start()) as who:
         skipped = features.extract(
             network,
@@ -311,7 +315,7 @@ def imagenet(
         typer.Option(
             "--out",
             file_okay=False,
-            help="Folder for the predictions; rerun the command to resume.",
+            help="Folder for the predictions; rerun the same command to resume.",
         ),
     ] = Path("imagenet"),
 ) -> None:
@@ -335,7 +339,7 @@ def imagenet(
     for each in found:
         if each.suspect and weights.weights is None:
             say(
-                f"{each.model} is correct in {100 * each.top1:.2f} %, which is chance: the "
-                "labels are probably not in the order of the sorted WordNet ids.",
+                f"{each.model} is correct for {100 * each.top1:.2f} % of the images, which is near "
+                "chance: the labels are probably not in the order of the sorted WordNet ids.",
                 err=True,
             )

@@ -14,7 +14,7 @@ Checkpoints = Annotated[
     typer.Option(
         "--checkpoints",
         help="Folder that holds the checkpoints, as <model>/model.ckpt.… or "
-        "<model>/model.safetensors. "
+        "<model>/model.safetensors; or one .safetensors file. "
         "[default: $CONVRNNS_CHECKPOINTS, or the user's cache folder]",
         show_default=False,
     ),

@@ -39,7 +39,9 @@ def partition(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", file_okay=False, help="Folder for the results. Rerun the command to resume."
+            "--out",
+            file_okay=False,
+            help="Folder for the results. Rerun the same command to resume.",
         ),
     ] = Path("partition"),
 ) -> None:

@@ -50,14 +50,22 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise ConvRNNError(f"cannot read --config {path}: {error}") from None
     if not isinstance(given, dict):
         raise ConvRNNError(f"--config {path}: expected lines such as 'time-bins: 70:170'.")
-    options = {each.name for each in context.command.params} - {"config", "source"}
-    found = {str(name).replace("-", "_"): value for name, value in given.items()}
-    for name, value in found.items():
-        if name not in options:
-            known = [f"{each}".replace("_", "-") for each in sorted(filter(None, options))]
-            raise unknown(f"option in {path}", name.replace("_", "-"), known)
-        if not isinstance(value, str):
+    options = {
+        option.removeprefix("--"): each
+        for each in context.command.params
+        for option in each.opts
+        if each.name not in ("config", "source")
+    }
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        option = options.get(str(name).replace("_", "-"))
+        if option is None:
+            raise unknown(f"option in {path}", name, sorted(options))
+        several = getattr(option, "multiple", False)
+        values = value if several and isinstance(value, list) else [value]
+        if not all(isinstance(each, str) for each in values):
             raise ConvRNNError(f"--config {path}: {name} is {value!r}; expected text or a number.")
+        found[str(option.name)] = values if several else value
     context.default_map = found
     return path
 
@@ -177,7 +185,7 @@ def make(
     check_folder_of(out)
     labelled = is_labelled(source)
     if source.suffix.lower() in (".fif", ".gz") and not labelled:
-        raise ConvRNNError(f"{source}: names of files of epochs end in -epo.fif. Rename it.")
+        raise ConvRNNError(f"{source}: names of epochs files must end in -epo.fif: rename it.")
     for name, value in (in_arrays if labelled else of_files).items():
         if value is not None:
             raise ConvRNNError(

@@ -68,7 +68,9 @@ def score(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", file_okay=False, help="Folder for the scores. Run the same command to resume."
+            "--out",
+            file_okay=False,
+            help="Folder for the scores. Rerun the same command to resume.",
         ),
     ] = Path("scores"),
     presentation: Annotated[
@@ -105,7 +107,9 @@ def score(
                 raise ConvRNNError(f"{name} is a folder: give one of its <region>.nc files.")
             find_benchmark(name)
         elif not Path(name).is_file():
-            raise ConvRNNError(f"there is no packaged recording {name}.")
+            raise ConvRNNError(
+                f"there is no packaged recording {name}: `convrnns package` writes one."
+            )
     if metric is not None and not packaged:
         raise ConvRNNError(
             "--metric applies only to packaged recordings; Brain-Score's benchmarks have their own."
@@ -253,7 +257,7 @@ def _try(
         check_folder_of(out)
     names = [one.name for one in listed if one.name not in LI2026_TEMPORAL]
     settings = subject.settings(names)
-    told = [f"{name} {value}" for name, value in settings.items()
+    told = [f"--{name.replace('_', '-')} {value}" for name, value in settings.items()
             if value not in (None, "logits")]  # fmt: skip
     projected = settings.pop("max_neuroids") or NEUROIDS_TRIED
     weights.check(model)
@@ -263,8 +267,9 @@ def _try(
 
     from convrnns_brainscore.brainscore.activations import Rows
     from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+    from convrnns_brainscore.brainscore.trial import FAILS
     from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
-    from convrnns_brainscore.brainscore.trial.sweep import FAILS, sweep
+    from convrnns_brainscore.brainscore.trial.sweep import sweep
     from convrnns_brainscore.report.tables import wide_console
 
     rows = Rows()
@@ -290,7 +295,7 @@ def _try(
                 model=model,
                 weights=network.weights.label,
                 neuroids=projected,
-                settings="; ".join(told) or "the default ones",
+                settings="; ".join(told) or "default",
             ),
         )
         say(f"Table: {out}")
@@ -354,7 +359,7 @@ def register(
     from convrnns_brainscore.brainscore import registry
 
     if remove:
-        say(f"removed {registry.unregister()}")
+        say(f"Removed {registry.unregister()}")
         return
-    say(f"20 models, convrnn_<model>, in {registry.register()}")
+    say(f"Registered 20 models, convrnn_<model>, in {registry.register()}")
     say("brainscore_vision.load_model('convrnn_rgc_intermediate') finds them.")

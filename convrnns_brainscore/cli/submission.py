@@ -138,8 +138,8 @@ def build(
     differing = region_layer_map, latency, max_neuroids
     if not suffix and (any(differing) or behavioural_readout != "logits"):
         say(
-            "These models have other than the default settings, but the default names. Distinguish "
-            "them with a suffix, such as --suffix _mylab.",
+            "These models have non-default settings, but the default names. Give them a suffix, "
+            "such as --suffix _mylab.",
             err=True,
         )
     say(f"Check it as the server would: `convrnns submission check {out}`.")
@@ -180,7 +180,9 @@ def check(
     if report is not None:
         check_folder_of(report)
         if report.is_dir() or not os.access(report.absolute().parent, os.W_OK):
-            raise ConvRNNError(f"--json {report} cannot be written: name a file.")
+            raise ConvRNNError(
+                f"--json {report} cannot be written: name a file in a writable folder."
+            )
     from convrnns_brainscore.brainscore.internals import quieten
 
     quieten()

@@ -139,18 +139,20 @@ def ask(
         raise ConvRNNError(f"`label={label!r}` is a name in the results: rename the column.")
     if group is not None and across is Across.repetitions:
         raise ConvRNNError(
-            "`group=…` keeps stimuli together, and decoders that are tested on other repetitions "
-            "see every stimulus: omit one of them."
+            "decoders that are tested on other repetitions see every stimulus: omit `group=…`, or "
+            "give `across='stimuli'`."
         )
     if values is None:
         if label not in table:
             error = unknown("label", label, [name for name in table if name != "degrees"])
             raise ConvRNNError(
-                f"{error} A column of the stimuli's table counts too, if `stimuli=…` names it."
+                f"{error} The label can also be a column of the stimulus table (`stimuli=…`)."
             )
         values = table[label].tolist()
     if len(values) != len(table):
-        raise ConvRNNError(f"{len(values)} values for {len(table)} stimuli: expected as many.")
+        raise ConvRNNError(
+            f"{len(values)} values for {len(table)} stimuli: expected one value per stimulus."
+        )
     names = np.array([_text(value) for value in values])
     kept = _decodable(names, across, label, notes)
     if not kept.all():
@@ -172,8 +174,8 @@ def ask(
     if not FEWEST_UNITS <= units <= most:
         fewest = min(neurons, key=lambda region: len(neurons[region]))
         raise ConvRNNError(
-            f"`units={units}`: {fewest} has {most} usable neurons; decoders need "
-            f"{FEWEST_UNITS} or more, and at most as many as there are."
+            f"`units={units}`: expected {FEWEST_UNITS} to {most}; {fewest} has {most} usable "
+            "neurons."
         )
     if draws < 1:
         raise ConvRNNError(f"`draws={draws}`: expected 1 or more.")
@@ -188,6 +190,10 @@ def ask(
     smallest = int(np.bincount(labels).min())
     if across is Across.stimuli and smallest < folds:
         notes.append(f"{smallest} folds, not {folds}: the smallest class has {smallest} stimuli")
+    if groups is not None:
+        made = len(make_folds(labels, folds, groups))
+        if made < min(folds, smallest):
+            notes.append(f"{made} folds, not {folds}: the groups of {group} allow no more")
     return Question(
         recording, label, labels.astype(np.intp), classes.tolist(), groups, across, units, neurons,
         folds, draws, THRESHOLD, notes,
@@ -209,7 +215,8 @@ def _decodable(
     classes, counts = np.unique(names[kept], return_counts=True)
     few = classes[counts < 2] if across is Across.stimuli else []
     if len(few):
-        notes.append(f"{label} {', '.join(few[:5])}: a single stimulus each, excluded")
+        more = ", …" if len(few) > 5 else ""
+        notes.append(f"{label} {', '.join(few[:5])}{more}: a single stimulus each, excluded")
         kept &= ~np.isin(names, few)
     if len(set(names[kept])) < 2:
         hint = (
@@ -245,7 +252,10 @@ def _usable(
     if not whole.all():
         notes.append(f"{(~whole).sum()} of {len(here)} neurons of {region} {why}: excluded")
     if whole.sum() < FEWEST_UNITS:
-        raise ConvRNNError(f"{region}: {whole.sum()} neurons can be decoded. " + "; ".join(notes))
+        raise ConvRNNError(
+            f"{region}: usable neurons: {whole.sum()}; decoding needs {FEWEST_UNITS}. "
+            + "; ".join(notes)
+        )
     return here[whole]
 
 

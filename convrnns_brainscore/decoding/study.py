@@ -85,7 +85,7 @@ def decode(
         raise ConvRNNError("decoding from networks needs the stimuli's images: give `stimuli=…`.")
     if networks and question.across is Across.repetitions:
         raise ConvRNNError(
-            "a network responds alike to each repetition: decode across stimuli, or neurons alone."
+            "networks have no repetitions: give `across='stimuli'`, or decode neurons alone."
         )
     out.mkdir(parents=True, exist_ok=True)
     with only_process(out / ".decoding.lock", out):

@@ -145,8 +145,9 @@ class CrossValidated:
         without_noise &= np.ptp(means[0], axis=0) > 0
         if without_noise.any():
             self.notes.append(
-                f"{int(without_noise.any(axis=1).sum())} neurons respond alike in all repetitions: "
-                f"{distance} excludes them from these bins, since it divides by their noise"
+                f"{int(without_noise.any(axis=1).sum())} neurons respond identically in all "
+                f"repetitions of a bin: {distance} excludes them there, since it divides by their "
+                "noise"
             )
         self._position = {neuron: index for index, neuron in enumerate(kept.tolist())}
         self._ends = np.cumsum([len(each) for each in groups])[:-1]
@@ -197,13 +198,13 @@ class CrossValidated:
 def _too_few(trials: Trials, stimuli: Sequence[str], distance: str) -> str:
     counts = np.bincount(trials.stimulus, minlength=trials.stimuli)
     few = [name for name, count in zip(stimuli, counts, strict=True) if count < FEWEST_FOLDS]
-    found = "a neuron has fewer responses to a stimulus"
+    found, what = "a neuron has fewer responses to a stimulus", "neurons that miss repetitions"
     if few:
         named = ", ".join(few[:3]) + (", …" if len(few) > 3 else "")
-        found = f"{len(few)} stimuli have fewer ({named})"
+        found, what = f"{len(few)} stimuli have fewer ({named})", "these stimuli"
     return (
         f"`distance={distance}` needs {FEWEST_FOLDS} presentations of every stimulus, and {found}. "
-        "Give `distance=correlation`, or remove these stimuli from the recording."
+        f"Give `distance=correlation`, or remove {what} from the recording."
     )
 
 

@@ -199,12 +199,12 @@ def encode(
     asked = defined if time_bins is None else np.atleast_1d(time_bins).tolist()
     for index in asked:
         if not 0 <= index < len(bins):
-            raise ConvRNNError(f"`time_bins=…` has {index}, and there are {len(bins)} bins.")
+            raise ConvRNNError(f"`time_bins=…` has {index}; expected 0 to {len(bins) - 1}.")
         if index not in defined:
             start, end = bins[index]
             raise ConvRNNError(f"{layer} at {start:g}–{end:g} ms: {its.undefined[bins[index]]}.")
     if not asked:
-        raise ConvRNNError(f"{layer} has a mapping in none of the time bins.")
+        raise ConvRNNError(f"no time bin has a mapping for {layer}.")
     table = _stimuli(root, stimuli)
     count, neurons = len(table), fit.sizes["neuroid"]
     shape = network.output_shape(layer)
@@ -212,7 +212,7 @@ def encode(
     if need > available_memory():
         raise ConvRNNError(
             f"the weights of {neurons} neurons in {len(asked)} time bins need {decimal(need)} of "
-            f"memory, and {decimal(available_memory())} are free: give fewer `time_bins=…`."
+            f"memory, and {decimal(available_memory())} is free: give fewer `time_bins=…`."
         )
     fitted = defined if shared else asked  # all bins determine weights that they share
     coefficients = fit["coefficients"].values[..., fitted]

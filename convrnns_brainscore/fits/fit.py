@@ -155,8 +155,8 @@ def fit_recording(
     out = Path(out)
     if cross_temporal and weights is TimeName.shared:
         raise ConvRNNError(
-            "weights shared over time have no step × bin matrix of their own: give "
-            "`cross_temporal=False`, or `time='per-bin'`."
+            "`cross_temporal=True` needs separate weights for each time bin: omit it, or give "
+            "`time='per-bin'`."
         )
     out.mkdir(parents=True, exist_ok=True)
     with only_process(out / ".lock", out):
@@ -186,7 +186,7 @@ def fit_recording(
             fitting.control(kept)
             fitted.append((control.NAME, control.LAYER))
         except (KeyboardInterrupt, SystemExit):
-            console.print("Interrupted. Run the same command again to resume.")
+            console.print("Interrupted: rerun the same command to resume.")
             raise
         if kept is None:
             parts = StoredFits({key: (fitting.path(*key), None) for key in fitted})
@@ -278,7 +278,7 @@ class _Fitting:
         missing = [layer for layer in wanted if not self._check_fitted(name, layer, made_by, kept)]
         before = [layer for layer in wanted if layer not in missing]
         if before and missing:
-            self.console.print(f"Resuming {name}: {', '.join(before)} was fitted before.")
+            self.console.print(f"Resuming {name}; already fitted: {', '.join(before)}.")
         shifted = self.prepared.shifted_bins()
         bins = {
             layer: layer_bins(network.model, layer, shifted, presentation, centred=True)
@@ -364,8 +364,8 @@ class _Fitting:
         elif path.exists():
             try:
                 verify(path)
-            except ConvRNNError as error:
-                self.console.print(f"{error} {layer} is fitted again.", soft_wrap=True)
+            except ConvRNNError:
+                self.console.print(f"{path} is damaged: {layer} is fitted again.", soft_wrap=True)
                 path.unlink()
                 return False
             with xr.open_dataset(path) as opened:

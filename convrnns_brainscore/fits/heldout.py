@@ -73,7 +73,7 @@ class Method:
             raise ConvRNNError(f"`components={self.components}`: expected 1 or more.")
         if self.penalty is not None and not (self.name == "ridge" and 0 < self.penalty < np.inf):
             raise ConvRNNError(
-                f"`penalty={self.penalty}`: expected a positive number, and for ridge alone."
+                f"`penalty={self.penalty}`: expected a positive number and `method='ridge'`."
             )
 
     @property
@@ -250,7 +250,7 @@ def fitted_together(
             if still
             else f"misses {counted(missing, 'response')}"
         )
-        notes[neuron] = f"{what}: fitted apart"
+        notes[neuron] = f"{what}: fitted separately"
         apart.setdefault((present.tobytes(), neuron if still else -1), []).append(neuron)
     groups = [Together(np.array(each), observed[:, each[0]]) for each in apart.values()]
     if usual.any():

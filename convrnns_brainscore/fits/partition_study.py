@@ -85,7 +85,7 @@ class FeatureSet:
         except ValueError:
             raise ConvRNNError(f"'{text}': {start}-{end} is not a window in ms.") from None
         if window[0] >= window[1]:
-            raise ConvRNNError(f"'{text}': the window ends before it begins.")
+            raise ConvRNNError(f"'{text}': the window must end after it begins.")
         return cls(network, layer, window)
 
     def __str__(self) -> str:
@@ -184,8 +184,8 @@ def _bins_of(features: FeatureSet, network: ConvRNN, prepared: Prepared) -> Laye
         reached = MS_PER_STEP * first_step(network.model, features.layer)
         reason = bins.undefined[wanted[0]]
         raise ConvRNNError(
-            f"{features} says nothing about the images: {reason}. The image is in {features.layer} "
-            f"from {reached} ms on."
+            f"{features} does not depend on the images: {reason}. The image reaches "
+            f"{features.layer} at {reached} ms."
         )
     return bins
 

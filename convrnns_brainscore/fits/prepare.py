@@ -171,12 +171,12 @@ def prepare(
         A sequence that every stimulus was part of (`Presentation.sequence`); the bins count from
         its first frame, and ``off`` follows it.
     splits : int, default 10
-        Their number.
+        Number of splits.
     stratify : str, optional
         The column of the recording's stimuli whose values each side of a split has its share of;
         None: ``object_name``, if there is one; ``"none"``: do not.
     group : str, optional
-        The column whose values stand on one side of a split each.
+        Column that defines groups; each group is on one side of a split.
     needed : int, default 0
         Training stimuli must be more than this.
     latencies : sequence of int, default LATENCIES
@@ -334,12 +334,15 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     if len(missing):
         raise ConvRNNError(
             f"{len(missing)} of {len(wanted)} stimuli of the recording have no image: "
-            f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}. An id is "
-            "a file's name, with or without its suffix, or as a table (`stimuli='table.csv'`) says."
+            f"{_ten(missing)}. Images without a stimulus: {_ten(spare) or 'none'}. Ids are "
+            "file names, with or without suffix, or the stimulus_id column of a table "
+            "(`stimuli='table.csv'`)."
             f"{_numbering(missing, spare)}"
         )
     if len(spare):
-        notes.append(f"{counted(len(spare), 'image')} of no analysed stimulus: not used")
+        notes.append(
+            f"not used, since no analysed presentation shows them: {counted(len(spare), 'image')}"
+        )
     matched = known.loc[wanted].reset_index()
     matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
@@ -393,12 +396,17 @@ def _sizes(
     if len(differs):
         first = differs[0]
         raise ConvRNNError(
-            f"the stimuli are {given[first]:g} degrees wide by `stimulus_degrees=…` or their "
+            f"the stimuli are {given[first]:g} degrees wide by `degrees=…` or their "
             f"table, and {theirs[first]:g} by the recording ({len(differs)} of {len(known)}, "
-            f"{recorded['stimulus_id'].iloc[first]} first): omit the one, or correct the other."
+            f"{recorded['stimulus_id'].iloc[first]} first): omit `degrees=…`, or correct the table "
+            "or the recording."
         )
     if known.any() and not known.all():
-        size = "as their table says" if stated else f"taken to fill {VISUAL_DEGREES} degrees"
+        size = (
+            "the stated width is used"
+            if stated
+            else f"they are assumed to fill {VISUAL_DEGREES} degrees"
+        )
         notes.append(f"the recording does not give the size of {(~known).sum()} stimuli: {size}")
     return np.where(known, theirs, given)
 

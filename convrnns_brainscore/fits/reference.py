@@ -140,7 +140,7 @@ def reference_of(
         # The second half of these are drawn.
         draws[region] = draw_neurons(subjects[whole], 2 * RESAMPLES)[RESAMPLES:]
     if not neurons:
-        raise ConvRNNError("; ".join(notes) + f". {FEWEST_NEURONS} are needed.")
+        raise ConvRNNError("; ".join(notes) + f". A geometry needs {FEWEST_NEURONS} neurons.")
     if len(recording.stimuli) < FEWEST_STIMULI:
         notes.append(
             f"{len(recording.stimuli)} stimuli are too few for errors and tests: "
@@ -322,7 +322,7 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
         if second.time_bins != one.time_bins:
             raise ConvRNNError(
                 f"{first} and {name} have different time bins: {_span(one.time_bins)} and "
-                f"{_span(second.time_bins)}. Give `window=…`, or make one of them again."
+                f"{_span(second.time_bins)}. Give `window=…`, or recompute one of them."
             )
         if second.image_ms != one.image_ms:
             raise ConvRNNError(

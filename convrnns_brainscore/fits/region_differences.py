@@ -26,7 +26,7 @@ DEPTH, LATENCY = QUANTITIES = ("depth", "latency_ms")
 ALIKE = "all splits agree"
 """Why there is no p: without variance there is no test."""
 
-NO_LATENCY = "r does not depend on the latency: it is set to 0"
+NO_LATENCY = "r does not depend on the latency: the latency is set to 0"
 """Of a region whose latency cannot be determined."""
 
 

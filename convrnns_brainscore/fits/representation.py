@@ -53,8 +53,10 @@ WAYS_OUT = "Give `out=…` on another disk, or fewer `layers=…`."
 WHY = "undefined"
 """Why a value is undefined; empty where it is not."""
 
-SAME_PATTERNS = "units do not differ for a stimulus, or every stimulus gives the same"
-SPARSE = "too few resamples have patterns in all bins: sparse spikes"
+SAME_PATTERNS = (
+    "all units have the same activation for a stimulus, or all stimuli give the same activations"
+)
+SPARSE = "too few resamples are defined in all bins, since spikes are sparse"
 
 Array = NDArray[np.float64]
 
@@ -205,7 +207,7 @@ def compare_movies(
         if _varies(movie.values[layer, time_bin])
     ]
     if not cells:
-        raise ConvRNNError("no bin in which any layer's geometry is defined.")
+        raise ConvRNNError("no layer has a defined geometry in any time bin.")
     stimuli, whole = len(reference.stimuli), reference.whole
     if not _varies(whole).any():
         raise ConvRNNError(

@@ -40,7 +40,8 @@ PREDICTIONS = ("predicted", "coefficients", "intercept")
 NO_RESPONSES = "no responses"
 
 UNRELIABLE = (
-    f"no neuron with a reliability of {MIN_RELIABILITY} or more is predicted alike from both halves"
+    f"no neuron with a reliability of {MIN_RELIABILITY} or more has consistent predictions from "
+    "both halves"
 )
 
 FEW_TESTED = 10
@@ -352,7 +353,11 @@ def _predictivity(results: Results, fit: xr.Dataset, region: str, subject: str) 
     for index, reason in enumerate(fit["undefined"].values.tolist()):
         if not reason and not counted[:, index].any():
             silent = (fit["note"].values[here, index] == NOT_OBSERVED).all()
-            reason = NO_RESPONSES if silent else "no neuron and no prediction varies"
+            reason = (
+                NO_RESPONSES
+                if silent
+                else "for every neuron, the responses or the predictions do not vary"
+            )
         reasons.append(reason)
     return Predictivity(
         raw,

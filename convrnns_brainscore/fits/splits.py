@@ -124,8 +124,8 @@ def _check_strata(strata: pd.Series, stimuli: int, test: int) -> None:
     few = counts[counts < 2]
     if len(few):
         raise ConvRNNError(
-            f"cannot stratify: {_named(few)} needs at least 2 stimuli, one for training and one "
-            f"for testing. {way_out}"
+            f"cannot stratify: {_named(few)}; each stratum needs at least 2 stimuli, one for "
+            f"training and one for testing. {way_out}"
         )
     if test < len(counts):
         least = int((len(counts) - 1) / TEST_SHARE) + 1
@@ -149,7 +149,8 @@ def rarely_tested(splits: Sequence[Split], strata: Sequence[str]) -> dict[str, i
 def _check_groups(groups: pd.Series, least: int) -> None:
     if groups.nunique() < least:
         raise ConvRNNError(
-            f"{groups.nunique()} groups cannot be split: at least {least} are needed."
+            f"{groups.nunique()} groups cannot be split: at least {least} are needed. Use smaller "
+            "groups, or omit `group=…`."
         )
 
 

@@ -279,7 +279,9 @@ def compare_layers(results: Results, first: str, second: str, region: str) -> By
     theirs = fitted_layers(results, second, region)
     layers = [layer for layer in fitted_layers(results, first, region) if layer in theirs]
     if not layers:
-        raise ConvRNNError(f"{first} and {second} have no layer in common that {region} has.")
+        raise ConvRNNError(
+            f"{first} and {second} have no layer in common that was fitted to {region}."
+        )
     differences = []
     for layer in layers:
         fits = [results.fits[model, layer] for model in (first, second)]

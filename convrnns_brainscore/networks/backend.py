@@ -130,8 +130,8 @@ def no_such_device(device: object, there: list[str]) -> ConvRNNError:
 def no_tf32(library: str) -> ConvRNNError:
     """The error for TF32 where the device does not have it."""
     return ConvRNNError(
-        f"`precision=tf32`: {library} has it on NVIDIA GPUs from Ampere on alone, and the network "
-        "would run on another device. Give `precision=float32`, or another `device=…`."
+        f"`precision=tf32`: {library} supports TF32 only on NVIDIA GPUs from Ampere on, and the "
+        "network would run on another device. Give `precision=float32`, or another `device=…`."
     )
 
 

@@ -54,8 +54,8 @@ def open_backend(
 def _opened(name: str, device: str | None, precision: str) -> Backend:
     if find_spec(name) is None:
         raise ConvRNNError(
-            f"`backend={name}`: it is not installed here. Install it ({INSTALL[name]}), or choose "
-            "the other of tensorflow and torch."
+            f"`backend={name}`: not installed. Install it ({INSTALL[name]}), or give "
+            f"`backend={'tensorflow' if name == 'torch' else 'torch'}`."
         )
     try:
         if name == "torch":

@@ -65,7 +65,7 @@ def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
         raise unknown("lesion", lesion.kind, KINDS)
     first = lesion.first_step
     if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
-        raise ConvRNNError(f"`lesion_from={first!r}`: expected a whole number from 0 on.")
+        raise ConvRNNError(f"`first_step={first!r}`: expected a whole number of at least 0.")
     if lesion.kind == "feedback":
         having = list(backbones.feedback(model.cell, model.depth))
     else:
@@ -81,6 +81,7 @@ def lesion_of(model: Model, lesion: Lesion | str | None) -> Lesion | None:
             raise unknown(f"layer with {lesion.kind} of {model.name}", layer, having)
     if not layers:
         raise ConvRNNError(
-            f"a {lesion.kind} lesion of no layers; those of {model.name} are {', '.join(having)}."
+            f"the lesion names no layers; layers with {lesion.kind} in {model.name}: "
+            f"{', '.join(having)}."
         )
     return Lesion(lesion.kind, tuple(name for name in having if name in layers), int(first))

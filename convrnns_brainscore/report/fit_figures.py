@@ -297,7 +297,7 @@ def draw_differences(results: Results, regions: list[str]) -> Figure:
             axes.set_xticks([])
             axes.set_xlim(-0.6, len(pairs) - 0.4)
             axes.set_xlabel(f"pairs of models, {bin_names(results)[0]} ms")
-        axes.set_ylabel("difference of r")
+        axes.set_ylabel("difference in r")
         legend_below(axes)
     return figure
 

@@ -339,7 +339,7 @@ def draw_differences(results: Results, comparisons: Sequence[Comparison]) -> str
             _band(figure, middles, low, high, _BLUE, pair, visible=index == 0)
             views.append(compared(results, each))
     figure.add_hline(0, line={"color": _FAINT})
-    figure.update_yaxes(title="difference of r")
+    figure.update_yaxes(title="difference in r")
     if one_bin:
         names = [_broken(compared(results, each), 24) for each in defined]
         figure.update_xaxes(

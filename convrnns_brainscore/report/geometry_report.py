@@ -122,10 +122,12 @@ def draw_most_similar(found: xr.Dataset) -> Figure:
     panels = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
     made_by = json.loads(found.attrs["made_by"])
     looks = styles(found["model"].values.tolist())
+    errors = []
     for axes, region in zip(panels, regions, strict=True):
         here = found.sel(region=region)
         of_subjects = "ceiling_lower" in here and bool(here["ceiling_lower"].notnull().any())
         names = ("subject_similarity", "subject_error") if of_subjects else ("similarity", "error")
+        errors.append("over subjects" if of_subjects else "over resampled stimuli and neurons")
         one_bin = found.sizes["time_bin"] == 1
         x = np.arange(found.sizes["layer"]) if one_bin else _middles(found)
         for place, model in enumerate(found["model"].values):
@@ -160,7 +162,7 @@ def draw_most_similar(found: xr.Dataset) -> Figure:
         if not one_bin:
             legend_below(axes, 0.25)
     panels[0].set_ylabel("Spearman's r of dissimilarities")
-    error = "over subjects" if of_subjects else "over resampled stimuli and neurons"
+    error = " or ".join(dict.fromkeys(errors))
     layers = "" if one_bin else " Layers: most similar on average."
     text = f"{_sample(found)}{layers} Errors: standard error {error}."
     figure.suptitle(textwrap.fill(text, 66 * len(regions)), fontsize=6)

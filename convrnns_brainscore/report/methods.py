@@ -94,7 +94,7 @@ def methods(results: Results) -> list[str]:
         f"{sample.bins} from image onset were "
     )
     if sample.presentations == sample.stimuli:
-        data += "single presentations."
+        data += "measured in single presentations."
     elif sample.repetitions is None:
         data += "averaged over repetitions."
     else:
@@ -109,12 +109,14 @@ def methods(results: Results) -> list[str]:
 def _networks(results: Results, models: list[str], settings: dict[str, object]) -> str:
     made_by = results.made_by(models[0]) if models else {}
     weights = ", ".join(
-        f"{model} ({results.made_by(model).get('weights', 'weights unknown')})" for model in models
+        f"{model} ({results.made_by(model).get('label', 'weights unknown')})" for model in models
     )
     off = settings.get("image_off")
     shown = "throughout" if not isinstance(off, int) else f"for {off * MS_PER_STEP} ms"
-    if settings.get("presentation") not in ("custom", "neural", "constant"):
-        shown = f"as described by the presentation '{settings.get('presentation')}'"
+    if settings.get("presentation") == "stream":
+        shown = "at the times that each stimulus states"
+    elif settings.get("presentation") == "sequence":
+        shown = f"as a sequence ({settings.get('off')})"
     return (
         f"Activations of the ConvRNNs of Nayebi et al. (2022) {weights} were computed with "
         f"convrnns_brainscore {settings.get('convrnns_brainscore', '')} "

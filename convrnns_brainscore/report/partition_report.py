@@ -107,7 +107,7 @@ def draw_partition(found: xr.Dataset) -> Figure:
 
 
 def partition_table(found: xr.Dataset) -> Table:
-    """Each region's means over bins."""
+    """Each region in the bin in which both sets together explain most."""
     table = Table(
         title="R² of held-out responses, in the bin in which both sets together explain most "
         "(selected on these data, biased upward)",

@@ -81,7 +81,9 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
     for record in records:
         duration = str(record["made_by"].get("image_duration", ""))
         if duration.startswith("assumed"):
-            console.print(f"{record['benchmark']}: images {duration}", style="dim", soft_wrap=True)
+            console.print(
+                f"{record['benchmark']}: image duration: {duration}", style="dim", soft_wrap=True
+            )
     if any(record["bins"] for record in records):
         console.print(
             "Temporal scores are means over the bins with a ceiled value; 'bins' gives their "

@@ -23,7 +23,7 @@ COLUMNS = ("benchmark", "request", "image on", "latency", "outcome", "comment")
 def trial_table(trials: Sequence[Trial]) -> Table:
     """A row for each benchmark, and how many score."""
     counts = pd.Series([trial.outcome for trial in trials]).value_counts()
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    told = ", ".join(f"{outcome}: {count}" for outcome, count in counts.items())
     table = Table(title=f"Benchmarks on synthetic stimuli: {told}")
     for column in COLUMNS:
         table.add_column(column, overflow="fold")

@@ -70,7 +70,7 @@ def read_archive(path: Path, findings: Findings) -> dict[str, bytes]:
                     # The size that it declares may be a lie.
                     content = opened.read(LARGEST + 1)
             except Exception as error:  # of zipfile's, zlib's, lzma's …
-                findings.fail("zip", f"{entry.filename} is damaged ({error}): build it anew.")
+                findings.fail("zip", f"{entry.filename} is damaged ({error}): build it again.")
                 return {}
             if len(content) > LARGEST:
                 findings.fail("zip", f"{entry.filename} holds more than the zip declares.")
@@ -91,18 +91,23 @@ def unpack(files: dict[str, bytes], folder: Path) -> None:
 def _limits(entries: list[zipfile.ZipInfo]) -> list[str]:
     problems = []
     if len(entries) > MOST_FILES:
-        problems.append(f"{len(entries)} files; at most {MOST_FILES} are taken.")
+        problems.append(f"{len(entries)} files; at most {MOST_FILES} are accepted.")
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
-        problems.append(f"{total / 1e6:.0f} MB unpacked; at most {MOST_BYTES / 1e6:.0f} are taken.")
+        problems.append(
+            f"{total / 1e6:.0f} MB unpacked; at most {MOST_BYTES / 1e6:.0f} are accepted."
+        )
     for entry in entries:
         if entry.file_size > LARGEST:
             problems.append(
                 f"{entry.filename} has {entry.file_size / 1e6:.0f} MB; at most "
-                f"{LARGEST / 1e6:.0f} are taken. Weights are fetched when a model is loaded."
+                f"{LARGEST / 1e6:.0f} are accepted. Weights are fetched when a model is loaded."
             )
         if entry.file_size > MOST_COMPRESSED * max(entry.compress_size, 1):
-            problems.append(f"{entry.filename} is a zip bomb: it grows beyond all measure.")
+            problems.append(
+                f"{entry.filename} looks like a zip bomb: it unpacks to more than "
+                f"{MOST_COMPRESSED} times its size."
+            )
     return problems
 
 
@@ -113,18 +118,21 @@ def _unsafe(entry: zipfile.ZipInfo) -> str:
     if not parts:
         return f"{name!r} is not a valid file name."
     if name.startswith(("/", "~")) or "\\" in name or (parts and parts[0].endswith(":")):
-        return f"{name!r} is an absolute path, or one of Windows: pack relative ones, with '/'."
+        return f"{name!r} is an absolute or a Windows path: use relative paths with '/'."
     if ".." in parts:
-        return f"{name!r} leaves the folder."
+        return f"{name!r} points outside the folder."
     if any(ord(character) < 32 for character in name):
         return f"{name!r} has control characters in its name."
     if not all(_NAME.fullmatch(part) for part in parts):
-        return f"{name!r}: names of letters (a–z), digits and '_.+-=' only, with no '.' at the end."
+        return (
+            f"{name!r}: names may contain only letters (A–Z, a–z), digits and '_.+-=@', and must "
+            "not end with '.'."
+        )
     if len(name) > LONGEST or len(parts) > DEEPEST:
         return f"{name[:60]!r}… is longer than {LONGEST} characters, or {DEEPEST} folders deep."
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"{name!r} is a link or no plain file: pack what it points to."
+        return f"{name!r} is a link or a special file: pack a plain file instead."
     if entry.flag_bits & 0x1:
         return f"{name!r} is encrypted."
     return ""
@@ -138,10 +146,13 @@ def _alike(names: list[str]) -> list[str]:
     for name in names:
         key = PurePosixPath(name).as_posix().casefold()
         if key in seen:
-            how = "twice" if seen[key] == name else f"beside {seen[key]}"
-            problems.append(f"{name} is there {how}.")
+            twice = f"{name} occurs twice."
+            alike = f"{name} and {seen[key]} would be one file on some systems."
+            problems.append(twice if seen[key] == name else alike)
         seen[key] = name
     for key, name in seen.items():
         both = [str(above) for above in PurePosixPath(key).parents if str(above) in seen]
-        problems += [f"{seen[above]} is a file, and the folder of {name}." for above in both]
+        problems += [
+            f"{seen[above]} is a file and at the same time the folder of {name}." for above in both
+        ]
     return problems

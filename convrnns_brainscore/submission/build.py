@@ -126,7 +126,10 @@ class StoredWeights:
                 "such as user_123/rgc_intermediate.safetensors."
             )
         if not re.fullmatch(r"[\w.-]+", self.version_id, re.ASCII):
-            raise ConvRNNError(f"version {self.version_id!r} of {self.key}: expected its id.")
+            raise ConvRNNError(
+                f"version {self.version_id!r} of {self.key}: expected the version id of the "
+                "uploaded file."
+            )
         _check_digest(self.sha256, self.key)
 
 
@@ -231,13 +234,13 @@ def submission_files(
         raise ConvRNNError("name one or more models.")
     others = [f"{name}{suffix}" for name in names if f"{name}{suffix}" in list_models() and suffix]
     if others:
-        raise ConvRNNError(f"suffix {suffix!r} makes the name of {others[0]}, another model.")
+        raise ConvRNNError(f"suffix {suffix!r} gives the name of another model, {others[0]}.")
     digests = [each.sha256 for each in weights.values()]
     if len(set(digests)) < len(digests):
         raise ConvRNNError("two models have weights with one SHA-256: each needs its own file.")
     strangers = sorted(set(weights) - set(names))
     if strangers:
-        raise ConvRNNError(f"weights of {', '.join(strangers)}, which is not submitted.")
+        raise ConvRNNError(f"weights are given for {', '.join(strangers)}, not submitted here.")
     if max_neuroids is not None and max_neuroids < 1:
         raise ConvRNNError(f"`max_neuroids={max_neuroids}`: expected 1 or more.")
     for name in names:

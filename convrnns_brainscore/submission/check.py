@@ -94,7 +94,7 @@ def check(
         findings.unchecked("running", "no model was loaded: fix the findings above first.")
         return findings
     with TemporaryDirectory() as scratch:
-        say("making an environment as the server does (some GB, minutes)")
+        say("creating an environment like the server's (several GB, takes minutes)")
         made = make_environment(environment or Path(scratch) / "environment")
         for plugin in plugins:
             with _in_brain_score(made, plugin) as folder:
@@ -129,7 +129,9 @@ def _run(
     say(f"{plugin.name}: installing what it needs")
     if (folder / "environment.yml").exists():
         findings.unchecked(
-            "installing", f"{plugin.name}: environment.yml is the server's conda's; not used here."
+            "installing",
+            f"{plugin.name}: environment.yml is read only by the server's conda; it is not used "
+            "here.",
         )
     for arguments in (
         [str(folder)] if (folder / "setup.py").exists() else [],
@@ -141,7 +143,9 @@ def _run(
             return
     conflicts = environment.conflicts()
     if conflicts:
-        cure = "bound it in requirements.txt, where the server's pip looks at nothing else"
+        cure = (
+            "add a bound to requirements.txt, the only requirements that the server's pip considers"
+        )
         findings.fail("installing", f"{plugin.name}: {conflicts[0].rstrip('.')}: {cure}.")
         return
     told = environment.run("-c", "import brainscore_vision, numpy; print(numpy.__version__)")
@@ -216,10 +220,10 @@ def _benchmarks(
         findings.fail("benchmarks", f"{identifier}: the process ended: {told.last_line}")
         return
     for each in tried:
-        if each["outcome"] != "scores":
-            tell = findings.fail if each["outcome"] == "the model's" else findings.note
+        if each["outcome"] != trial.SCORES:
+            tell = findings.fail if each["outcome"] == trial.FAILS else findings.note
             tell("benchmarks", f"{identifier} on {each['name']}: {each['reason']}")
-    scored = sum(each["outcome"] == "scores" for each in tried)
+    scored = sum(each["outcome"] == trial.SCORES for each in tried)
     findings.passed(
         "benchmarks",
         f"{identifier} scores on {scored} of {len(tried)} benchmarks, one of each family, with "

@@ -71,7 +71,9 @@ def look(model: Any, shown: Any) -> tuple[int, int]:
     recording = model.look_at(shown, number_of_trials=1)
     values = recording.transpose("presentation", "neuroid", "time_bin").values
     if values.shape[2] != len(BINS):
-        raise ValueError(f"{len(BINS)} time bins were asked for, and {values.shape[2]} came")
+        raise ValueError(
+            f"{len(BINS)} time bins were requested, and {values.shape[2]} were returned"
+        )
     varying = int((np.ptp(values, axis=(0, 1)) > 0).sum())
     changes = np.abs(np.diff(values, axis=2)).max(axis=(0, 1))
     if not (np.ptp(values[:, :, -10:], axis=0) > 0).any():
@@ -120,7 +122,7 @@ def probe(identifier: str, shown: Any) -> None:
 
     model = brainscore_vision.load_model(identifier)
     if model.identifier != identifier:
-        tell("model", "fail", f"{identifier} calls itself {model.identifier}")
+        tell("model", "fail", f"{identifier} has the identifier {model.identifier}")
     varying, changing = look(model, shown)
     if not changing:
         tell(

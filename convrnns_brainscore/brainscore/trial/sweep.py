@@ -19,6 +19,7 @@ import numpy as np
 from brainscore_vision.benchmarks import BenchmarkBase
 from brainscore_vision.model_interface import BrainModel
 
+from . import FAILS, FAILS_FOR_ALL, INCONCLUSIVE, SCORES
 from .data import made_data
 
 NOTES = {
@@ -32,10 +33,6 @@ BUGS = {
     "names in a dict of its data sets; it scores 0 where no threshold can be fitted",
 }
 """Patterns of names → errors of Brain-Score's that depend on the model's answer (2.4.2)."""
-
-SCORES, INCONCLUSIVE = "scores", "inconclusive"
-FAILS_FOR_ALL, FAILS = "fails for all models", "fails for the ConvRNN"
-"""Outcomes of a trial. Inconclusive: the benchmark never called the model."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +147,7 @@ def _try(name: str, subject: Callable[[str], BrainModel]) -> Trial:
         alike = not np.isfinite(theirs) and their_why == why
         outcome = FAILS_FOR_ALL if alike else FAILS
         if alike:
-            why += ", and so of Brain-Score's own models"
+            why += "; Brain-Score's own models fail in the same way"
     return Trial(
         name,
         tuple(dict.fromkeys(watched.requests)),
@@ -176,7 +173,7 @@ def _run(name: str, watched: _Watched) -> tuple[float, str]:
         score = _number(given)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
-        where = "its answer" if watched.answering else "the benchmark"
+        where = "the model's answer" if watched.answering else "the benchmark"
         return np.nan, f"{type(error).__name__} in {where}: {first[:200]}"
     return score, "" if np.isfinite(score) else "NaN"
 

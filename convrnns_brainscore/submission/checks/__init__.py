@@ -73,8 +73,8 @@ def check_plugin(plugin: Plugin, brain_score: Path, findings: Findings) -> None:
                 "lines, strings or lists.",
             )
         except Exception as error:  # whatever strange things a file holds
-            what = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
-            own.fail(name, f"models/{plugin.name} cannot be read ({what}): build it anew.")
+            what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            own.fail(name, f"models/{plugin.name} cannot be read ({what}): build it again.")
         findings.found += own.found
         if not own.failed and done:
             findings.passed(name, done)

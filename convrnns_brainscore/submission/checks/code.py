@@ -21,7 +21,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             + (f" (and not {tests[0]})." if tests else "."),
         )
     elif not re.search(r"^\s*(async )?def test", plugin.text("test.py") or "", re.MULTILINE):
-        check.fail(f"models/{plugin.name}/test.py tests nothing.")
+        check.fail(f"models/{plugin.name}/test.py contains no tests.")
     for path, module in plugin.modules.items():
         if module.tree is None:
             check.fail(f"models/{plugin.name}/{path} is not Python 3.11: {module.error}.")
@@ -34,7 +34,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
                         "be scored.",
                     )
     for missing in _missing_modules(plugin):
-        check.fail(f"models/{plugin.name}/{missing} is missing, which is imported.")
+        check.fail(f"models/{plugin.name}/{missing} is imported but missing.")
     if plugin.text("__init__.py") is not None and "model_registry" not in _imported(plugin):
         check.fail(
             f"models/{plugin.name}/__init__.py does not import model_registry from "

@@ -46,11 +46,13 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
     for path, content in plugin.files.items():
         where, name = f"models/{plugin.name}/{path}", path.lower()
         if name.endswith(WEIGHTS) or re.search(r"\.data-\d+-of-\d+$", name):
-            check.fail(f"{where}: weights are fetched when it is loaded, not packed.")
+            check.fail(
+                f"{where}: do not pack weights: the plugin fetches them when a model is loaded."
+            )
         elif name.endswith(PROGRAMS) or re.search(r"\.so(\.\d+)+$", name):
             check.fail(f"{where}: reviewers cannot inspect programs and archives.")
         elif name.endswith(PICTURES):
-            check.note(f"{where}: a picture; is it needed?")
+            check.note(f"{where}: is this picture needed? Otherwise remove it.")
         elif not _is_text(content):
             check.fail(f"{where} is not UTF-8 text, so a reviewer cannot read it.")
         else:
@@ -58,9 +60,11 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
                 if len(text) > LONGEST_PATH:
                     continue
                 if re.fullmatch(ABSOLUTE, text):
-                    check.fail(f"{where}: {text} is a path of one machine: the server has none.")
+                    check.fail(
+                        f"{where}: {text} is a path on one machine, which the server does not have."
+                    )
                 elif re.fullmatch(PERHAPS_ABSOLUTE, text):
-                    check.note(f"{where}: is {text} a path? The server has none such.")
+                    check.note(f"{where}: if {text} is a path, the server does not have it.")
     return "no weights, programs or paths of one machine"
 
 

@@ -31,7 +31,8 @@ def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]
             check.note(f"{path} lies outside models/<plugin>/: the server drops it.")
         elif len(parts) > 3 and parts[1] in KINDS:
             check.fail(
-                f"everything is in a folder {parts[0]}/: zip its contents, {parts[1]}/… on top.",
+                f"everything is in a folder {parts[0]}/: zip its contents, so that {parts[1]}/… is "
+                "at the top level.",
             )
             break
         else:
@@ -39,7 +40,7 @@ def find_plugins(files: Mapping[str, bytes], findings: Findings) -> list[Plugin]
     if outside:
         more = f", and {len(outside) - 1} more" if len(outside) > 1 else ""
         check.fail(
-            f"{outside[0]}{more} outside models/<plugin>/: this prevents an automatic merge.",
+            f"outside models/<plugin>/: {outside[0]}{more}. This prevents an automatic merge.",
         )
     plugins = []
     for folder, inside in folders.items():
@@ -88,7 +89,7 @@ def check_registration(plugin: Plugin, findings: Findings) -> None:
                 "model_registry['<name>'] at its top level."
             )
     if not found:
-        check.fail(f"{where} registers no model: model_registry['<identifier>'] = ….")
+        check.fail(f"{where} registers no model: add a line model_registry['<identifier>'] = ….")
     for identifier in sorted({each for each in found if found.count(each) > 1}):
         check.fail(f"{where} registers {identifier} more than once.")
 

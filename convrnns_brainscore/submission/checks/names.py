@@ -17,8 +17,9 @@ def run(plugin: Plugin, brain_score: Path, check: Check) -> str:
     """Names that are possible, and free."""
     if not re.fullmatch(r"[A-Za-z]\w*", plugin.name, re.ASCII) or iskeyword(plugin.name):
         check.fail(
-            f"models/{plugin.name}: Python imports it, so letters, digits and '_' only, a letter "
-            "first.",
+            f"models/{plugin.name}: the name must consist of letters, digits and '_' and begin "
+            "with "
+            "a letter, since Python imports it.",
         )
     taken = registered_models(brain_score, leave_out=plugin.name)
     for identifier in plugin.identifiers:
@@ -27,7 +28,7 @@ def run(plugin: Plugin, brain_score: Path, check: Check) -> str:
                 "choose another name for yours (`suffix=…`).",
             )  # fmt: skip
         if not re.fullmatch(r"[\w.:=-]+", identifier, re.ASCII):
-            check.fail(f"{identifier!r}: a name without blanks, slashes or quotes.")
+            check.fail(f"{identifier!r}: identifiers may contain only letters, digits and '_.:=-'.")
     theirs = brain_score / plugin.name / "__init__.py"
     text = theirs.read_text(encoding="utf-8") if theirs.is_file() else ""
     if text and not set(REGISTRATION.findall(text)) & set(plugin.identifiers):

@@ -30,7 +30,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
         try:
             given = json.loads(text)
         except (ValueError, RecursionError) as error:
-            check.fail(f"{folder}/{identifier}.json is no JSON: {error}.")
+            check.fail(f"{folder}/{identifier}.json is not valid JSON: {error}.")
             continue
         missing = [
             region for region in RECORDED if not isinstance(given, dict) or not given.get(region)
@@ -52,4 +52,6 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             check.fail(f"models/{plugin.name}/{path} belongs to no registered model.")
     if check.findings.found:
         return ""
-    return f"{', '.join(RECORDED)}, of layers that exist; maps: {len(plugin.identifiers)}"
+    return (
+        f"all maps name existing layers for {', '.join(RECORDED)}; maps: {len(plugin.identifiers)}"
+    )

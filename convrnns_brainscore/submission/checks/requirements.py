@@ -76,7 +76,8 @@ def _parsed(where: str, lines: Sequence[str], check: Check) -> dict[str, Require
             )
         elif name == "convrnns-brainscore":
             check.fail(
-                f"{where}: {requirement} is on no package index: build packs its code instead.",
+                f"{where}: {requirement} is not on a package index: omit it; `convrnns submission "
+                "build` packs its code.",
             )
         elif name == "numpy" and requirement.specifier.contains("2.0"):
             check.fail(f"{where}: {requirement}: Brain-Score needs numpy < 2.")
@@ -133,7 +134,7 @@ def _environment(where: str, text: str, check: Check) -> None:
         check.fail(f"{where}: expected 'dependencies:'.")
         return
     if "name" in given:
-        check.fail(f"{where}: 'name:' would make another environment: omit it.")
+        check.fail(f"{where}: 'name:' would create another environment: omit it.")
     listed = given.get("dependencies") or ()
     if not isinstance(listed, list | tuple):
         check.fail(f"{where}: expected 'dependencies:' and a list.")

@@ -27,8 +27,8 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
     """What the server does before and while it scores."""
     if "def get_layers" not in (plugin.text("model.py") or ""):
         check.note(
-            f"models/{plugin.name}/model.py has no get_layers: the server's layer mapping, whose "
-            "label mapping-complete a merge waits for, finds no layers there."
+            f"models/{plugin.name}/model.py has no get_layers: the server's layer mapping finds no "
+            "layers, and the merge waits for its label mapping-complete."
         )
     settings = plugin.settings or {}
     subject = settings.get("subject")
@@ -52,4 +52,6 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             f"check estimates {need / 2**30:.0f} GiB, and raises a MemoryError if less is free. "
             "Build with `max_neuroids=1000` to be scored there."
         )
-    return "get_layers for the layer mapping; memory that the server has"
+    if check.findings.found:
+        return ""
+    return f"model.py has get_layers; the memory estimate is below {LARGE / 2**30:.0f} GiB"

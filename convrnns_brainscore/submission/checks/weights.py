@@ -37,17 +37,17 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
     settings = plugin.settings
     models = (settings or {}).get("models")
     if settings is None or not isinstance(models, dict):
-        check.fail(f"models/{plugin.name}/{SETTINGS} is damaged: build it anew.")
+        check.fail(f"models/{plugin.name}/{SETTINGS} is damaged: build it again.")
         return ""
     for problem in _settings_problems(settings, plugin):
-        check.fail(f"models/{plugin.name}/{SETTINGS}: {problem}: build it anew.")
+        check.fail(f"models/{plugin.name}/{SETTINGS}: {problem}: build it again.")
     if set(models) != set(plugin.identifiers):
         check.fail(
             f"models/{plugin.name}/{SETTINGS} is of {', '.join(models)}, and __init__.py registers "
-            f"{', '.join(plugin.identifiers) or 'none'}: build it anew.",
+            f"{', '.join(plugin.identifiers) or 'none'}: build it again.",
         )
     if f"{CODE}/convrnns_brainscore/__init__.py" not in plugin.files:
-        check.fail(f"models/{plugin.name}/{CODE} is missing: build it anew.")
+        check.fail(f"models/{plugin.name}/{CODE} is missing: build it again.")
     published = []
     for identifier, meant in models.items():
         given = meant.get("weights") if isinstance(meant, dict) else None
@@ -55,7 +55,7 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             published.append(identifier)
             continue
         if not isinstance(given, dict):
-            check.fail(f"models/{plugin.name}/{SETTINGS}: weights {given!r}: build it anew.")
+            check.fail(f"models/{plugin.name}/{SETTINGS}: weights {given!r}: build it again.")
             continue
         sha256 = str(given.get("sha256"))
         try:
@@ -63,7 +63,8 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
                 StoredWeights(str(given["key"]), str(given.get("version_id")), sha256)
                 check.note(
                     f"{identifier}: weights are fetched from Brain-Score's storage "
-                    f"({given['key']}), where you uploaded them; this cannot be tried before."
+                    f"({given['key']}), where you uploaded them; this cannot be tested before the "
+                    "submission."
                 )
                 continue
             weights = WeightsAddress(str(given.get("url")), sha256)
@@ -71,14 +72,17 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
             check.fail(f"models/{plugin.name}/{SETTINGS}: {error}")
             continue
         if _is_near(weights.url):
-            check.note(f"{weights.url} is of this machine: the server has none there.")
+            check.note(
+                f"{weights.url} is an address on this machine or its network: the server cannot "
+                "reach it."
+            )
     return "published checkpoints" if published else "the submitter's, each with its SHA-256"
 
 
 def _settings_problems(settings: Mapping[str, Any], plugin: Plugin) -> Iterator[str]:
     """What in ``plugin.json`` does not go with the plugin's files."""
     if settings.get("backend") not in list(BackendName):
-        yield f"backend {settings.get('backend')!r}"
+        yield f"unknown backend {settings.get('backend')!r}"
     code = plugin.text(f"{CODE}/convrnns_brainscore/_version.py") or ""
     if f'__version__ = "{settings.get("version")}"' not in code:
         yield f"version {settings.get('version')!r} is not that of the code"
@@ -96,9 +100,9 @@ def _settings_problems(settings: Mapping[str, Any], plugin: Plugin) -> Iterator[
     for identifier, meant in settings["models"].items():
         name = meant.get("model") if isinstance(meant, dict) else None
         if name not in list_models():
-            yield f"{identifier} is of no model ({name!r})"
+            yield f"{identifier} names an unknown model ({name!r})"
         elif not identifier.startswith(f"{PREFIX}{name}"):
-            yield f"{identifier} would be {name}"
+            yield f"{identifier} stands for {name}, but does not begin with {PREFIX}{name}"
 
 
 def _is_near(url: str) -> bool:
