@@ -122,12 +122,14 @@ def _is_hdf5(path: Path) -> bool:
 
 def _matlab_5(path: Path) -> dict[str, NDArray[Any]]:
     from scipy.io import loadmat
+    from scipy.sparse import issparse
 
     held = loadmat(path, chars_as_strings=True)
     found = {}
     for name, each in held.items():
         if name.startswith("__"):
             continue
+        each = each.toarray() if issparse(each) else each
         if each.dtype.kind == "O":
             each = _of_cells([np.squeeze(cell) for cell in each.ravel()], each.shape)
         if each is not None and each.dtype.kind in "Ufiub":
@@ -144,6 +146,8 @@ def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
 
     def cell(each: h5py.Dataset) -> NDArray[Any]:
         codes = kind(each) == "char" or (not kind(each) and each.dtype == np.uint16)
+        if each.attrs.get("MATLAB_empty", 0):
+            return np.empty(0)
         return _texts(each[()]) if codes else np.squeeze(each[()])
 
     found: dict[str, NDArray[Any]] = {}
@@ -154,6 +158,8 @@ def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
             if not isinstance(each, h5py.Dataset):
                 continue
             values: NDArray[Any] | None = None
+            if each.attrs.get("MATLAB_empty", 0):
+                continue
             if kind(each) == "cell":
                 references = each[()].T
                 values = _of_cells(

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.tables import with_points
 from convrnns_brainscore.timing import MS_PER_STEP, SECONDS, TimeBin, round_ms
 
 DIMS = ("presentation", "neuroid", "time_bin")
@@ -181,14 +182,35 @@ def durations_of(data: xr.DataArray) -> NDArray[np.float64] | None:
     return _in_ms(values, "image_on_ms")
 
 
+def as_numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Numbers, or text that holds them with a point or a comma; NaN where the text is empty.
+
+    Raises
+    ------
+    ConvRNNError
+        Other text.
+
+    Examples
+    --------
+    >>> as_numbers(np.array(["4,5", "", "8"]), "degrees").tolist()
+    [4.5, nan, 8.0]
+    """
+    if values.dtype.kind in "fiub":
+        return values.astype(float)
+    texts = pd.Series(values.ravel(), name=name, dtype=object)
+    texts = texts.where(texts.notna(), "").astype(str).str.strip()
+    numbers = pd.to_numeric(with_points(texts), errors="coerce")
+    wrong = numbers.isna() & ~texts.str.lower().isin(("", "nan", "none"))
+    if wrong.any():
+        raise ConvRNNError(f"{name} holds {texts[wrong].iloc[0]!r}; expected numbers.")
+    return np.asarray(numbers, np.float64)
+
+
 def _in_ms(values: NDArray[Any], name: str) -> NDArray[np.float64]:
     """The values of the coordinate ``name`` as numbers of ms."""
     if values.dtype.kind == "m":  # xarray reads "units: ms" as durations
         values = values / np.timedelta64(1, "ms")
-    try:
-        return values.astype(float)
-    except (TypeError, ValueError):
-        raise ConvRNNError(f"{name} holds {values[0]!r}; expected ms.") from None
+    return as_numbers(values, name)
 
 
 def in_whole_steps(time_bins: Sequence[TimeBin]) -> list[TimeBin]:

@@ -109,7 +109,7 @@ def backends() -> Iterator[Line]:
     """What imports, and on which devices; and whether the order of imports matters."""
     asked = os.environ.get("KERAS_BACKEND")
     if asked:
-        yield Line("KERAS_BACKEND", f"{asked}: ignored; choose the library with --backend")
+        yield Line("KERAS_BACKEND", f"{asked}: ignored; commands have an option for the library")
     waiting = list(_PROBES)
     while waiting:  # once, unless an import ends the process
         code = "".join(_STEP.format(name=name, code=_PROBES[name]) for name in waiting)

@@ -71,6 +71,9 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 INVISIBLE = "the image is fully transparent."
 
+BITS_PER_SAMPLE, PLANAR, SAMPLE_FORMAT = 258, 284, 339
+"""Tags of TIFF."""
+
 GRAY = 128
 """Of 255: what surrounds a stimulus and lies behind transparency."""
 
@@ -120,10 +123,17 @@ def check_normalised(images: Any) -> NDArray[np.float32]:
     rows = images.reshape(-1, SIZE * 3)
     low, high = (of(axis=0).reshape(-1, 3) for of in (rows.min, rows.max))
     low, high = low.min(axis=0), high.max(axis=0)
-    if low.min() >= 0 and high.max() <= 1 and high.max() - low.min() > 0.5:
+    spread = high.max() - low.min()
+    if low.min() >= 0 and high.max() <= 1 and spread > 0.5:
         warnings.warn(
             "the images' values lie within 0–1: are they not normalised yet? Give "
             "convrnns_brainscore.images.normalise(255 * images).",
+            stacklevel=3,
+        )
+    elif low.min() >= -1 and high.max() <= 1 and spread > 1.5:
+        warnings.warn(
+            "the images' values lie within −1…1: are they not normalised yet? Give "
+            "convrnns_brainscore.images.normalise(127.5 * (images + 1)).",
             stacklevel=3,
         )
     if (low < _LOWEST - _ROUNDING).any() or (high > _HIGHEST + _ROUNDING).any():
@@ -305,11 +315,32 @@ def _check_samples(image: Image.Image) -> None:
     sixteen_bit = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
     if image.mode == "LAB":
         raise ConvRNNError("holds L*a*b* colours, which are not supported. Save it as RGB.")
+    if _in_planes(image):
+        raise ConvRNNError(
+            "holds 16-bit colours in separate planes, which cannot be read. Save it with "
+            "interleaved channels, or as PNG."
+        )
+    if _is_signed(image):
+        raise ConvRNNError("holds signed samples. Save it with unsigned ones.")
     if image.mode == "F" or (image.mode.startswith("I") and not sixteen_bit):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise ConvRNNError(
             f"holds {kind} samples, whose range is not stated. Save it as 8 or 16 bit."
         )
+
+
+def _in_planes(image: Image.Image) -> bool:
+    """Whether a TIFF has 16-bit samples in planes without compression: Pillow takes them as 8."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = np.atleast_1d(tags.get(BITS_PER_SAMPLE, 8))
+    return tags.get(PLANAR, 1) == 2 and len(image.getbands()) > 1 and int(bits.max()) > 8
+
+
+def _is_signed(image: Image.Image) -> bool:
+    """Whether a TIFF has signed 8-bit samples: Pillow takes them as unsigned."""
+    tags: Any = getattr(image, "tag_v2", {})
+    signed = 2 in np.atleast_1d(tags.get(SAMPLE_FORMAT, 1)).tolist()
+    return signed and not image.mode.startswith("I")
 
 
 def _is_reduced(image: Image.Image) -> bool:

@@ -240,12 +240,13 @@ def _onsets(
         )
     column = wanted or next(iter(named), "start_time")
     if column == "start_time":
-        notes = []
+        until = "for a duration that the file does not state" if stop is None else "until stop_time"
+        notes = [f"images are on from start_time of table {table.name}, {until}"]
         others = [] if wanted or stop is None else _times_within(table, start, stop)
         if others:
             notes.append(
-                f"images are on from start_time of table {table.name}, which also has times within "
-                f"its rows: {', '.join(others)} (`onset_column=…` chooses one of them)"
+                f"table {table.name} also has times within its rows: {', '.join(others)} "
+                "(`onset_column=…` chooses one of them)"
             )
         return start, None if stop is None else 1000 * (stop - start), notes
     try:

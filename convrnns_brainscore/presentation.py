@@ -29,6 +29,9 @@ ASSUMED_IMAGE_MS = 100
 in the recordings of Nayebi et al. (2022)."""
 
 
+LONGEST_IMAGE_MS = 60_000
+"""The longest that an image is on, in ms; longer ones are taken to be in other units."""
+
 Frame = tuple[Any, float]
 """What a sequence shows, and for how long in ms."""
 
@@ -319,6 +322,11 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
         raise ConvRNNError(
             f"image_on_ms is {usual:g} (median): images are on for {MS_PER_STEP} ms at least."
             f"{seconds}"
+        )
+    if usual > LONGEST_IMAGE_MS:
+        raise ConvRNNError(
+            f"image_on_ms is {usual:g} (median), more than {LONGEST_IMAGE_MS / 1000:g} s: "
+            "durations are in ms."
         )
     if has_mixed_durations(known):
         kinds, counts = np.unique(_in_steps(known), return_counts=True)

@@ -38,6 +38,13 @@ _GIVEN = {
 """The labels that state an axis's length."""
 
 
+RESPONSES = "responses"
+"""Name of the variable in a file of a recording."""
+
+_ELSEWHERE = ("neuroid_id", "region", "time_bin_start", "time_bin_end")
+"""Coordinates of neurons and time bins, which a column of stimuli cannot be."""
+
+
 def recording_from_arrays(
     responses: ArrayLike,
     stimuli: pd.DataFrame | Sequence[Any] | NDArray[Any],
@@ -118,10 +125,16 @@ def recording_from_arrays(
     names = _axes(values.shape, axes, known)
     if "repetition" in names:
         _check_once(table["stimulus_id"])
+    for name, labels in zip(names, _own_labels(responses, values.ndim), strict=False):
+        if labels is not None and name in ("stimulus", "presentation"):
+            _check_same(labels, table["stimulus_id"].to_numpy())
+        if labels is not None and name == "neuroid" and neuroid_ids is None:
+            neuroid_ids = labels
     present = [name for name in ORDER if name in names]
     values = values.transpose([names.index(name) for name in present])
     if "time_bin" not in names:
         values = values[..., None]
+    table, left_out = _labels(table)
     table, values = _as_presentations(table, values, present, image_on_ms)
     recorded = ~np.isnan(values).all(axis=(1, 2))
     if not recorded.any():
@@ -129,11 +142,17 @@ def recording_from_arrays(
     notes = [f"responses [{shape}] are {' × '.join(names)}"]
     if not recorded.all():
         notes.append(f"{(~recorded).sum()} presentations without a response are excluded")
+    if left_out:
+        notes.append(
+            f"columns named as those of neurons or bins are excluded ({', '.join(left_out)})"
+        )
     if isinstance(subjects, str):
         notes.append(f"all neurons are of subject {subjects}")
     count = values.shape[1]
     neurons = {
-        "neuroid_id": np.arange(count) if neuroid_ids is None else as_ids(neuroid_ids),
+        "neuroid_id": np.arange(count)
+        if neuroid_ids is None
+        else as_ids(np.asarray(neuroid_ids).ravel()),
         "region": _for_each(regions, count, "regions"),
         **({} if subjects is None else {"subject": _for_each(subjects, count, "subjects")}),
     }
@@ -172,6 +191,30 @@ def _named_axes(responses: Any, axes: str | Sequence[str] | None) -> str | Seque
     return dims
 
 
+def _own_labels(responses: Any, axes: int) -> list[NDArray[Any] | None]:
+    """The labels of each axis of a labelled array or table; None: it has none but numbers."""
+    if isinstance(responses, pd.DataFrame):
+        found = [responses.index, responses.columns]
+    elif isinstance(responses, xr.DataArray):
+        found = [responses.indexes.get(dim, pd.RangeIndex(0)) for dim in responses.dims]
+    else:
+        found = []
+    plain = [isinstance(each, pd.RangeIndex) for each in found]
+    labels = [None if p else as_ids(each.to_numpy()) for p, each in zip(plain, found, strict=True)]
+    return labels if len(labels) == axes else []
+
+
+def _check_same(labels: NDArray[Any], ids: NDArray[Any]) -> None:
+    """Raise where responses are labelled with the stimuli in another order than they are listed."""
+    if {*labels} & {*ids} and not np.array_equal(labels, ids):
+        first = int(np.flatnonzero(labels != ids)[0]) if len(labels) == len(ids) else 0
+        raise ConvRNNError(
+            f"the responses are labelled with other stimuli than are listed (the first that "
+            f"differs: {labels[first]!r} and {ids[first]!r}): list them in the order of the "
+            "responses."
+        )
+
+
 def _table(stimuli: Any) -> pd.DataFrame:
     if not isinstance(stimuli, pd.DataFrame):
         return pd.DataFrame({"stimulus_id": as_ids(np.asarray(stimuli).ravel())})
@@ -194,25 +237,43 @@ def _check_once(ids: pd.Series) -> None:
         )
 
 
+def _labels(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The columns that can be coordinates of presentations, and the names of those that cannot."""
+    for name in map(str, table):
+        if name in (*DIMS, RESPONSES) or "/" in name:
+            raise ConvRNNError(f"a column of the stimuli is called {name!r}: rename it.")
+    left_out = [str(name) for name in table if name in _ELSEWHERE]
+    return table.drop(columns=left_out), left_out
+
+
 def _bins(time_bins: Any) -> list[TimeBin]:
     try:
-        pairs = round_ms(time_bins).reshape(-1, 2)
+        pairs = np.atleast_2d(round_ms(time_bins))
     except (TypeError, ValueError):
         pairs = np.empty((0, 2))
-    if not len(pairs):
-        raise ConvRNNError(f"`time_bins={time_bins!r}`: expected (start, end) in ms, or several.")
+    if pairs.ndim == 2 and pairs.shape[0] == 2 != pairs.shape[1]:
+        pairs = pairs.T  # a row of starts and a row of ends
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
+        raise ConvRNNError(
+            f"`time_bins={time_bins!r}`: expected (start, end) in ms, or several; not edges or "
+            "centres."
+        )
     return [(start, end) for start, end in pairs.tolist()]
 
 
 def _count(regions: Any, neuroid_ids: Any) -> int | None:
     if neuroid_ids is not None:
-        return len(neuroid_ids)
-    return None if isinstance(regions, str) else len(regions)
+        return np.size(neuroid_ids)
+    # A single region, as of a MATLAB text, is that of all neurons.
+    return None if isinstance(regions, str) or np.size(regions) == 1 else np.size(regions)
 
 
 def _for_each(given: Any, count: int, what: str) -> NDArray[Any]:
     if isinstance(given, str):
         return np.full(count, given)
+    given = np.asarray(given).ravel()
+    if len(given) == 1:
+        return as_text(np.repeat(given, count))
     if len(given) != count:
         raise ConvRNNError(
             f"{len(given)} {what} for {count} neurons: expected one value, or one per neuron."

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.coordinates import DIMS, NOTES
+from convrnns_brainscore.coordinates import DIMS, NOTES, as_ids
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.tables import with_points
@@ -27,8 +27,8 @@ SPIKES = ("trial", NEURON)
 TIMES = {"time_ms": 1.0, "time_s": 1000.0}
 """Column of the times of spikes → ms."""
 
-KNOWN = ("repetition", "region", "subject", "time_bin_start", "time_bin_end", *RESPONSES, *SPIKES,
-         *TIMES)  # fmt: skip
+KNOWN = ("repetition", "region", "subject", "session", "time_bin_start", "time_bin_end",
+         *RESPONSES, *SPIKES, *TIMES)  # fmt: skip
 """All columns that have a meaning here."""
 
 EDGES = ["time_bin_start", "time_bin_end"]
@@ -36,7 +36,14 @@ EDGES = ["time_bin_start", "time_bin_end"]
 
 def is_spikes(table: pd.DataFrame) -> bool:
     """Whether each row of a table is a spike."""
-    return any(name in table for name in TIMES)
+    times = [name for name in TIMES if name in table]
+    if times and "response" in table:
+        raise ConvRNNError(
+            f"the table has the columns {times[0]} and response: for spikes, remove response; for "
+            "responses in time bins, give time_bin_start and time_bin_end instead of "
+            f"{times[0]}."
+        )
+    return bool(times)
 
 
 def recording_of_responses(
@@ -280,7 +287,7 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _of_neurons(table: pd.DataFrame) -> list[str]:
-    return [name for name in ("region", "subject") if name in table]
+    return [name for name in ("region", "subject", "session") if name in table]
 
 
 def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
@@ -301,8 +308,8 @@ def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
 
 
 def _neuron(table: pd.DataFrame) -> list[str]:
-    """The columns that tell neurons apart: two subjects may have the same ids."""
-    return [NEURON, *(["subject"] if "subject" in table else [])]
+    """The columns that tell neurons apart: two subjects, or days, may have the same ids."""
+    return [NEURON, *(name for name in ("subject", "session") if name in table)]
 
 
 def _positions(table: pd.DataFrame, among: pd.DataFrame, names: list[str]) -> NDArray[np.intp]:
@@ -331,5 +338,8 @@ def _recording(
         neuroid_ids=neurons[NEURON].tolist(),
         subjects=neurons["subject"].tolist() if "subject" in neurons else None,
     )
+    if "session" in neurons:
+        found = found.assign_coords(session=("neuroid", as_ids(neurons["session"].to_numpy())))
+        notes = [*notes, "neurons with the same id in different sessions are different neurons"]
     found.attrs[NOTES] = [*notes, *found.attrs[NOTES][1:]]
     return found

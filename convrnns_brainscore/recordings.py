@@ -29,6 +29,7 @@ from convrnns_brainscore.coordinates import (
     DIMS,
     NOTES,
     as_ids,
+    as_numbers,
     as_text,
     coordinate,
     durations_of,
@@ -53,8 +54,17 @@ FEWEST_ALIKE = 5
 SENSORS = ("MAG", "GRAD", "EEG", "ECOG", "SEEG", "DBS")
 """Types of channels, which are in the place of regions."""
 
+UNEQUAL = (
+    "time bins of different widths are averaged in proportion to their widths, as is right for "
+    "rates; for spike counts, divide by the width first"
+)
+"""Of a bin that is averaged over others."""
+
 _OF_NEURONS = ("region", "subject", "animal", "session")
 """Coordinates on neuroid that a recording may have once for all of them."""
+
+_OF_PRESENTATIONS = ("degrees", "image_on_ms", "object_name")
+"""Coordinates on presentation that a recording may have once for all of them, or as attributes."""
 
 _SHOWN = "stimulus_id", "presentation", "what was shown"
 
@@ -248,6 +258,7 @@ class Recording:
             The recording does not cover a bin.
         """
         starts, ends = np.array(self.time_bins, float).T
+        notes = list(self.notes)
         values = np.empty((*self.values.shape[:2], len(time_bins)), np.float32)
         for index, (start, end) in enumerate(time_bins):
             overlap = np.clip(np.minimum(ends, end) - np.maximum(starts, start), 0, None)
@@ -257,10 +268,17 @@ class Recording:
                     f"its bins are {_in_short(self.time_bins)}."
                 )
             inside = np.flatnonzero(overlap)
+            if np.ptp((ends - starts)[inside]) > 1e-3 and UNEQUAL not in notes:
+                notes.append(UNEQUAL)
             values[..., index] = self.values[..., inside] @ (
                 overlap[inside] / (end - start)
             ).astype(np.float32)
-        return replace(self, values=values, time_bins=[(float(a), float(b)) for a, b in time_bins])
+        return replace(
+            self,
+            values=values,
+            time_bins=[(float(a), float(b)) for a, b in time_bins],
+            notes=tuple(notes),
+        )
 
     def no_finer_than_steps(self) -> Recording:
         """The same in the networks' steps of 10 ms where its bins are finer.
@@ -294,7 +312,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
     recordings = [] if isinstance(recordings, xr.DataArray) else list(recordings)
     if not recordings:
         raise ConvRNNError("expected recordings in a list, at least one.")
-    plain = [without_multiindex(each).transpose(*DIMS) for each in recordings]
+    plain = [_for_all(without_multiindex(each).transpose(*DIMS)) for each in recordings]
     if not all("session" in each.coords for each in plain):
         plain = _with_sessions(plain)
     bins_of_each = [time_bins_of(each) for each in plain]
@@ -311,14 +329,14 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         "time_bin_start": ("time_bin", starts),
         "time_bin_end": ("time_bin", ends_of_bins),
     }
+    once = {"neuroid": _OF_NEURONS, "presentation": _OF_PRESENTATIONS}
     for dim in DIMS[:2]:
         tables = [
             pd.DataFrame(
                 {
                     str(name): np.broadcast_to(c.values, each.sizes[dim])
                     for name, c in each.coords.items()
-                    if c.dims == (dim,)
-                    or (c.dims == () and name in _OF_NEURONS and dim == "neuroid")
+                    if c.dims == (dim,) or (c.dims == () and name in once[dim])
                 }
             )
             for each in plain
@@ -396,7 +414,7 @@ def as_recording(
         raise ConvRNNError(
             f"a recording has the dims {' × '.join(DIMS)}; this has {' × '.join(data.dims)}."
         )
-    data = data.transpose(*DIMS)
+    data = _for_all(data.transpose(*DIMS))
     empty = [name for name in DIMS if data.sizes[name] == 0]
     if empty:
         raise ConvRNNError(f"the recording has no {empty[0]}.")
@@ -439,6 +457,16 @@ def as_recording(
     )
 
 
+def _for_all(data: xr.DataArray) -> xr.DataArray:
+    """A recording whose widths and durations of images, stated once, are on its presentations."""
+    for name in _OF_PRESENTATIONS:
+        once = data.coords[name] if name in data.coords else data.attrs.get(name)
+        if once is not None and np.ndim(once) == 0:
+            each = np.broadcast_to(np.asarray(once), data.sizes["presentation"])
+            data = data.assign_coords({name: ("presentation", each)})
+    return data
+
+
 def _constant(values: NDArray[np.float32]) -> list[str]:
     """A note where presentations have one response other than 0 in all neurons and bins."""
     flat = values.reshape(len(values), -1)
@@ -471,6 +499,8 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     for name, coord in data.coords.items():
         if coord.dims == ("presentation",) and name not in ("presentation", "stimulus_id"):
             table[str(name)] = as_text(coord.values) if coord.dtype.kind == "S" else coord.values
+    if "degrees" in table:
+        table["degrees"] = as_numbers(table["degrees"].to_numpy(), "degrees")
     stimulus = np.unique(ids, return_inverse=True)[1]
     groups = table.groupby("stimulus_id", sort=True)
     first = groups.first()  # that is not missing
@@ -499,7 +529,7 @@ def regions_of(
     """
     count = data.sizes["neuroid"]
     if "region" in data.coords and data["region"].dims in (("neuroid",), ()):
-        given = as_text(np.broadcast_to(data["region"].values, count))
+        given = _named(np.broadcast_to(data["region"].values, count))
     elif region is not None:
         given = np.full(count, region)
     else:
@@ -518,6 +548,11 @@ def regions_of(
     names = {name.lower(): region_name(name) for name in reversed(there)}
     names |= {name.strip().lower(): meant for name, meant in locations.items()}
     return np.array([names[name.strip().lower()] for name in given], str)
+
+
+def _named(values: NDArray[Any]) -> NDArray[Any]:
+    """Names as text; empty where one is missing."""
+    return np.where(pd.isna(values), "", as_text(values))
 
 
 def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
@@ -563,7 +598,7 @@ def _neurons(data: xr.DataArray, named: NDArray[np.str_]) -> pd.DataFrame:
     neurons = pd.DataFrame({"neuroid_id": ids, "region": named.astype(object)})
     for name in ("subject", "animal"):
         if name in data.coords and data[name].dims in (("neuroid",), ()):
-            subjects = as_text(np.broadcast_to(data[name].values, len(ids)))
+            subjects = _named(np.broadcast_to(data[name].values, len(ids)))
             break
     else:
         subjects = np.full(len(ids), "")

@@ -20,7 +20,7 @@ from typing import Any
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.networks.backbones import first_step, layer_names
 from convrnns_brainscore.timing import RESPONSE, TimeBin
-from convrnns_brainscore.zoo import Model
+from convrnns_brainscore.zoo import Model, find_model, list_models
 
 REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
 """The regions that can be recorded from, from the retina on."""
@@ -111,6 +111,7 @@ def region_layers(
         where, given = str(region_layer_map), _read(Path(region_layer_map))
     if not isinstance(given, Mapping) or not given:
         raise ConvRNNError(f'{where}: expected {{"IT": "conv10", …}}, region → layer or layers.')
+    _check_depth(given.get(MADE_BY), model, where)
     found: RegionLayers = {}
     for region, named in given.items():
         if region in (MADE_BY, LATENCY):
@@ -130,6 +131,19 @@ def region_layers(
             raise ConvRNNError(f"{where}: {region}: {error}") from None
         found[region] = layers
     return found
+
+
+def _check_depth(made_by: Any, model: Model, where: str) -> None:
+    """Refuse the map that a fit of a model of another depth wrote: layers of the same names are
+    others there."""
+    name = str(made_by.get("model", "")).split()[:1] if isinstance(made_by, Mapping) else []
+    for fitted in name:
+        known = fitted.split("-without-")[0]
+        if known in list_models() and find_model(known).depth != model.depth:
+            raise ConvRNNError(
+                f"{where} was fitted with {fitted}, which has other layers than {model.name}: fit "
+                f"{model.name}, or omit its line made_by if the layers are meant."
+            )
 
 
 def region_latencies(

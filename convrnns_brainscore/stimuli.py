@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
+import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -389,6 +390,8 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
         candidates = sorted(map(Path, glob.glob(str(source), recursive=True)))
         candidates = [path for path in candidates if not path.is_dir()]
         kind = "pattern"
+    elif re.match(r"\w{2,}:/", str(source)):
+        raise ConvRNNError(f"{source} is an address, which is not read: download the images.")
     else:
         raise missing(source, f"no such image file or folder: {source}.")
     images = [
@@ -401,6 +404,10 @@ def _find(source: Path) -> tuple[list[Path], list[str]]:
     if not images:
         below = kind == "folder" and any(path.is_dir() for path in candidates)
         way = f" Its subfolders are not searched: give '{source}/**/*'." if below else ""
+        if kind == "pattern" and "[" in str(source):
+            way = (
+                " In a pattern, [ ] stand for one of the characters between them: write [[] for [."
+            )
         raise ConvRNNError(f"no images in {kind} {source} ({', '.join(SUFFIXES)}).{way}")
     chosen = {*images}
     return images, [

@@ -17,8 +17,10 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.model_helpers.activations.pca import LayerPCA
 from brainscore_vision.model_helpers.brain_transformation import LayerScores, ModelCommitment
 from PIL import Image
+from result_caching import store
 
 from convrnns_brainscore import ConvRNNError, Presentation, load_network
+from convrnns_brainscore.brainscore import activations
 from convrnns_brainscore.brainscore.activations import ActivationsExtractor, Rows
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.convrnn import ConvRNN
@@ -374,3 +376,28 @@ def test_variance_is_microsaccades(extractor: ActivationsExtractor, network: Con
         STIMULI[:3], ["conv1"], number_of_trials=4, require_variance=True, time_bins=[(10, 20)]
     )
     np.testing.assert_array_equal(varied.values, again.values)
+
+
+def test_widths_that_are_not_shown_are_told(
+    extractor: ActivationsExtractor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Brain-Score's benchmarks place their stimuli on the screen before they ask the model."""
+    narrow = stimulus_set("narrow", load_objects92().stimuli[:2].assign(degrees=5.0))
+    extractor(narrow, ["conv5"], time_bins=BINS)
+    assert "widths of 5 degrees, and its images are shown at 8" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04cut"])
+def test_a_damaged_store_does_not_cost_the_activations(
+    extractor: ActivationsExtractor, content: bytes, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setenv("RESULTCACHING_HOME", str(tmp_path))
+    monkeypatch.delenv("RESULTCACHING_DISABLE")
+    here = store(identifier_ignore=["compute"])
+    monkeypatch.setattr(activations, "_cached", here(activations._cached.__wrapped__))
+    recorded = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    (kept,) = tmp_path.rglob("*.pkl")
+    kept.write_bytes(content)
+    again = extractor(STIMULI, ["conv5"], time_bins=BINS)
+    np.testing.assert_array_equal(again.values, recorded.values)
+    assert f"the store of activations in {tmp_path} cannot be used" in caplog.text

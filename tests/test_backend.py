@@ -112,7 +112,7 @@ def test_what_is_not_there_is_named(backend: str, device: str | None, said: str)
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch) -> None:
     monkeypatch.setattr("convrnns_brainscore.networks.backends.find_spec", lambda _: None)
-    with pytest.raises(ConvRNNError, match=r"`backend=torch`: it is not installed.*pip install"):
+    with pytest.raises(ConvRNNError, match=r"`backend=torch`: not installed.*pip install"):
         _opened.__wrapped__("torch", "cpu", "float32")
 
 

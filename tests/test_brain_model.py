@@ -109,7 +109,7 @@ def test_an_instant_is_the_response(brain: TemporalBrainModel, network: ConvRNN)
     instant = brain.look_at(STIMULI)
     brain.start_recording("IT", [(70, 170)])
     np.testing.assert_array_equal(instant.values, brain.look_at(STIMULI).values)
-    assert "without width" in instant.attrs["time_bins_note"]
+    assert "zero width" in instant.attrs["time_bins_note"]
 
     scanned = stimulus_set("Zerbe2026_fmri_stim_full--tau-train", load_objects92().stimuli[:2])
     subject = TemporalBrainModel(network)
@@ -151,7 +151,7 @@ def test_what_is_shown_follows_from_the_stimulus_set(network: ConvRNN) -> None:
     with pytest.raises(ConvRNNError, match="image_on_ms is 150"):
         other.look_at(said)
     for short in (0, -5, float("nan"), {"mine": 5}, "150", [150]):
-        with pytest.raises(ConvRNNError, match="expected 10 ms"):
+        with pytest.raises(ConvRNNError, match="expected at least 10 ms"):
             TemporalBrainModel(network, image_ms=short)
     mixed = stimulus_set("mine", stimuli.assign(image_on_ms=[100.0, 200.0]))
     with pytest.raises(ConvRNNError, match="several durations"):
@@ -383,3 +383,13 @@ def test_a_task_ends_where_a_recording_starts(brain: TemporalBrainModel) -> None
     assert brain.look_at(STIMULI).dims == ("presentation", "neuroid")
     with pytest.raises(ConvRNNError, match="task label"):
         brain.start_task(BrainModel.Task.label)
+
+
+def test_a_map_of_a_fit_of_another_depth_is_refused(network: ConvRNN) -> None:
+    """conv5 is the last layer of five, and in the middle of ten."""
+    for fitted in ("rgc_intermediate (untrained, seed 1)", "rgc_intermediate-without-feedback"):
+        fitted_map = {"IT": "conv5", "made_by": {"model": fitted}}
+        with pytest.raises(ConvRNNError, match="was fitted with rgc_intermediate"):
+            TemporalBrainModel(network, region_layer_map=fitted_map)
+    same = {"IT": "conv5", "made_by": {"model": "gru_shallow (sha256 1f2e)"}}
+    assert TemporalBrainModel(network, region_layer_map=same).region_layer_map["IT"] == ["conv5"]

@@ -254,7 +254,7 @@ def test_a_class_seen_once_is_left_out_and_unequal_classes_count_alike(tmp_path:
         ({"label": "colour"}, "unknown label 'colour'"),
         ({"label": "stimulus_id"}, r"Give `across='repetitions'`"),
         ({"label": "object_name", "units": 30}, "IT has 20 usable neurons"),
-        ({"label": "object_name", "units": 1}, "decoders need 2 or more"),
+        ({"label": "object_name", "units": 1}, "expected 2 to 20"),
         ({"label": "object_name", "draws": 0}, "`draws=0`"),
         ({"label": "object_name", "group": "scene"}, "unknown group 'scene'"),
     ],
@@ -459,7 +459,7 @@ def test_missing_labels_are_left_out(missing: Any) -> None:
         ({"label": "kind", "values": ["a", "b"] * 10, "across": "reps"}, "unknown across 'reps'"),
         (
             {"label": "kind", "values": ["a", "b"] * 10, "across": "repetitions", "group": "g"},
-            "omit one of them",
+            "omit `group=…`, or give",
         ),
     ],
 )

@@ -164,7 +164,7 @@ def test_another_file_under_the_same_address_is_refused(
     held = json.loads(record.read_text())
     held[DATA]["sha256"] = "0" * 64
     record.write_text(json.dumps(held))
-    with pytest.raises(ConvRNNError, match="not what was recorded at the first download"):
+    with pytest.raises(ConvRNNError, match="not the file recorded at the first download"):
         fetch(MODEL, tmp_path, server.address)
 
 
@@ -212,10 +212,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(server: Server, tmp_path: P
 @pytest.mark.parametrize(
     ("status", "asked", "said"),
     [
-        (403, 1, "status 403. It does not allow this. An address that is signed may have expired."),
-        (404, 1, "status 404. It has no such file. Check the address."),
+        (
+            403,
+            1,
+            "status 403. The server does not allow access. A signed address may have expired.",
+        ),
+        (404, 1, "status 404. The server has no such file. Check the address."),
         (410, 1, "status 410. The file has been removed there."),
-        (418, 1, "status 418. The server refuses it."),
+        (418, 1, "status 418. The server refuses the request."),
         (503, 4, "status 503. The server has an error. Try again later."),
     ],
 )

@@ -378,7 +378,7 @@ def test_a_disk_too_small_is_told_before_anything_is_written(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
     monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ConvRNNError, match=r"needs up to 1\.1 MB, and 100\.0 kB are free"):
+    with pytest.raises(ConvRNNError, match=r"needs up to 1\.1 MB, and 100\.0 kB is free"):
         go_on(network, photographs, tmp_path / "out.zarr")
     assert not list(tmp_path.iterdir())
 
@@ -428,7 +428,7 @@ def test_a_table_is_taken_as_it_is_read(
     assert root.stimulus_id.values.tolist() == ["1", "2"]
     for changes, message in (
         ({"stimulus_id": ["a", "a"]}, "stimulus_id a comes twice"),
-        ({"degrees": [8, 1e9]}, "object02.*less than a pixel"),
+        ({"degrees": [8, 1e9]}, "object02.*less than one pixel"),
     ):
         with pytest.raises(ConvRNNError, match=message):
             extract(network, table.assign(**changes), "conv1", tmp_path / "o.zarr", SHORT)
@@ -446,7 +446,7 @@ def test_mistakes_leave_nothing_behind(
     out = tmp_path / "out.zarr"
     for images, where, message in (
         ([photographs[0], photographs[0]], out, "is named twice"),
-        (photographs[:1], tmp_path / "out.csv", r"name ending in .zarr or .nc"),
+        (photographs[:1], tmp_path / "out.csv", r"name that ends in .zarr or .nc"),
         (photographs[:1], tmp_path / "absent" / "out.zarr", "there is no folder"),
         ([], out, "no images"),
     ):
@@ -585,7 +585,7 @@ BAD = {
     "degrees": (["rgc_shallow", "IMAGE", "--stimulus-degrees", "0"], "expected a positive number"),
     "name": (
         ["rgc_shallow", "IMAGE", "--out", "features.csv", "--weights", "random"],
-        "ending in .zarr or .nc",
+        "ends in .zarr or .nc",
     ),
 }
 

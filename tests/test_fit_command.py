@@ -359,16 +359,16 @@ def test_bins_before_onset_alone_are_undefined(folder, monkeypatch, capsys) -> N
         (["--layers", "conv6"], "five convolutional layers"),
         (["--components", "80"], "too few for 80 components"),
         (["--method", "ridge"], "--components applies only to PLS"),
-        (["--penalty", "3"], "for ridge alone"),
+        (["--penalty", "3"], "expected a positive number and --method ridge"),
         (["--image-ms", "95"], "multiple of that"),
         (["--scratch-limit", "0.0001"], "--scratch-limit"),
-        (["--scratch-limit", "nan"], "expected gigabytes above 0"),
+        (["--scratch-limit", "nan"], "expected a number of GB above 0"),
         (["--regions", ""], "--regions is empty"),
         (["--stratify", "species"], "--stratify species"),
         (["--splits", "1"], "--splits 1"),
         (["--window", "500", "600"], "does not cover"),
         (["--latencies", "100", "-50"], "give the lower one first"),
-        (["--time", "shared", "--cross-temporal"], "shared over time"),
+        (["--time", "shared", "--cross-temporal"], "needs separate weights for each time bin"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -382,7 +382,7 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("missing.nc", "there is no"), ("MajajHong2015.publick", "Did you mean")]
+    ("name", "said"), [("missing.nc", "does not exist"), ("MajajHong2015.publick", "Did you mean")]
 )
 def test_what_is_no_recording_is_one_line(name, said, folder, monkeypatch, capsys) -> None:
     assert ended_with([name], folder, monkeypatch) == 2

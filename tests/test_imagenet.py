@@ -107,7 +107,7 @@ def test_what_is_no_set_of_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConvRNNError, match="no column label"):
         read_labelled(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("filename,label\nmissing.png,0\n")
-    with pytest.raises(ConvRNNError, match=r"1 files are not there, .*missing\.png first"):
+    with pytest.raises(ConvRNNError, match=r"1 files are missing; the first is .*missing\.png"):
         read_labelled(tmp_path / "t.csv")
     for content in (b"", b"filename,label\n\0\xe9.png,0\n"):
         (tmp_path / "t.csv").write_bytes(content)
@@ -170,7 +170,7 @@ def test_a_stop_costs_a_batch_at_most(folders: Path, network: ConvRNN, tmp_path:
         damaged = bytearray(whole)
         damaged[-2] ^= 1  # another class at the last rank
         stopped.write_bytes(damaged)
-        with pytest.raises(ConvRNNError, match="holds other rows than were written"):
+        with pytest.raises(ConvRNNError, match="were changed after they were written"):
             measure(network, table, tmp_path / "stopped", batch_size=5)
     finally:
         del network.logits
@@ -222,8 +222,8 @@ def test_a_broken_image_is_named_before_anything_is_computed(tmp_path: Path) -> 
     [
         ("json", "", "is damaged"),
         ("json", "{}", "is damaged"),
-        ("csv", "", "other rows"),
-        ("csv", "twice", "other rows"),
+        ("csv", "", "were changed after they were written"),
+        ("csv", "twice", "were changed after they were written"),
     ],
 )
 def test_what_was_begun_and_damaged_is_refused(

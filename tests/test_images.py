@@ -251,7 +251,7 @@ def test_an_image_of_which_nothing_is_visible_is_refused(tmp_path: Path) -> None
     flat = Image.new("I;16", (8, 8), 700)
     flat.save(tmp_path / "deep.png", transparency=700)
     for path in (save(tmp_path / "clear.png", clear), tmp_path / "deep.png"):
-        with pytest.raises(ConvRNNError, match=f"{path.name}: nothing of it is visible"):
+        with pytest.raises(ConvRNNError, match=f"{path.name}: the image is fully transparent"):
             load_image(path)
     clear[100, 100, 3] = 255
     load_image(save(tmp_path / "clear.png", clear))
@@ -425,3 +425,26 @@ def test_black_and_white_are_within_range() -> None:
 def test_images_stack_in_the_order_given(photographs: list[Path]) -> None:
     batch = load_images(photographs[:3])
     np.testing.assert_array_equal(batch[2], load_image(photographs[2]))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"photometric": "rgb", "planarconfig": "separate"}, "16-bit colours in separate planes"),
+        ({"photometric": "minisblack"}, "signed samples"),
+    ],
+)
+def test_tiffs_that_pillow_misreads_are_refused(options: dict, said: str, tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    colours = np.full((3, 16, 16), 40_000, np.uint16)
+    samples = colours if "planarconfig" in options else np.full((16, 16), -5, np.int8)
+    tifffile.imwrite(tmp_path / "a.tif", samples, **options)
+    with pytest.raises(ConvRNNError, match=said):
+        load_image(tmp_path / "a.tif")
+
+
+def test_other_scales_than_the_normalised_one_are_told() -> None:
+    pixels = np.random.default_rng(0).random((1, 224, 224, 3)).astype(np.float32)
+    for scaled, said in ((pixels, "within 0–1"), (2 * pixels - 1, "within −1…1")):
+        with pytest.warns(UserWarning, match=said):
+            check_normalised(scaled)

@@ -12,6 +12,7 @@ import pytest
 from test_report import made_results
 
 from convrnns_brainscore import recording_from_arrays
+from convrnns_brainscore.cli.fits import _folders
 from convrnns_brainscore.fits import lab
 from convrnns_brainscore.fits.lab import accuracy_correlation, lab_table
 from convrnns_brainscore.fits.results import Results, time_bins
@@ -131,7 +132,12 @@ def test_several_recordings_are_fitted_in_one_command(
     Path("other").mkdir()
     Path("other/V4.nc").symlink_to(Path("V4.nc").absolute())
     twice = convrnns(*command[:3], "other/V4.nc", *command[4:], code=2)
-    assert "two recordings are called V4" in twice
+    assert "two recordings have the name V4" in twice
     missing = convrnns(*command[:3], "absent.nc", *command[4:-1], "wrong", code=2)
     assert "absent.nc" in missing
     assert not Path("wrong").exists()
+
+
+def test_groups_of_one_file_have_folders_of_their_own() -> None:
+    folders = _folders(["a.nc::monkey A/V4", "a.nc::monkey A/IT", "b.nc"], Path("out"))
+    assert list(folders) == ["a-monkey A-V4", "a-monkey A-IT", "b"]

@@ -108,7 +108,7 @@ def test_every_label_says_the_lesion() -> None:
         ("rgc_shallow", Lesion("recurrence", ["conv1"]), "unknown layer with recurrence"),
         ("rgc_intermediate", Lesion("feedback", ["conv8"]), "Known: conv5, conv6, conv7, conv9"),
         ("rgc_shallow", Lesion("recurrence", 5), "of `layers=5`: expected names"),
-        ("rgc_shallow", Lesion("recurrence", []), "lesion of no layers"),
+        ("rgc_shallow", Lesion("recurrence", []), "names no layers"),
         ("rgc_shallow", Lesion("recurrence", first_step=-1), "`first_step=-1`"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_region_and_a_window_are_read_without_the_rest(large: Path) -> None:
 
 
 def test_too_little_memory_is_called_so_before_anything_is_read(large: Path, monkeypatch) -> None:
-    with pytest.raises(ConvRNNError, match=r"needs about .* of memory, and .* are free.*window"):
+    with pytest.raises(ConvRNNError, match=r"needs about .* of memory, and .* is free.*window"):
         read_recording(large, locations={"PFC": "IT"})
     monkeypatch.setattr(recordings, "available_memory", lambda: 1_000_000)
     with pytest.raises(ConvRNNError, match="name fewer `regions"):
@@ -104,3 +104,14 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "it.nc").symlink_to(tmp_path / "moved.nc")
     with pytest.raises(ConvRNNError, match=r"it\.nc is broken"):
         read_recording(tmp_path / "it.nc")
+
+
+def test_control_groups_of_version_1_count_too(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path)
+    job = tmp_path / "memory" / "slurm" / "job7"
+    job.mkdir(parents=True)
+    (job / "memory.limit_in_bytes").write_text("2000000000\n")
+    (job / "memory.usage_in_bytes").write_text("1500000000\n")
+    (job / "memory.stat").write_text("cache 700000000\ntotal_inactive_file 500000000\n")
+    (tmp_path / "self").write_text("9:name=systemd:/\n4:memory:/slurm/job7\n0::/\n")
+    assert memory.available_memory(tmp_path / "self") == 1_000_000_000

@@ -110,7 +110,9 @@ def test_intervals_may_have_no_end(written) -> None:
     assert np.isfinite(values).all(axis=1).tolist() == [False, True, True, False]
     file = with_units(with_presentations(lab()), UNITS)
     file.add_invalid_time_interval(start_time=3.0, stop_time=1.0)
-    with pytest.raises(ConvRNNError, match=r"invalid_times .* an interval is from 3 to 1 s"):
+    with pytest.raises(
+        ConvRNNError, match=r"invalid_times .* an interval starts at 3 s and ends at 1 s"
+    ):
         read_nwb(written(file))
 
 
@@ -316,8 +318,8 @@ def test_a_column_that_may_be_the_onset_is_named(written) -> None:
     file = with_trials(lab(), columns)
     licks = [[1.0], [], [1.9, 2.0], [2.3]]
     file.intervals["stimulus_presentations"].add_column("licks", "ragged", data=licks, index=True)
-    (note,) = as_recording(read_nwb(written(with_units(file, UNITS)))).notes
-    assert note.startswith("images are on from start_time of table stimulus_presentations, which")
+    shown, note = as_recording(read_nwb(written(with_units(file, UNITS)))).notes
+    assert shown == "images are on from start_time of table stimulus_presentations, until stop_time"
     assert "its rows: photodiode (`onset_column=…`" in note
     columns = {"image": SHOWN, "stimOn_times": ONSETS}
     (note,) = as_recording(read_nwb(written(with_units(with_trials(lab(), columns), UNITS)))).notes

@@ -84,7 +84,7 @@ def test_the_error_is_the_spread_over_other_stimuli_and_neurons() -> None:
     [
         ("conv5", "expected NETWORK/LAYER"),
         ("rgc_shallow/conv5@early", "expected NETWORK/LAYER"),
-        ("rgc_shallow/conv5@90-70", "ends before it begins"),
+        ("rgc_shallow/conv5@90-70", "must end after it begins"),
         ("rgc_shallow/conv5@1.2.3-70", "is not a window"),
     ],
 )
@@ -151,7 +151,11 @@ def test_the_command_tells_late_responses_from_the_first_sweep(
     [
         ("simplernn_shallow/conv5", "simplernn_shallow/conv5", "give two that differ"),
         ("simplernn_shallow/conv5@120-140", "simplernn_shallow/conv5", "give two that differ"),
-        ("simplernn_shallow/conv5@0-30", "simplernn_shallow/conv5", "in conv5 from 40 ms on"),
+        (
+            "simplernn_shallow/conv5@0-30",
+            "simplernn_shallow/conv5",
+            "The image reaches conv5 at 40 ms",
+        ),
         ("simplernn_shallow/conv5@500-600", "simplernn_shallow/conv5", "which lasts 140 ms"),
         (
             "simplernn_shallow/conv9",

@@ -83,8 +83,8 @@ def test_a_fit_is_applied_in_its_own_precision(coarse: ConvRNN) -> None:
 @pytest.mark.parametrize(
     ("backend", "precision", "said"),
     [
-        ("torch", "tf32", "PyTorch has it on NVIDIA GPUs from Ampere on alone"),
-        ("tensorflow", "tf32", "TensorFlow has it on NVIDIA GPUs"),
+        ("torch", "tf32", "PyTorch supports TF32 only on NVIDIA GPUs from Ampere on"),
+        ("tensorflow", "tf32", "TensorFlow supports TF32 only on NVIDIA GPUs"),
         ("tensorflow", "bfloat16", "`precision=bfloat16` needs PyTorch: give `backend=torch`"),
         ("torch", "float16", "unknown precision 'float16'"),
     ],
@@ -157,5 +157,5 @@ def test_the_command_line_chooses_it(convrnns) -> None:
     said = convrnns(
         "doctor", "--exact", "--backend", "torch", "--device", "cpu", "--precision", "tf32", code=2
     )
-    assert "--precision tf32: PyTorch has it on NVIDIA GPUs" in said
+    assert "--precision tf32: PyTorch supports TF32 only on NVIDIA GPUs" in said
     assert "need --exact" in convrnns("doctor", "--precision", "bfloat16", code=2)

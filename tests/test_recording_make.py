@@ -190,7 +190,9 @@ def test_responses_are_not_their_own_labels(tmp_path: Path) -> None:
     np.savez(tmp_path / "both.npz", counts=COUNTS, wide=COUNTS[0, :, :, 0])
     given = [*command[:2], str(tmp_path / "both.npz"), *options, "--responses", "counts"]
     given += ["--subjects", "wide", "--out", str(tmp_path / "y.nc")]
-    with pytest.raises(ConvRNNError, match=r"array wide has the shape \[4, 3\]: labels have one"):
+    with pytest.raises(
+        ConvRNNError, match=r"array wide has the shape \[4, 3\]: expected labels with one axis"
+    ):
         CliRunner().invoke(app, given, catch_exceptions=False)
 
 
@@ -314,7 +316,7 @@ def test_labels_of_neurons_are_columns_of_tables(
     assert "there is no folder" in said
     Path("plain.fif").write_bytes(b"")
     said = convrnns("recording", "make", "plain.fif", "--out=lab.nc", code=2)
-    assert "names of files of epochs end in -epo.fif" in said
+    assert "names of epochs files must end in -epo.fif" in said
 
 
 def test_masked_responses_are_missing() -> None:
@@ -359,4 +361,54 @@ def test_a_number_in_the_place_of_missing_responses_is_noted() -> None:
         responses, IDS, ["V4"] * 5, (70, 170), axes="stimulus, repetition, neuroid"
     )
     notes = as_recording(recording).notes
-    assert any("4 presentations with the same response" in n and "(-999)" in n for n in notes)
+    assert any(
+        "in 4 presentations, all neurons and time bins have the same response" in n
+        and "(-999)" in n
+        for n in notes
+    )
+
+
+def test_bins_may_be_a_row_of_starts_and_a_row_of_ends() -> None:
+    """As MATLAB has them; edges or centres alone are not bins."""
+    counts = np.ones((2, 3, 4))
+    starts, ends = [0, 20, 40, 60], [100, 120, 140, 160]
+    axes = "neuroid, stimulus, time_bin"
+    made = recording_from_arrays(counts, IDS[:3], "IT", [starts, ends], axes=axes)
+    assert made["time_bin_end"].values.tolist() == ends
+    with pytest.raises(ConvRNNError, match="not edges or centres"):
+        recording_from_arrays(counts, IDS[:3], "IT", starts, axes=axes)
+
+
+def test_labels_of_the_responses_have_to_agree() -> None:
+    values = xr.DataArray(
+        [[1.0, 2.0], [3.0, 4.0]],
+        {"stimulus": ["b", "a"], "neuroid": ["n1", "n2"]},
+        ("stimulus", "neuroid"),
+    )
+    for labelled, axes in ((values, None), (values.to_pandas(), "stimulus, neuroid")):
+        with pytest.raises(ConvRNNError, match="list them in the order of the responses"):
+            recording_from_arrays(labelled, ["a", "b"], "IT", (70, 170), axes=axes)
+        made = recording_from_arrays(labelled, ["b", "a"], "IT", (70, 170), axes=axes)
+        assert made["neuroid_id"].values.tolist() == ["n1", "n2"]
+
+
+def test_columns_that_cannot_be_coordinates_are_refused_or_left_out() -> None:
+    for name in ("time_bin", "x/y", "responses"):
+        table = pd.DataFrame({"stimulus_id": IDS, name: 1})
+        with pytest.raises(ConvRNNError, match=f"called '{name}': rename it"):
+            recording_from_arrays(COUNTS[..., 0], table, ["V4"] * 5, (70, 170))
+    table = pd.DataFrame({"stimulus_id": IDS, "region": "left"})
+    made = recording_from_arrays(COUNTS[..., 0], table, ["V4"] * 5, (70, 170))
+    assert set(made["region"].values) == {"V4"}
+    assert any("(region)" in note for note in made.attrs["notes"])
+
+
+def test_labels_may_be_columns_of_matlab() -> None:
+    counts = COUNTS[..., 0]
+    made = recording_from_arrays(
+        counts, IDS, np.array(["IT"]), (70, 170), neuroid_ids=np.arange(5)[:, None]
+    )
+    assert made["region"].values.tolist() == ["IT"] * 5
+    regions = np.array([["V4"]] * 5)
+    made = recording_from_arrays(counts, IDS, regions, (70, 170))
+    assert made["region"].values.tolist() == ["V4"] * 5

@@ -11,7 +11,11 @@ from typer.testing import CliRunner
 
 from convrnns_brainscore import ConvRNNError, read_recording
 from convrnns_brainscore.cli import app
-from convrnns_brainscore.recording_tables import recording_of_responses, recording_of_spikes
+from convrnns_brainscore.recording_tables import (
+    is_spikes,
+    recording_of_responses,
+    recording_of_spikes,
+)
 
 BINS = [(0, 50), (50, 100)]
 
@@ -88,9 +92,12 @@ def test_spikes_that_are_repeated_or_have_no_time_are_said() -> None:
     [
         (lambda t: t.drop(columns="response"), "no column response"),
         (lambda t: t[:0], "no rows"),
-        (lambda t: t.drop(columns="region"), "column region, or by `regions=…`"),
-        (lambda t: t.drop(columns=["time_bin_start", "time_bin_end"]), "there are neither"),
-        (lambda t: t.astype(object).assign(response="1,234"), "'1,234'.*write a decimal point"),
+        (lambda t: t.drop(columns="region"), "column region, or with `regions=…`"),
+        (lambda t: t.drop(columns=["time_bin_start", "time_bin_end"]), "found neither"),
+        (
+            lambda t: t.astype(object).assign(response="1,234"),
+            "'1,234'.*write numbers with a decimal point",
+        ),
         (lambda t: t.astype(object).assign(response="lost"), "'lost'.*leave it empty"),
         (lambda t: pd.concat([t, t[:1]]), "two responses in one time bin"),
         (lambda t: t.assign(region=["V4", "IT"] * 12), "has several regions"),
@@ -229,10 +236,25 @@ def test_decimal_commas_are_read_and_noted(caplog: pytest.LogCaptureFixture) -> 
 def test_commas_that_may_be_something_else_are_refused(others: str) -> None:
     first = "1,234" if others == "1,234" else "3,5"
     table = responses().assign(response=[first, *[others] * 23])
-    with pytest.raises(ConvRNNError, match=f"data row 1 is '{first}'.*write a decimal point"):
+    with pytest.raises(
+        ConvRNNError, match=f"data row 1 is '{first}'.*write numbers with a decimal point"
+    ):
         recording_of_responses(table)
 
 
 def test_missing_responses_may_be_written_as_in_bids() -> None:
     recording = recording_of_responses(responses().assign(response=["n/a", *["1"] * 23]))
     assert int(recording.isnull().sum()) == 1
+
+
+def test_days_with_the_same_ids_have_different_neurons() -> None:
+    days = pd.concat([responses().assign(session=day) for day in ("monday", "tuesday")])
+    recording = recording_of_responses(days)
+    assert recording.sizes["neuroid"] == 2 * recording_of_responses(responses()).sizes["neuroid"]
+    assert sorted(set(recording["session"].values)) == ["monday", "tuesday"]
+    assert any("different sessions" in note for note in recording.attrs["notes"])
+
+
+def test_responses_at_times_are_not_counted_as_spikes() -> None:
+    with pytest.raises(ConvRNNError, match="columns time_ms and response"):
+        is_spikes(responses().assign(time_ms=5.0))

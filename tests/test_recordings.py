@@ -196,7 +196,7 @@ BROKEN = {
         lambda: plain(
             bins=2, time_bin_start=("time_bin", [70, 70]), time_bin_end=("time_bin", [170, 170])
         ),
-        "time bin 70–170 ms comes twice",
+        "time bin 70–170 ms is given twice",
     ),
     "unsorted": (
         lambda: plain().isel(time_bin=[2, 0, 1, 3]),
@@ -204,7 +204,7 @@ BROKEN = {
     ),
     "backwards": (
         lambda: plain(time_bin_end=("time_bin", 60 + 10 * np.arange(4))),
-        "70–60 ms ends before it starts",
+        "70–60 ms must end after it starts",
     ),
     "microseconds": (
         lambda: plain(
@@ -322,7 +322,7 @@ def test_settings_that_do_not_fit_the_recording(options: dict, said: str) -> Non
 def test_the_presentation_follows_the_recording() -> None:
     prepared = prepare(as_recording(plain()), files(), latencies=[0])
     assert (prepared.presentation.times, prepared.presentation.image_off) == (11, 10)
-    assert "no image duration is stated: 100 ms are assumed" in prepared.notes
+    assert "no image duration is stated: 100 ms is assumed" in prepared.notes
     shifted = prepare(as_recording(plain()), files(), image_ms=50)
     assert (shifted.presentation.times, shifted.presentation.image_off) == (16, 5)
     said = plain().assign_coords(image_on_ms=("presentation", [200] * 90))
@@ -533,3 +533,63 @@ def test_the_control_predicts_real_v4(shared: Path, tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(640)
     shuffled = held_out(predict, responses[order], [], splits, 1)
     assert np.median(nanmean(shuffled.r)) == pytest.approx(0, abs=0.03)
+
+
+def test_widths_and_durations_may_be_stated_once() -> None:
+    """As an attribute, or as a coordinate without a dim, also where recordings are combined."""
+    for once in (
+        plain().assign_attrs(degrees=4.0, image_on_ms=200),
+        plain().assign_coords(degrees=4.0, image_on_ms=200),
+    ):
+        for data in (once, recorded_apart([once, once])):
+            recording = as_recording(data)
+            assert (recording.stimuli["degrees"] == 4).all()
+            assert recording.image_on_ms is not None
+            assert (recording.image_on_ms == 200).all()
+
+
+def test_widths_may_be_text_with_a_comma() -> None:
+    stimuli = plain().sizes["presentation"]
+    text = plain().assign_coords(degrees=("presentation", ["4,5"] * stimuli))
+    assert (as_recording(text).stimuli["degrees"] == 4.5).all()
+    wrong = plain().assign_coords(degrees=("presentation", ["wide"] * stimuli))
+    with pytest.raises(ConvRNNError, match="degrees holds 'wide'; expected numbers"):
+        as_recording(wrong)
+
+
+def test_bins_of_different_widths_are_averaged_with_a_word() -> None:
+    data = plain()
+    data = data.isel(time_bin=[0, 0]).assign_coords(
+        time_bin_start=("time_bin", [70, 100]), time_bin_end=("time_bin", [100, 170])
+    )
+    (note,) = [n for n in as_recording(data).averaged((70, 170)).notes if "widths" in n]
+    assert "right for rates; for spike counts, divide by the width first" in note
+    assert not any("widths" in note for note in as_recording(plain()).notes)
+
+
+def test_groups_and_strata_are_known_for_all_stimuli() -> None:
+    names = plain()["object_name"].values.astype(object)
+    first = plain()["stimulus_id"].values[0]
+    names[plain()["stimulus_id"].values == first] = None
+    data = plain().assign_coords(object_name=("presentation", names))
+    with pytest.raises(ConvRNNError, match="stimuli have no object_name, the first is"):
+        prepare(as_recording(data), files(), stratify="object_name")
+
+
+def test_a_missing_region_is_not_a_region() -> None:
+    names = plain()["region"].values.astype(object)
+    names[0] = None
+    with pytest.raises(ConvRNNError, match="1 neurons have an empty region"):
+        as_recording(plain().assign_coords(region=("neuroid", names)))
+
+
+def test_stimuli_that_share_an_image_are_noted() -> None:
+    shared = files().copy()
+    shared["filename"] = [shared["filename"].iloc[0]] * 2 + shared["filename"].tolist()[2:]
+    notes = prepare(as_recording(plain()), shared).notes
+    assert any("2 stimuli share their image with another" in note for note in notes)
+
+
+def test_durations_in_other_units_are_refused() -> None:
+    with pytest.raises(ConvRNNError, match="more than 60 s: durations are in ms"):
+        prepare(as_recording(plain().assign_coords(image_on_ms=100_000.0)), files())

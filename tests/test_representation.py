@@ -426,7 +426,9 @@ def test_cross_validation_needs_repetitions_and_noise() -> None:
     values = one.values.copy()
     values[:, 2] = values[one.stimulus.argsort(kind="stable")[::8], 2][one.stimulus]
     noiseless = reference_of(replace(one, values=values), distance="crossnobis")
-    assert any("1 neurons respond alike in all repetitions" in note for note in noiseless.notes)
+    assert any(
+        "1 neurons respond identically in all repetitions" in note for note in noiseless.notes
+    )
     values[:, 5, 1] = np.nan
     missing = reference_of(replace(one, values=values), distance="crossnobis")
     assert np.isfinite(missing.whole[0]).all(axis=1).tolist() == [True, False, True]

@@ -368,7 +368,7 @@ def test_rates_are_of_the_table_or_of_all_movies(folder: Path) -> None:
 
 def test_times_in_another_unit_are_refused(photographs: list[str]) -> None:
     table = pd.DataFrame({"stimulus_id": ["a"], "filename": photographs[:1], "onset_ms": 0})
-    with pytest.raises(ConvRNNError, match="they are in ms"):
+    with pytest.raises(ConvRNNError, match="are longer than a day"):
         check_stimuli(table.assign(offset_ms=1e12))
     with pytest.raises(ConvRNNError, match=r"never shown.*Times are in ms"):
         check_stimuli(table.assign(offset_ms=0.1))
@@ -386,7 +386,7 @@ def test_the_control_sees_all_images_of_a_stream(photographs: list[str]) -> None
 def test_frames_faster_than_steps_are_said(tmp_path: Path) -> None:
     stimuli, _ = read_stimuli([video(tmp_path / "fast.mkv", [10, 20, 30] * 5, 4)])
     (said,) = notes(stimuli["clips"], 6)
-    assert said == "fast.mkv has frames of 4 ms, which steps of 10 ms leave out in part"
+    assert said == "fast.mkv has frames of 4 ms, some of which are skipped by steps of 10 ms"
 
 
 def test_a_batch_of_one_where_all_see_the_same(photographs: list[str]) -> None:

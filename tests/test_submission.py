@@ -106,7 +106,7 @@ def test_a_submission_holds_all_that_its_code_imports() -> None:
     extraction = {"features.py", "stores.py", "cluster.py", "netcdf.py"}
     parts = {name.split("/")[1] for name in code}
     assert not parts & {"fits", "report", "cli", "submission", *extraction}
-    assert sum(map(len, code.values())) < 400_000  # or an import brings in too much
+    assert sum(map(len, code.values())) < 420_000  # or an import brings in too much
 
 
 def test_its_code_comes_with_its_licence() -> None:
@@ -328,13 +328,13 @@ def settings_with(weights: object, model: str = MODEL) -> str:
 BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "nothing in it": (lambda files: {}, "it holds no files"),
     "a path that leaves the folder": (moved(lambda p: f"../{p}"), "points outside the folder"),
-    "an absolute path": (moved(lambda p: f"/{p}"), "is an absolute path"),
-    "a name that Windows cannot have": (added("", "a. "), "no '.' at the end"),
-    "a name with a blank": (added("", "my notes.md"), "names of letters"),
-    "a name of other letters": (added("", "modèle.py"), "names of letters"),
-    "a file that is a folder too": (replaced("code", ""), "and the folder of"),
-    "a path of Windows": (moved(lambda p: p.replace("/", "\\")), "one of Windows"),
-    "a drive": (moved(lambda p: f"C:/{p}"), "one of Windows"),
+    "an absolute path": (moved(lambda p: f"/{p}"), "is an absolute or a Windows path"),
+    "a name that Windows cannot have": (added("", "a. "), "must not end with"),
+    "a name with a blank": (added("", "my notes.md"), "names may contain only letters"),
+    "a name of other letters": (added("", "modèle.py"), "names may contain only letters"),
+    "a file that is a folder too": (replaced("code", ""), "at the same time the folder of"),
+    "a path of Windows": (moved(lambda p: p.replace("/", "\\")), "a Windows path"),
+    "a drive": (moved(lambda p: f"C:/{p}"), "a Windows path"),
     "a name with a line break": (added("", "a\nb.py"), "control characters"),
     "names that differ in case alone": (replaced("MODEL.py", ""), "would be one file on some "
     "systems"),
@@ -343,7 +343,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         "at most 2000",
     ),
     "a large file": (replaced("big.txt", bytes(LARGEST + 1)), "at most 5 are accepted"),
-    "weights": (replaced("w.safetensors", b"x"), "weights are fetched"),
+    "weights": (replaced("w.safetensors", b"x"), "do not pack weights"),
     "a program": (replaced("tool.so", b"x"), "programs and archives"),
     "no plugin": (moved(lambda p: p.replace("models/", "model/")), "no models/<plugin>/"),
     "the plugin at the top": (moved(lambda p: p.removeprefix("models/")), "no models/<plugin>/"),
@@ -354,7 +354,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "no __init__.py": (without("__init__.py"), "__init__.py is missing"),
     "no test": (without("test.py"), "test.py is missing"),
-    "a test of nothing": (replaced("test.py", "# later\n"), "tests nothing"),
+    "a test of nothing": (replaced("test.py", "# later\n"), "contains no tests"),
     "no registration": (replaced("__init__.py", IMPORT), "registers no model"),
     "a registration in a loop": (
         replaced("__init__.py", f"{IMPORT}for n in 'a':\n    model_registry[n] = None\n"),
@@ -403,14 +403,14 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         "cannot be scored",
     ),
     "a path of one machine": (
-        added("FOLDER = '/home/anna/weights'", "model.py"), "/home/anna/weights is a path of one"
+        added("FOLDER = '/home/anna/weights'", "model.py"), "/home/anna/weights is a path on one"
     ),
-    "a path of Windows in code": (added("W = 'C:/Users/me/w.txt'", "model.py"), "a path of one"),
-    "a path as an address": (added("W = 'file:///home/me/w'", "model.py"), "a path of one"),
-    "a path out of the folder": (added("W = '../../../home/me/w'", "model.py"), "a path of one"),
-    "a path of Colab": (added("W = '/content/drive/MyDrive/w'", "model.py"), "a path of one"),
-    "a path in bytes": (added("W = b'/scratch/me/w.h5'", "model.py"), "a path of one"),
-    "a path in settings": (replaced("c.yml", "weights: /home/me/w\n"), "a path of one"),
+    "a path of Windows in code": (added("W = 'C:/Users/me/w.txt'", "model.py"), "a path on one"),
+    "a path as an address": (added("W = 'file:///home/me/w'", "model.py"), "a path on one"),
+    "a path out of the folder": (added("W = '../../../home/me/w'", "model.py"), "a path on one"),
+    "a path of Colab": (added("W = '/content/drive/MyDrive/w'", "model.py"), "a path on one"),
+    "a path in bytes": (added("W = b'/scratch/me/w.h5'", "model.py"), "a path on one"),
+    "a path in settings": (replaced("c.yml", "weights: /home/me/w\n"), "a path on one"),
     "a password in settings": (replaced("c.yml", "password: hunter2hunter2\n"), "a password"),
     "a key in an environment's file": (
         replaced(".env", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG\n"), "a password"
@@ -458,12 +458,12 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
     "another file of requirements": (
         replaced("requirements.txt", "-r other.txt\n"), "list only packages from PyPI"
     ),
-    "a module of its own that is missing": (without("model.py"), "model.py is missing"),
+    "a module of its own that is missing": (without("model.py"), "imported but missing"),
     "this package from an index": (
-        replaced("requirements.txt", "convrnns-brainscore\n"), "on no package index"
+        replaced("requirements.txt", "convrnns-brainscore\n"), "not on a package index"
     ),
     "an environment of another name": (
-        replaced("environment.yml", "name: mine\ndependencies: []\n"), "would make another"
+        replaced("environment.yml", "name: mine\ndependencies: []\n"), "would create another"
     ),
     "an environment with numpy 2": (
         replaced("environment.yml", "dependencies: [{pip: [numpy>=2]}]\n"), "needs numpy < 2"
@@ -488,7 +488,7 @@ BROKEN: dict[str, tuple[Callable[[Files], Files], str]] = {
         replaced("plugin.json", json.dumps({**SETTINGS, "backend": "jax"})), "backend 'jax'"
     ),
     "settings of another model": (
-        replaced("plugin.json", settings_with(None, "lstm_shallow")), "would be lstm_shallow"
+        replaced("plugin.json", settings_with(None, "lstm_shallow")), "stands for lstm_shallow"
     ),
     "settings of another version": (
         replaced("plugin.json", json.dumps({**SETTINGS, "version": "9"})), "not that of the code"

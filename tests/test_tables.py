@@ -81,7 +81,9 @@ def test_what_is_no_table_is_refused_in_one_line(content: bytes, said: str, tmp_
 
 def test_a_comma_that_may_be_of_thousands_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text('stimulus_id,filename,degrees\na,n.png,"1,000"\n')
-    with pytest.raises(ConvRNNError, match=r"'1,000' in data row 1 .*write a decimal point"):
+    with pytest.raises(
+        ConvRNNError, match=r"'1,000' in data row 1 .*write numbers with a decimal point"
+    ):
         read_stimuli(tmp_path / "table.csv")
 
 

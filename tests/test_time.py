@@ -111,7 +111,7 @@ def test_a_mixture_of_durations_is_refused_and_fitted_in_parts_if_asked() -> Non
     part = prepare(recording, files(), image_ms=100, latencies=[0])
     assert part.presentation.image_off == 10
     assert len(part.recording.stimulus) == 60
-    assert "60 of 90 presentations, whose images were on for 100 ms" in part.notes
+    assert "only the 60 of 90 presentations with images of 100 ms are used" in part.notes
 
 
 def test_two_durations_that_disagree_are_refused_with_both_named() -> None:
@@ -127,7 +127,7 @@ def test_geometry_takes_the_recordings_duration_as_fits_do() -> None:
     assert reference_of(as_recording(with_durations([149.8]))).image_ms == 150
     unknown = reference_of(as_recording(lab([0.0, 50, 100])))
     assert unknown.image_ms == 100
-    assert "no image duration is stated: 100 ms are assumed" in unknown.notes
+    assert "no image duration is stated: 100 ms is assumed" in unknown.notes
     held = xr.Dataset(
         {
             "dissimilarity": (("time_bin", "pair"), np.random.default_rng(0).random((1, 28))),
@@ -145,7 +145,7 @@ def test_geometry_takes_the_recordings_duration_as_fits_do() -> None:
 def test_sizes_that_disagree_are_refused_and_unknown_ones_are_unknown() -> None:
     degrees = ("presentation", np.full(STIMULI * REPETITIONS, 5.0))
     recording = as_recording(lab([0.0, 50, 100], degrees=degrees))
-    with pytest.raises(ConvRNNError, match=r"8 degrees wide by `stimulus_degrees=…`.* 5 by the"):
+    with pytest.raises(ConvRNNError, match=r"8 degrees wide by `degrees=…`.* 5 by the"):
         prepare(recording, files())
     assumed = files()
     assumed.attrs["degrees"] = "assumed"  # as `read_stimuli` says where nobody stated a size

@@ -83,7 +83,7 @@ def test_whose_doing_it_is_is_told(network: ConvRNN, capsys) -> None:
     (trial,) = trials
     assert capsys.readouterr().out == "heard\n"
     assert trial.outcome == FAILS
-    assert trial.reason == "ConvRNNError in its answer: says nothing"
+    assert trial.reason == "ConvRNNError in the model's answer: says nothing"
 
 
 def test_tables_name_benchmark_presentation_and_reason(

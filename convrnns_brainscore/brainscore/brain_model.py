@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import (
     BehavioralAssembly,
     NeuroidAssembly,
@@ -307,6 +308,8 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         if task not in tasks:
             raise unknown("task", task, [*tasks, BrainModel.Task.passive])
         self._behaviour = None
+        # An array has no truth value, which Brain-Score asks for.
+        arguments = tuple(list(a) if isinstance(a, np.ndarray) else a for a in arguments)
         check_task(task, arguments, options)
         behaviour = tasks[task]()
         try:

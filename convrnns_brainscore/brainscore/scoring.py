@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import logging
+import pickle
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -411,7 +412,7 @@ def _kept_ceiling(key: str, estimate: Callable[[], Score]) -> Score:
     estimate = lru_cache(maxsize=1)(estimate)
     try:
         found: Score = _ceiling(key, estimate)
-    except OSError as error:
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
         _log.warning("the ceiling is not kept: %s", error)
         return estimate()
     return found

@@ -48,7 +48,13 @@ def check_task(task: str, arguments: Sequence[Any], options: Mapping[str, Any]) 
                 "the fitting stimuli have no column image_label; they have "
                 f"{', '.join(map(str, fitting.columns))}."
             )
-        if fitting["image_label"].nunique() < 2:
+        labels = fitting["image_label"]
+        missing = int((labels.isna() | (labels.astype(str).str.strip() == "")).sum())
+        if missing:
+            raise ConvRNNError(
+                f"{missing} of {len(labels)} fitting stimuli have no image_label: leave them out."
+            )
+        if labels.nunique() < 2:
             raise ConvRNNError("the fitting stimuli have one image_label: two or more are needed.")
 
 

@@ -49,6 +49,7 @@ WAYS_OUT = {
     errno.EACCES: "permission denied. Choose another folder, or ask its owner for access.",
     errno.EPERM: "permission denied. Choose another folder, or ask its owner for access.",
     errno.EEXIST: "a file with this name already exists. Choose another folder.",
+    errno.EISDIR: "this is a folder. Choose the name of a file.",
     errno.ENOTDIR: "part of this path is a file, not a folder. Choose another path.",
     errno.ELOOP: "the link points to itself. Give the path of the file itself.",
     errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one.",

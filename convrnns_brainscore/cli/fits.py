@@ -226,6 +226,9 @@ def fit(
 def _folders(recordings: list[str], out: Path) -> dict[str, Path]:
     """The name of each recording → the folder of its fits: ``out`` of a single one."""
     names = [Path(each.split("::")[0]).stem for each in recordings]
+    groups = [each.partition("::")[2].replace("/", "-") for each in recordings]
+    if len(set(names)) < len(names):
+        names = ["-".join(filter(None, each)) for each in zip(names, groups, strict=True)]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ConvRNNError(
@@ -331,7 +334,11 @@ def geometry(
         if layer not in layer_names(find_model(name)):
             raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))
     networks = lesion.beside_whole(names, weights)
-    question = {"recording or --distance": given.sha256, **shown.describe()}
+    question = {
+        "recording or --distance": given.sha256,
+        "weights": weights.label,
+        **shown.describe(),
+    }
     check_question(out / "geometry.nc", question)
     for note in notes:
         say(as_options(note), err=True)

@@ -83,6 +83,12 @@ class WeightOptions:
         """The folder of the checkpoints."""
         return checkpoints_in(self.checkpoints)
 
+    @property
+    def label(self) -> str:
+        """The weights in words, so that results of others are not replaced."""
+        untrained = f"untrained, seed {self.seed}"
+        return untrained if self.weights is not None else str(self.checkpoints or "published")
+
     def check(self, model: str) -> None:
         """Raise where ``model`` has no weights."""
         if self.weights not in (None, "random"):

@@ -48,7 +48,7 @@ def models() -> None:
     from convrnns_brainscore.console import PlainConsole
     from convrnns_brainscore.zoo import MODELS
 
-    table = Table("model", "steps", "image off (step)", "decoder", "top-1 %", "top-5 %")
+    table = Table("model", "steps", "image off", "decoder", "top-1 %", "top-5 %")
     for model in MODELS.values():
         off = "never" if model.image_off is None else str(model.image_off)
         accuracy = f"{model.top1:.2f}", f"{model.top5:.2f}"

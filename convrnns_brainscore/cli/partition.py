@@ -69,6 +69,8 @@ def partition(
         "first set": str(sets[0]),
         "second set": str(sets[1]),
         "recording": prepared.recording.sha256,
+        "weights": weights.label,
+        "number of splits": len(prepared.splits),
         **prepared.presentation.describe(),
     }
     check_question(out / PARTITION, question)

@@ -168,6 +168,7 @@ def make(
     """Convert responses to a recording for fit, geometry, decode, partition and package."""
     from convrnns_brainscore.files import check_folder_of, written_whole
     from convrnns_brainscore.netcdf import write_group
+    from convrnns_brainscore.recording_arrays import RESPONSES
     from convrnns_brainscore.recording_files import is_labelled, read_labelled
     from convrnns_brainscore.recordings import as_recording
     from convrnns_brainscore.tables import SUFFIXES
@@ -224,7 +225,7 @@ def make(
     for note in checked.notes:
         say(as_options(note))
     with written_whole(out) as partial:
-        write_group(data.to_dataset(name="responses"), partial)
+        write_group(data.to_dataset(name=RESPONSES), partial)
     neurons = checked.neurons["region"].value_counts(sort=False)
     counts = ", ".join(
         f"{counted(neurons[region], 'neuron')} of {region}" for region in checked.regions

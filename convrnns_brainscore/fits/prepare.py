@@ -344,6 +344,12 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
             f"not used, since no analysed presentation shows them: {counted(len(spare), 'image')}"
         )
     matched = known.loc[wanted].reset_index()
+    if CLIPS not in matched and (shared := matched["filename"].duplicated(keep=False)).any():
+        first, second = wanted[shared.to_numpy()].iloc[:2]
+        notes.append(
+            f"{shared.sum()} stimuli share their image with another (such as {first} and "
+            f"{second}), so that training and test stimuli can show the same image"
+        )
     matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
@@ -417,7 +423,15 @@ def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
             f"`{parameter}={name!r}`: the recording's presentations have no coordinate of this "
             f"name that is constant for each stimulus; they have {', '.join(table.columns)}."
         )
-    return [str(value) for value in table[name]]
+    values = table[name]
+    missing = values.isna() | (values.astype(str).str.strip() == "")
+    if missing.any():
+        first = table["stimulus_id"][missing].iloc[0]
+        raise ConvRNNError(
+            f"`{parameter}={name!r}`: {missing.sum()} of {len(missing)} stimuli have no {name}, "
+            f"the first is {first}: add it, or leave these stimuli out."
+        )
+    return [str(value) for value in values]
 
 
 def _numbering(missing: Any, spare: Any) -> str:
