@@ -288,7 +288,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
     monkeypatch.chdir(folder)
     said = convrnns(*command[3:])
     assert "results.nc" in said
-    assert f"Resuming {MODEL}: conv3 was fitted before." in said
+    assert f"Resuming {MODEL}; already fitted: conv3." in said
     if "blocks" in moments[-1]:
         assert re.search(rf"Resuming {MODEL} conv5: \d+ of \d+ parts were fitted", said)
         assert f"{MODEL}: extracting" not in said  # no features are extracted a second time

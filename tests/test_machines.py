@@ -159,7 +159,7 @@ def test_a_full_disk_is_called_so(kind: str, lab: Path, tmp_path: Path) -> None:
                 f"{disk}/fits", "--scratch-limit", "0.1"],
     }[kind]  # fmt: skip
     done = run([*arguments, *UNTRAINED], lab, prefix=["unshare", "-m", "sh", "-c", mount, "sh"])
-    assert any(said in one_line(done) for said in ("no space is left", "are free"))
+    assert any(said in one_line(done) for said in ("no space is left", "is free"))
 
 
 def test_the_limit_of_a_shell_on_files_is_called_so(lab: Path, tmp_path: Path) -> None:

@@ -441,7 +441,7 @@ def test_one_missing_response_costs_one_presentation() -> None:
     reference = reference_of(replace(one, values=values), distance="crossnobis")
     assert np.isfinite(reference.whole).all()
     assert "crossnobis is cross-validated over 7 folds" in reference.notes
-    assert not any("respond alike" in note for note in reference.notes)
+    assert not any("respond identically" in note for note in reference.notes)
 
 
 def test_stimuli_that_were_shown_once_do_not_take_the_reliability() -> None:
