@@ -147,7 +147,7 @@ def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
     def cell(each: h5py.Dataset) -> NDArray[Any]:
         codes = kind(each) == "char" or (not kind(each) and each.dtype == np.uint16)
         if each.attrs.get("MATLAB_empty", 0):
-            return np.empty(0)
+            return np.array("") if codes else np.empty(0)
         return _texts(each[()]) if codes else np.squeeze(each[()])
 
     found: dict[str, NDArray[Any]] = {}

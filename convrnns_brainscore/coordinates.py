@@ -24,6 +24,9 @@ NOTES = "notes"
 BLANK = ("", "-1", "-1.0", "nan", "NaN", "None", "null")
 """Ids of presentations in which no stimulus was shown."""
 
+MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
+"""What stands for a missing number, in lower case."""
+
 LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset."""
 
@@ -118,6 +121,17 @@ def as_text(values: Any) -> NDArray[np.str_]:
     return np.char.rstrip(text, " \0") if text.size else text
 
 
+def names_of(values: Any) -> NDArray[np.str_]:
+    """Names as text, without blanks round them; empty where one is missing.
+
+    Examples
+    --------
+    >>> names_of(np.array(["V4 ", None, float("nan")], object)).tolist()
+    ['V4', '', '']
+    """
+    return np.where(pd.isna(values), "", np.char.strip(as_text(values)))
+
+
 def _decoded(value: Any) -> str:
     if not isinstance(value, bytes):
         return str(value)
@@ -197,10 +211,9 @@ def as_numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
     """
     if values.dtype.kind in "fiub":
         return values.astype(float)
-    texts = pd.Series(values.ravel(), name=name, dtype=object)
-    texts = texts.where(texts.notna(), "").astype(str).str.strip()
+    texts = pd.Series(names_of(values.ravel()), name=name, dtype=object)
     numbers = pd.to_numeric(with_points(texts), errors="coerce")
-    wrong = numbers.isna() & ~texts.str.lower().isin(("", "nan", "none"))
+    wrong = numbers.isna() & ~texts.str.lower().isin(MISSING)
     if wrong.any():
         raise ConvRNNError(f"{name} holds {texts[wrong].iloc[0]!r}; expected numbers.")
     return np.asarray(numbers, np.float64)

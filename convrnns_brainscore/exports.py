@@ -120,12 +120,11 @@ def to_thingsvision(data: xr.DataArray, folder: str | PathLike[str]) -> list[Pat
         raise ConvRNNError(f"{folder} is not a folder: give another name.")
     names = [name for name in ("filename", "stimulus_id") if name in data.coords]
     # Streams, and one image in two widths, share a file.
-    for name in names:
-        if any("\n" in str(each) for each in data[name].values):
-            raise ConvRNNError(f"a {name} contains a line break: rename it.")
     names.sort(key=lambda name: len(set(data[name].values.tolist())), reverse=True)
     if not names:
         raise ConvRNNError("the presentations have neither a filename nor a stimulus_id.")
+    if any("\n" in str(each) for each in data[names[0]].values):
+        raise ConvRNNError(f"a {names[0]} contains a line break: rename it.")
     written = []
     for index, (start, end) in enumerate(time_bins_of(data)):
         place = folder / f"{start:g}-{end:g}ms"

@@ -49,7 +49,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 DARK = 65535 // 4
 """16-bit samples that reach no further may be of fewer bits."""
 
-SAMPLE_BITS, PHOTOMETRIC, HIGHEST_SAMPLE = 258, 262, 281
+SAMPLE_BITS, PHOTOMETRIC, HIGHEST_SAMPLE, PLANAR, SAMPLE_FORMAT = 258, 262, 281, 284, 339
 WHITE_IS_ZERO = 0
 """Tags of TIFF, and a value of the second."""
 
@@ -70,9 +70,6 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 """ImageNet's mean and standard deviation per channel (RGB), for pixels in [0, 1]."""
 
 INVISIBLE = "the image is fully transparent."
-
-BITS_PER_SAMPLE, PLANAR, SAMPLE_FORMAT = 258, 284, 339
-"""Tags of TIFF."""
 
 GRAY = 128
 """Of 255: what surrounds a stimulus and lies behind transparency."""
@@ -317,8 +314,8 @@ def _check_samples(image: Image.Image) -> None:
         raise ConvRNNError("holds L*a*b* colours, which are not supported. Save it as RGB.")
     if _in_planes(image):
         raise ConvRNNError(
-            "holds 16-bit colours in separate planes, which cannot be read. Save it with "
-            "interleaved channels, or as PNG."
+            "holds uncompressed 16-bit colours in separate planes, which cannot be read. Save it "
+            "with interleaved channels, or as PNG."
         )
     if _is_signed(image):
         raise ConvRNNError("holds signed samples. Save it with unsigned ones.")
@@ -332,8 +329,9 @@ def _check_samples(image: Image.Image) -> None:
 def _in_planes(image: Image.Image) -> bool:
     """Whether a TIFF has 16-bit samples in planes without compression: Pillow takes them as 8."""
     tags: Any = getattr(image, "tag_v2", {})
-    bits = np.atleast_1d(tags.get(BITS_PER_SAMPLE, 8))
-    return tags.get(PLANAR, 1) == 2 and len(image.getbands()) > 1 and int(bits.max()) > 8
+    bits = np.atleast_1d(tags.get(SAMPLE_BITS, 8))
+    apart = tags.get(PLANAR, 1) == 2 and len(image.getbands()) > 1
+    return apart and int(bits.max()) > 8 and image.info.get("compression") == "raw"
 
 
 def _is_signed(image: Image.Image) -> bool:

@@ -326,7 +326,7 @@ def image_duration(measured: Any = None, asked: float | None = None) -> tuple[fl
     if usual > LONGEST_IMAGE_MS:
         raise ConvRNNError(
             f"image_on_ms is {usual:g} (median), more than {LONGEST_IMAGE_MS / 1000:g} s: "
-            "durations are in ms."
+            "durations are in ms. Correct image_on_ms, or remove it and give `image_ms=…`."
         )
     if has_mixed_durations(known):
         kinds, counts = np.unique(_in_steps(known), return_counts=True)

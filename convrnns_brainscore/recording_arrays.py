@@ -65,16 +65,16 @@ def recording_from_arrays(
         `AXES`, these state the axes.
     stimuli : DataFrame or sequence
         The id of each stimulus or presentation, in the order of its axis; of a DataFrame the column
-        ``stimulus_id``, and every other column becomes a coordinate.
+        ``stimulus_id``, and every other column becomes a coordinate, unless its name is taken.
     regions : str or sequence of str
         Where all neurons come from, or each.
     time_bins : (start, end) or sequence of (start, end)
-        In ms from image onset.
+        In ms from image onset; or, of more than two bins, all starts and all ends.
     axes : str or sequence of str, optional
         What each axis of ``responses`` stands for, of `AXES`: ``"neuroid, stimulus, repetition"``.
         None: by their lengths, if these leave one possibility.
     neuroid_ids : sequence, optional
-        The id of each neuron; None: numbers from 0.
+        The id of each neuron; None: the names on this axis of ``responses``, or numbers from 0.
     subjects : str or sequence of str, optional
         The subject of all neurons, or of each.
     image_on_ms : float or sequence of float, optional
@@ -89,9 +89,9 @@ def recording_from_arrays(
     Raises
     ------
     ConvRNNError
-        Axes that are not clear or do not fit; labels of another length; time bins that are not in
-        ms, not in order, or come twice; infinite values; nothing was recorded; values that single
-        precision would round, as of a large offset.
+        Axes that are not clear or do not fit; labels of another length or order; time bins that are
+        not in ms, not in order, or come twice; infinite values; nothing was recorded; values that
+        single precision would round, as of a large offset.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def recording_from_arrays(
         "stimulus": len(table),
         "presentation": len(table),
         "repetition": None,
-        "neuroid": _count(regions, neuroid_ids),
+        "neuroid": _count(regions, neuroid_ids, values.shape),
         "time_bin": len(bins),
     }
     if axes is not None:
@@ -128,7 +128,8 @@ def recording_from_arrays(
     for name, labels in zip(names, _own_labels(responses, values.ndim), strict=False):
         if labels is not None and name in ("stimulus", "presentation"):
             _check_same(labels, table["stimulus_id"].to_numpy())
-        if labels is not None and name == "neuroid" and neuroid_ids is None:
+        unique = labels is not None and len({*labels}) == len(labels)
+        if unique and name == "neuroid" and neuroid_ids is None:
             neuroid_ids = labels
     present = [name for name in ORDER if name in names]
     values = values.transpose([names.index(name) for name in present])
@@ -144,7 +145,7 @@ def recording_from_arrays(
         notes.append(f"{(~recorded).sum()} presentations without a response are excluded")
     if left_out:
         notes.append(
-            f"columns named as those of neurons or bins are excluded ({', '.join(left_out)})"
+            f"columns whose names cannot be used here are excluded ({', '.join(left_out)})"
         )
     if isinstance(subjects, str):
         notes.append(f"all neurons are of subject {subjects}")
@@ -192,26 +193,31 @@ def _named_axes(responses: Any, axes: str | Sequence[str] | None) -> str | Seque
 
 
 def _own_labels(responses: Any, axes: int) -> list[NDArray[Any] | None]:
-    """The labels of each axis of a labelled array or table; None: it has none but numbers."""
+    """The names on each axis of a labelled array or table; None: it has none, or numbers, which
+    may be places."""
     if isinstance(responses, pd.DataFrame):
         found = [responses.index, responses.columns]
     elif isinstance(responses, xr.DataArray):
         found = [responses.indexes.get(dim, pd.RangeIndex(0)) for dim in responses.dims]
     else:
         found = []
-    plain = [isinstance(each, pd.RangeIndex) for each in found]
-    labels = [None if p else as_ids(each.to_numpy()) for p, each in zip(plain, found, strict=True)]
+    labels = [
+        None
+        if isinstance(each, pd.MultiIndex) or each.dtype.kind in "iufb"
+        else as_ids(each.to_numpy())
+        for each in found
+    ]
     return labels if len(labels) == axes else []
 
 
 def _check_same(labels: NDArray[Any], ids: NDArray[Any]) -> None:
     """Raise where responses are labelled with the stimuli in another order than they are listed."""
     if {*labels} & {*ids} and not np.array_equal(labels, ids):
-        first = int(np.flatnonzero(labels != ids)[0]) if len(labels) == len(ids) else 0
+        first = int(np.flatnonzero(labels != ids)[0])
         raise ConvRNNError(
             f"the responses are labelled with other stimuli than are listed (the first that "
             f"differs: {labels[first]!r} and {ids[first]!r}): list them in the order of the "
-            "responses."
+            "responses, or give the responses without labels."
         )
 
 
@@ -239,11 +245,9 @@ def _check_once(ids: pd.Series) -> None:
 
 def _labels(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The columns that can be coordinates of presentations, and the names of those that cannot."""
-    for name in map(str, table):
-        if name in (*DIMS, RESPONSES) or "/" in name:
-            raise ConvRNNError(f"a column of the stimuli is called {name!r}: rename it.")
-    left_out = [str(name) for name in table if name in _ELSEWHERE]
-    return table.drop(columns=left_out), left_out
+    taken = (*DIMS, RESPONSES, *_ELSEWHERE)
+    left_out = [name for name in table if str(name) in taken or "/" in str(name)]
+    return table.drop(columns=left_out), [str(name) for name in left_out]
 
 
 def _bins(time_bins: Any) -> list[TimeBin]:
@@ -261,11 +265,12 @@ def _bins(time_bins: Any) -> list[TimeBin]:
     return [(start, end) for start, end in pairs.tolist()]
 
 
-def _count(regions: Any, neuroid_ids: Any) -> int | None:
+def _count(regions: Any, neuroid_ids: Any, shape: tuple[int, ...]) -> int | None:
     if neuroid_ids is not None:
         return np.size(neuroid_ids)
-    # A single region, as of a MATLAB text, is that of all neurons.
-    return None if isinstance(regions, str) or np.size(regions) == 1 else np.size(regions)
+    # A single region, as of a MATLAB text, is that of all neurons, unless there is one.
+    for_all = isinstance(regions, str) or (np.size(regions) == 1 and 1 not in shape)
+    return None if for_all else np.size(regions)
 
 
 def _for_each(given: Any, count: int, what: str) -> NDArray[Any]:

@@ -194,7 +194,7 @@ def read_labelled(
         if value is not None:
             raise ConvRNNError(f"`{name}=…` applies only to NWB files (.nwb); {path} is not one.")
     data = read_epochs(path, stimulus_column=stimulus_column, region=region_of_all)
-    named = regions_of(data, None, locations or {})
+    named = regions_of(data, None, locations or {}, regions)
     kept = wanted_regions(named, regions)
     data = data.assign_coords(region=("neuroid", named))[:, kept]
     if not kept.all():

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.coordinates import DIMS, NOTES, as_ids
+from convrnns_brainscore.coordinates import DIMS, MISSING, NOTES, as_ids
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.tables import with_points
@@ -35,7 +35,13 @@ EDGES = ["time_bin_start", "time_bin_end"]
 
 
 def is_spikes(table: pd.DataFrame) -> bool:
-    """Whether each row of a table is a spike."""
+    """Whether each row of a table is a spike.
+
+    Raises
+    ------
+    ConvRNNError
+        It has times and responses.
+    """
     times = [name for name in TIMES if name in table]
     if times and "response" in table:
         raise ConvRNNError(
@@ -56,8 +62,8 @@ def recording_of_responses(
     table : DataFrame
         ``stimulus_id``, ``neuroid_id``, ``response``; if there are any ``repetition`` (else the
         rows of a stimulus and neuron are its repetitions, in their order), ``region``, ``subject``,
-        ``time_bin_start`` and ``time_bin_end`` in ms. Other columns that are constant for each
-        presentation become coordinates.
+        ``session``, ``time_bin_start`` and ``time_bin_end`` in ms. Other columns that are constant
+        for each presentation become coordinates.
     region : str, optional
         The region of all neurons, where the table has no column ``region``.
     time_bin : (start, end), optional
@@ -85,7 +91,7 @@ def recording_of_responses(
     _check_columns(table, RESPONSES)
     if "repetition" not in table and "trial" in table:
         table = table.rename(columns={"trial": "repetition"})
-    table = _with_ids(table, ["stimulus_id", NEURON, "repetition"])
+    table = _with_ids(table, ["stimulus_id", NEURON, "repetition", "session"])
     if len(set(EDGES) & set(table)) == 1:
         raise ConvRNNError("the table has only one of time_bin_start and time_bin_end.")
     has_bins = set(EDGES) <= set(table)
@@ -155,7 +161,7 @@ def recording_of_spikes(
     ----------
     spikes : DataFrame
         A row for each spike: ``trial``, ``neuroid_id``, and ``time_ms`` or ``time_s`` from image
-        onset; if there are any ``region``, ``subject``.
+        onset; if there are any ``region``, ``subject``, ``session``.
     trials : DataFrame
         A row for each trial: ``trial``, ``stimulus_id``; other columns become coordinates. Trials
         without a spike count 0.
@@ -181,7 +187,7 @@ def recording_of_spikes(
             f"time_ms is from {times.min():g} to {times.max():g}, and the time bins end at "
             f"{max(end for _, end in time_bins):g} ms: if it is in seconds, call the column time_s."
         )
-    spikes = _with_ids(spikes, ["trial", NEURON])
+    spikes = _with_ids(spikes, ["trial", NEURON, "session"])
     trials = _with_ids(trials, ["trial", "stimulus_id"])
     if trials["trial"].duplicated().any():
         raise ConvRNNError(
@@ -228,7 +234,6 @@ def _in_seconds(times: pd.Series, time_bins: Sequence[TimeBin]) -> bool:
 
 _NUMBER = re.compile(r"\d+(\.0*)?")
 _DECIMALS = re.compile(r"\d+\.0*")
-_MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
 
 
 def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -275,7 +280,7 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     text = with_points(table[name].astype(str).str.strip())
     found = pd.to_numeric(text, errors="coerce").astype(float)
     found = found.mask(np.isinf(found))
-    wrong = found.isna() & ~text.str.lower().isin(_MISSING)
+    wrong = found.isna() & ~text.str.lower().isin(MISSING)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ConvRNNError(
@@ -302,7 +307,7 @@ def _neurons(table: pd.DataFrame, region: str | None) -> pd.DataFrame:
     if len(twice):
         raise ConvRNNError(
             f"neuron {twice.iloc[0]} has several regions: give neurons of each region other ids, "
-            "or name their subjects in a column subject."
+            "or name their subjects or sessions in a column subject or session."
         )
     return found if region is None else found.assign(region=region)
 
@@ -340,6 +345,11 @@ def _recording(
     )
     if "session" in neurons:
         found = found.assign_coords(session=("neuroid", as_ids(neurons["session"].to_numpy())))
-        notes = [*notes, "neurons with the same id in different sessions are different neurons"]
+        if neurons[NEURON].duplicated().any():
+            notes = [
+                *notes,
+                "neurons with the same id in different sessions are different neurons; omit the "
+                "column session if they are the same",
+            ]
     found.attrs[NOTES] = [*notes, *found.attrs[NOTES][1:]]
     return found

@@ -3,7 +3,8 @@
 A recording is an xarray object with dims presentation × neuroid × time_bin and the coordinates
 
 * presentation: ``stimulus_id``; if there are any ``repetition``, ``object_name`` (or another
-  stratum), a group, ``degrees``, ``image_on_ms``;
+  stratum), a group, ``degrees``, ``image_on_ms``, which may also be stated once for all of them,
+  as coordinates without a dim or as attributes;
 * neuroid: ``neuroid_id``, ``region``; if there are several ``subject``;
 * time_bin: ``time_bin_start``, ``time_bin_end`` in ms from image onset.
 
@@ -35,6 +36,7 @@ from convrnns_brainscore.coordinates import (
     durations_of,
     in_single_precision,
     in_whole_steps,
+    names_of,
     time_bins_of,
     without_multiindex,
 )
@@ -268,7 +270,8 @@ class Recording:
                     f"its bins are {_in_short(self.time_bins)}."
                 )
             inside = np.flatnonzero(overlap)
-            if np.ptp((ends - starts)[inside]) > 1e-3 and UNEQUAL not in notes:
+            # Edges are rounded to 0.001 ms.
+            if np.ptp((ends - starts)[inside]) > 5e-3 and UNEQUAL not in notes:
                 notes.append(UNEQUAL)
             values[..., index] = self.values[..., inside] @ (
                 overlap[inside] / (end - start)
@@ -329,14 +332,14 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         "time_bin_start": ("time_bin", starts),
         "time_bin_end": ("time_bin", ends_of_bins),
     }
-    once = {"neuroid": _OF_NEURONS, "presentation": _OF_PRESENTATIONS}
     for dim in DIMS[:2]:
         tables = [
             pd.DataFrame(
                 {
                     str(name): np.broadcast_to(c.values, each.sizes[dim])
                     for name, c in each.coords.items()
-                    if c.dims == (dim,) or (c.dims == () and name in once[dim])
+                    if c.dims == (dim,)
+                    or (c.dims == () and name in _OF_NEURONS and dim == "neuroid")
                 }
             )
             for each in plain
@@ -428,10 +431,10 @@ def as_recording(
     if blank.any():
         notes.append(f"{blank.sum()} presentations without a stimulus are excluded")
         data = data.isel(presentation=~blank)
-    named = regions_of(data, region, locations or {})
+    named = regions_of(data, region, locations or {}, regions)
     kept = wanted_regions(named, regions)
     if not kept.all():
-        others = ", ".join(dict.fromkeys(named[~kept]))
+        others = ", ".join(each or "without a region" for each in dict.fromkeys(named[~kept]))
         notes.append(f"{(~kept).sum()} neurons of other regions are excluded ({others})")
         data, named = data.isel(neuroid=kept), named[kept]
     if window is not None:
@@ -458,7 +461,8 @@ def as_recording(
 
 
 def _for_all(data: xr.DataArray) -> xr.DataArray:
-    """A recording whose widths and durations of images, stated once, are on its presentations."""
+    """A recording in which what is stated once, without a dim or as an attribute, is on its
+    presentations."""
     for name in _OF_PRESENTATIONS:
         once = data.coords[name] if name in data.coords else data.attrs.get(name)
         if once is not None and np.ndim(once) == 0:
@@ -518,9 +522,13 @@ def _stimuli(data: xr.DataArray) -> tuple[pd.DataFrame, NDArray[np.intp]]:
 
 
 def regions_of(
-    data: xr.DataArray, region: str | None, locations: Mapping[str, str]
+    data: xr.DataArray,
+    region: str | None,
+    locations: Mapping[str, str],
+    asked: Sequence[str] | None = None,
 ) -> NDArray[np.str_]:
-    """The region of each neuron: one of `REGIONS` where it has that name, or the recording's name.
+    """The region of each neuron: one of `REGIONS` where it has that name, or the recording's name;
+    empty where it has none and regions are asked for by name.
 
     Raises
     ------
@@ -529,7 +537,7 @@ def regions_of(
     """
     count = data.sizes["neuroid"]
     if "region" in data.coords and data["region"].dims in (("neuroid",), ()):
-        given = _named(np.broadcast_to(data["region"].values, count))
+        given = names_of(np.broadcast_to(data["region"].values, count))
     elif region is not None:
         given = np.full(count, region)
     else:
@@ -539,20 +547,15 @@ def regions_of(
         )
     there = list(dict.fromkeys(name.strip() for name in given))
     check_locations(locations, there)
-    if "" in there:
+    if "" in there and not asked:
         raise ConvRNNError(
-            f"{(np.char.strip(given.astype(str)) == '').sum()} neurons have an empty region: name "
-            "their regions, or leave them out."
+            f"{counted(int((given == '').sum()), 'neuron')} without a region: name their regions, "
+            "or leave them out."
         )
     # As the first neuron's is written, where neurons differ in case.
     names = {name.lower(): region_name(name) for name in reversed(there)}
     names |= {name.strip().lower(): meant for name, meant in locations.items()}
     return np.array([names[name.strip().lower()] for name in given], str)
-
-
-def _named(values: NDArray[Any]) -> NDArray[Any]:
-    """Names as text; empty where one is missing."""
-    return np.where(pd.isna(values), "", as_text(values))
 
 
 def check_locations(locations: Mapping[str, str], there: Sequence[str]) -> None:
@@ -583,7 +586,7 @@ def wanted_regions(named: NDArray[np.str_], regions: Sequence[str] | None) -> ND
     ConvRNNError
         A region asked is not in the recording.
     """
-    found = list(dict.fromkeys(named.tolist()))
+    found = list(filter(None, dict.fromkeys(named.tolist())))
     for region in regions or ():
         if region.lower() not in {each.lower() for each in found}:
             raise unknown("region of the recording", region, found)
@@ -598,7 +601,7 @@ def _neurons(data: xr.DataArray, named: NDArray[np.str_]) -> pd.DataFrame:
     neurons = pd.DataFrame({"neuroid_id": ids, "region": named.astype(object)})
     for name in ("subject", "animal"):
         if name in data.coords and data[name].dims in (("neuroid",), ()):
-            subjects = _named(np.broadcast_to(data[name].values, len(ids)))
+            subjects = names_of(np.broadcast_to(data[name].values, len(ids)))
             break
     else:
         subjects = np.full(len(ids), "")

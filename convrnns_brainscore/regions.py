@@ -98,7 +98,8 @@ def region_layers(
     Raises
     ------
     ConvRNNError
-        No map, a region that is none, or a layer that the model does not have.
+        No map, or that of a fit of a model of another depth; a region that is none, or a layer that
+        the model does not have.
     """
     if region_layer_map is None or region_layer_map == "paper":
         v1, v2, v4, posterior, anterior = _PAPER[model.depth]
@@ -136,14 +137,13 @@ def region_layers(
 def _check_depth(made_by: Any, model: Model, where: str) -> None:
     """Refuse the map that a fit of a model of another depth wrote: layers of the same names are
     others there."""
-    name = str(made_by.get("model", "")).split()[:1] if isinstance(made_by, Mapping) else []
-    for fitted in name:
-        known = fitted.split("-without-")[0]
-        if known in list_models() and find_model(known).depth != model.depth:
-            raise ConvRNNError(
-                f"{where} was fitted with {fitted}, which has other layers than {model.name}: fit "
-                f"{model.name}, or omit its line made_by if the layers are meant."
-            )
+    fitted = str(made_by.get("model", "")).partition(" ")[0] if isinstance(made_by, Mapping) else ""
+    known = fitted.partition("-without-")[0]
+    if known in list_models() and find_model(known).depth != model.depth:
+        raise ConvRNNError(
+            f"{where} was fitted with {fitted}, which has other layers than {model.name}: fit "
+            f"{model.name}, or omit its entry made_by if the layers are meant."
+        )
 
 
 def region_latencies(

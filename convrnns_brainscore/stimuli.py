@@ -118,14 +118,12 @@ def read_stimuli(
     stimuli = pd.concat(tables, ignore_index=True)
     if degrees is not None:
         if "degrees" in stimuli:
-            raise ConvRNNError(
-                "the table has a column degrees: do not state the width a second time."
-            )
+            raise ConvRNNError("the table has a column degrees: omit `degrees=…`.")
         stimuli["degrees"] = float(degrees)
-    elif "degrees" in stimuli and (missing := int(stimuli["degrees"].isna().sum())):
+    elif "degrees" in stimuli and (unstated := int(stimuli["degrees"].isna().sum())):
         _log.warning(
             "the width of %d of %d stimuli is not stated: they are assumed to fill %d degrees",
-            missing, len(stimuli), VISUAL_DEGREES,
+            unstated, len(stimuli), VISUAL_DEGREES,
         )  # fmt: skip
         stimuli["degrees"] = stimuli["degrees"].fillna(float(VISUAL_DEGREES))
     names = stimuli["stimulus_id"]

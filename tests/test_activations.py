@@ -384,7 +384,7 @@ def test_widths_that_are_not_shown_are_told(
     """Brain-Score's benchmarks place their stimuli on the screen before they ask the model."""
     narrow = stimulus_set("narrow", load_objects92().stimuli[:2].assign(degrees=5.0))
     extractor(narrow, ["conv5"], time_bins=BINS)
-    assert "widths of 5 degrees, and its images are shown at 8" in caplog.text
+    assert "widths of 5 degrees, but its images are shown 8 degrees wide" in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04cut"])
@@ -400,4 +400,4 @@ def test_a_damaged_store_does_not_cost_the_activations(
     kept.write_bytes(content)
     again = extractor(STIMULI, ["conv5"], time_bins=BINS)
     np.testing.assert_array_equal(again.values, recorded.values)
-    assert f"the store of activations in {tmp_path} cannot be used" in caplog.text
+    assert f"store in {tmp_path} cannot be used" in caplog.text

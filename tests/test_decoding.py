@@ -366,7 +366,7 @@ def test_the_command_compares_layers_with_neurons_and_resumes(
     }  # fmt: skip
     arguments[arguments.index("--folds") + 1] = "3"
     refused = CliRunner().invoke(app, arguments)
-    assert "out holds results for another --folds: choose another" in str(refused.exception)
+    assert "out holds results that differ in: --folds. Choose another" in str(refused.exception)
 
 
 def test_networks_are_not_decoded_across_repetitions(recorded: Path, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_the_command_tells_late_responses_from_the_first_sweep(
         "partition.png", "partition.pdf", "partition.svg",
     }  # fmt: skip
     other = convrnns(*command, *sets[:3], "simplernn_shallow/conv4", "--out", "late", code=2)
-    assert "late holds results for another second set: choose another --out" in other
+    assert "late holds results that differ in: second set. Choose another --out" in other
     neurons = pd.read_csv("late/neurons.csv")
     assert neurons.groupby("neuroid_region")["both"].mean()["IT"] == pytest.approx(
         table.loc["IT", "both"]

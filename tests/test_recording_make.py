@@ -392,15 +392,12 @@ def test_labels_of_the_responses_have_to_agree() -> None:
         assert made["neuroid_id"].values.tolist() == ["n1", "n2"]
 
 
-def test_columns_that_cannot_be_coordinates_are_refused_or_left_out() -> None:
-    for name in ("time_bin", "x/y", "responses"):
+def test_columns_that_cannot_be_coordinates_are_left_out_with_a_note() -> None:
+    for name in ("time_bin", "x/y", "responses", "region"):
         table = pd.DataFrame({"stimulus_id": IDS, name: 1})
-        with pytest.raises(ConvRNNError, match=f"called '{name}': rename it"):
-            recording_from_arrays(COUNTS[..., 0], table, ["V4"] * 5, (70, 170))
-    table = pd.DataFrame({"stimulus_id": IDS, "region": "left"})
-    made = recording_from_arrays(COUNTS[..., 0], table, ["V4"] * 5, (70, 170))
-    assert set(made["region"].values) == {"V4"}
-    assert any("(region)" in note for note in made.attrs["notes"])
+        made = recording_from_arrays(COUNTS[..., 0], table, ["V4"] * 5, (70, 170))
+        assert set(made["region"].values) == {"V4"}
+        assert any(f"({name})" in note for note in made.attrs["notes"])
 
 
 def test_labels_may_be_columns_of_matlab() -> None:

@@ -177,7 +177,7 @@ def test_regions_are_known_however_they_are_spelled() -> None:
 BROKEN = {
     "no stimulus_id": (lambda: plain(stimulus_id=None), "no coordinate stimulus_id"),
     "no region": (lambda: plain(region=None), "give `region=…`"),
-    "empty region": (lambda: plain(region=("neuroid", [""] * 6)), "have an empty region"),
+    "empty region": (lambda: plain(region=("neuroid", [""] * 6)), "without a region"),
     "no times": (lambda: plain(time_bin_start=None), "no coordinate time_bin_start"),
     "seconds": (
         lambda: plain(
@@ -574,20 +574,24 @@ def test_groups_and_strata_are_known_for_all_stimuli() -> None:
     data = plain().assign_coords(object_name=("presentation", names))
     with pytest.raises(ConvRNNError, match="stimuli have no object_name, the first is"):
         prepare(as_recording(data), files(), stratify="object_name")
+    notes = prepare(as_recording(data), files()).notes
+    assert "the splits are not stratified: some stimuli have no object_name" in notes
 
 
 def test_a_missing_region_is_not_a_region() -> None:
     names = plain()["region"].values.astype(object)
     names[0] = None
-    with pytest.raises(ConvRNNError, match="1 neurons have an empty region"):
-        as_recording(plain().assign_coords(region=("neuroid", names)))
+    data = plain().assign_coords(region=("neuroid", names))
+    with pytest.raises(ConvRNNError, match="1 neuron without a region"):
+        as_recording(data)
+    assert any("without a region" in note for note in as_recording(data, regions=["IT"]).notes)
 
 
 def test_stimuli_that_share_an_image_are_noted() -> None:
     shared = files().copy()
     shared["filename"] = [shared["filename"].iloc[0]] * 2 + shared["filename"].tolist()[2:]
     notes = prepare(as_recording(plain()), shared).notes
-    assert any("2 stimuli share their image with another" in note for note in notes)
+    assert any("2 stimuli share their image with another, such as" in note for note in notes)
 
 
 def test_durations_in_other_units_are_refused() -> None:

@@ -307,7 +307,9 @@ def test_the_command(photographs: list[Path], tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", again)
     with pytest.raises(SystemExit):
         cli.main()
-    assert "geometry holds results for another recording or --distance" in capsys.readouterr().err
+    assert (
+        "geometry holds results that differ in: recording or --distance" in capsys.readouterr().err
+    )
     monkeypatch.setattr(sys, "argv", [*command[:-1], "conv99"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -95,7 +95,7 @@ def test_tables_that_say_too_little_are_refused(tmp_path: Path, content: str, me
 
 def test_sizes_are_given_once(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("stimulus_id,filename,degrees\na,x.png,2\n")
-    with pytest.raises(ConvRNNError, match="do not state the width a second time"):
+    with pytest.raises(ConvRNNError, match="omit `degrees=…`"):
         read_stimuli(tmp_path / "t.csv", degrees=3)
     (tmp_path / "x.png").touch()
     with pytest.raises(ConvRNNError, match="stimulus x: nan degrees"):

@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -350,7 +349,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
                 f"the stimulus set has a column {clash[0]!r}, which is a name of neuroids, time "
                 "bins or dimensions in an assembly; rename it."
             )
-        _warn_of_widths(stimuli)
+        _warn_of_widths(stimuli, internals.set_degrees(self) or VISUAL_DEGREES)
         paths = files_of(stimuli)
         if len(columns) == 1:  # by itself it would be the index, and lose its name
             columns["stimulus_path"] = np.array(list(map(str, paths)))
@@ -417,7 +416,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             values = self._hooked_later(values, shapes) if hooked else values
         elif request.stimuli_identifier and self.identifier and not hooked:
             # result_caching logs whether it holds the key.
-            values = _kept(key, compute)
+            values = internals.kept(_cached, key, compute)
         else:
             _log.info("%s: no store is used for these activations", self.identifier)
             values = compute()
@@ -551,17 +550,18 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
         return self.network.output_shape(backbones.READOUT if layer == LOGITS else layer)
 
 
-def _warn_of_widths(stimuli: StimulusSet) -> None:
-    """Say where a set states widths other than that of the field: Brain-Score's benchmarks place
-    their stimuli on the screen beforehand, and `look_at` shows what it is given."""
+def _warn_of_widths(stimuli: StimulusSet, shown: float) -> None:
+    """Say where a set states widths other than the field's: Brain-Score's benchmarks place their
+    stimuli on the screen beforehand, and `look_at` shows each over the whole field."""
     widths = pd.to_numeric(pd.Series(stimuli.get("degrees", [])), errors="coerce").dropna()
-    others = sorted({float(width) for width in widths} - {float(VISUAL_DEGREES)})
+    others = sorted({float(width) for width in widths} - {float(shown)})
     if others:
         _log.warning(
-            "the stimulus set states widths of %s degrees, and its images are shown at %d: place "
-            "them on the screen first (brainscore_vision.benchmark_helpers.screen.place_on_screen)",
+            "the stimulus set states widths of %s degrees, but its images are shown %g degrees "
+            "wide: place them on the screen first "
+            "(brainscore_vision.benchmark_helpers.screen.place_on_screen)",
             ", ".join(f"{width:g}" for width in others[:3]) + (", …" if len(others) > 3 else ""),
-            VISUAL_DEGREES,
+            shown,
         )
 
 
@@ -658,22 +658,6 @@ def _apply(hook: Callable[[Any], Any], features: Any) -> Any:
 def digest_of(values: Any) -> str:
     """16 hexadecimal digits that change with any of ``values``."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
-
-
-def _kept(key: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Activations from the store, or computed and stored; where the store fails (it is damaged,
-    full, not writable, or another process renames its file), they are not lost."""
-    compute = lru_cache(maxsize=1)(compute)
-    try:
-        found: NDArray[np.float32] = _cached(key, compute)
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        _log.warning(
-            "the store of activations in %s cannot be used (%s), and nothing is kept: remove the "
-            "file of %s there, or set RESULTCACHING_HOME",
-            internals.store_folder(), f"{type(error).__name__}: {error}", key,
-        )  # fmt: skip
-        return compute()
-    return found
 
 
 @store(identifier_ignore=["compute"])  # type: ignore[untyped-decorator]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
     from brainscore_vision.model_helpers.activations.core import ActivationsExtractorHelper
     from brainscore_vision.model_helpers.activations.pca import LayerPCA
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -320,6 +323,46 @@ def counted_loops(count: Callable[..., Iterator[Any]]) -> Iterator[None]:
 
 
 # --- stores ----------------------------------------------------------------------------------
+
+
+def kept(stored: Callable[[str, Callable[[], T]], T], key: str, compute: Callable[[], T]) -> T:
+    """A result from Brain-Score's store, or computed and stored; where the store fails (it is
+    damaged, full, not writable, or another process renames its file), the result is not lost.
+
+    result_caching 0.5, which brainscore_core 2.5.0 uses, raises the errors of reading and writing.
+    If it goes on without its store instead, this function is not needed.
+
+    Parameters
+    ----------
+    stored : callable
+        A function of ``result_caching.store``: key, compute → result.
+    key : str
+        What the store knows the result by.
+    compute : callable
+        Called at most once; what it raises is raised.
+    """
+    done: list[T] = []
+    raised: list[Exception] = []
+
+    def once() -> T:
+        try:
+            done.append(compute())
+        except Exception as error:
+            raised.append(error)
+            raise
+        return done[0]
+
+    try:
+        return stored(key, once)
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        if raised:
+            raise
+        _log.warning(
+            "Brain-Score's store in %s cannot be used (%s: %s), and nothing is kept: remove the "
+            "file of %s there, or set RESULTCACHING_HOME",
+            store_folder(), type(error).__name__, error, key,
+        )  # fmt: skip
+        return done[0] if done else compute()
 
 
 def store_folder() -> Path:

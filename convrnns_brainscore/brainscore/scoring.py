@@ -10,7 +10,6 @@ import copy
 import hashlib
 import json
 import logging
-import pickle
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -403,19 +402,8 @@ def _keep_ceiling(name: str, benchmark: Any) -> None:
     if name in list_benchmarks():
         versions = f"{installed_version('brainscore-vision')},{benchmark.version}"
         key = f"{name.replace('/', '_')},{versions},{data_digest(benchmark)}"
-        estimate = partial(_kept_ceiling, key, estimate)
+        estimate = partial(internals.kept, _ceiling, key, estimate)
     internals.set_ceiling(benchmark, lru_cache(maxsize=1)(estimate))
-
-
-def _kept_ceiling(key: str, estimate: Callable[[], Score]) -> Score:
-    """A ceiling from the store, or estimated and stored; where the store fails, it is not lost."""
-    estimate = lru_cache(maxsize=1)(estimate)
-    try:
-        found: Score = _ceiling(key, estimate)
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        _log.warning("the ceiling is not kept: %s", error)
-        return estimate()
-    return found
 
 
 @store(identifier_ignore=["estimate"])  # type: ignore[untyped-decorator]

@@ -9,6 +9,7 @@ import pandas as pd
 from brainscore_vision.model_helpers.brain_transformation.behavior import LabelToImagenetIndices
 from brainscore_vision.model_interface import BrainModel
 
+from convrnns_brainscore.coordinates import names_of
 from convrnns_brainscore.errors import ConvRNNError, unknown
 
 _INDICES = "_indices"
@@ -49,7 +50,7 @@ def check_task(task: str, arguments: Sequence[Any], options: Mapping[str, Any]) 
                 f"{', '.join(map(str, fitting.columns))}."
             )
         labels = fitting["image_label"]
-        missing = int((labels.isna() | (labels.astype(str).str.strip() == "")).sum())
+        missing = int((names_of(labels.to_numpy()) == "").sum())
         if missing:
             raise ConvRNNError(
                 f"{missing} of {len(labels)} fitting stimuli have no image_label: leave them out."

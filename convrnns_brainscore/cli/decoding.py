@@ -182,6 +182,7 @@ def decode(
     question.notes.extend(notes)
     asked: dict[str, str | int] = {
         "recording": measured.sha256,
+        **({"weights": weights.label} if networks else {}),
         "--label": label,
         "--across": across,
         "--group": str(group),

@@ -87,7 +87,7 @@ class WeightOptions:
     def label(self) -> str:
         """The weights in words, so that results of others are not replaced."""
         untrained = f"untrained, seed {self.seed}"
-        return untrained if self.weights is not None else str(self.checkpoints or "published")
+        return untrained if self.weights is not None else str(self.folder.resolve())
 
     def check(self, model: str) -> None:
         """Raise where ``model`` has no weights."""

@@ -257,7 +257,7 @@ def _try(
         check_folder_of(out)
     names = [one.name for one in listed if one.name not in LI2026_TEMPORAL]
     settings = subject.settings(names)
-    told = [f"--{name.replace('_', '-')} {value}" for name, value in settings.items()
+    told = [f"{name.replace('_', ' ')}: {value}" for name, value in settings.items()
             if value not in (None, "logits")]  # fmt: skip
     projected = settings.pop("max_neuroids") or NEUROIDS_TRIED
     weights.check(model)

@@ -131,7 +131,8 @@ def ask(
     ------
     ConvRNNError
         No such column, or one with a name in `RESERVED`; fewer than two classes with two stimuli;
-        too few units or repetitions; a group where decoders are tested on repetitions.
+        too few units, folds or repetitions; a group where decoders are tested on repetitions, a
+        stimulus without one, or groups that cannot be divided.
     """
     across, table = parse_choice("across", across, Across), recording.stimuli
     notes = list(recording.notes)
@@ -163,6 +164,11 @@ def ask(
         if group not in recording.stimuli:
             raise unknown("group", group, list(recording.stimuli))
         groups = recording.stimuli[group].map(_text).tolist()
+        if "" in groups:
+            raise ConvRNNError(
+                f"`group={group!r}`: {groups.count('')} of {len(groups)} stimuli have no {group}: "
+                "add it, or leave these stimuli out."
+            )
     classes, labels = np.unique(names, return_inverse=True)
     trials = Trials(recording.values, recording.stimulus, len(recording.stimuli))
     neurons = {
@@ -187,17 +193,23 @@ def ask(
             f"{once} of {len(labels)} stimuli were shown once: there are no ceilings, which need "
             "two repetitions of every stimulus"
         )
-    smallest = int(np.bincount(labels).min())
-    if across is Across.stimuli and smallest < folds:
-        notes.append(f"{smallest} folds, not {folds}: the smallest class has {smallest} stimuli")
-    if groups is not None:
-        made = len(make_folds(labels, folds, groups))
-        if made < min(folds, smallest):
-            notes.append(f"{made} folds, not {folds}: the groups of {group} allow no more")
+    if across is Across.stimuli:
+        notes += _fewer_folds(labels, folds, groups)
     return Question(
         recording, label, labels.astype(np.intp), classes.tolist(), groups, across, units, neurons,
         folds, draws, THRESHOLD, notes,
     )  # fmt: skip
+
+
+def _fewer_folds(labels: NDArray[np.intp], folds: int, groups: list[str] | None) -> list[str]:
+    """A note that there are fewer folds than were asked for, and why."""
+    smallest = int(np.bincount(labels).min())
+    made = len(make_folds(labels, folds, groups))
+    if made < min(folds, smallest):
+        return [f"{made} folds, not {folds}: the groups allow no more"]
+    if made < folds:
+        return [f"{made} folds, not {folds}: the smallest class has {smallest} stimuli"]
+    return []
 
 
 def _text(value: Any) -> str:

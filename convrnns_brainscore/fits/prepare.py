@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from convrnns_brainscore.coordinates import names_of
 from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.fits.correlation import nanmedian
 from convrnns_brainscore.fits.heldout import Halves
@@ -202,7 +203,10 @@ def prepare(
     notes += shown.mask_notes(files["degrees"])
 
     if stratify is None and "object_name" in table and group is None:
-        stratify = "object_name"
+        if (names_of(table["object_name"].to_numpy()) == "").any():
+            notes.append("the splits are not stratified: some stimuli have no object_name")
+        else:
+            stratify = "object_name"
     strata = None if stratify in (None, "none") else _column(table, "stratify", str(stratify))
     groups = None if group is None else _column(table, "group", group)
     made, how = make_splits(len(table), splits, strata, groups, needed=needed)
@@ -344,12 +348,8 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
             f"not used, since no analysed presentation shows them: {counted(len(spare), 'image')}"
         )
     matched = known.loc[wanted].reset_index()
-    if CLIPS not in matched and (shared := matched["filename"].duplicated(keep=False)).any():
-        first, second = wanted[shared.to_numpy()].iloc[:2]
-        notes.append(
-            f"{shared.sum()} stimuli share their image with another (such as {first} and "
-            f"{second}), so that training and test stimuli can show the same image"
-        )
+    if CLIPS not in matched:
+        notes += _shared(matched["filename"], wanted)
     matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
@@ -358,6 +358,19 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
         notes += note_on_width(files)
     matched.attrs[DEGREES] = STATED  # or it is noted by now
     return matched[["stimulus_id", "filename", "degrees", *({CLIPS} & {*matched})]]
+
+
+def _shared(files: pd.Series, stimuli: pd.Series) -> list[str]:
+    """A note that stimuli have one image file, where some have."""
+    shared = files.duplicated(keep=False).to_numpy()
+    if not shared.any():
+        return []
+    first = int(np.flatnonzero(shared)[0])
+    second = int(np.flatnonzero(files == files.iloc[first])[1])
+    return [
+        f"{shared.sum()} stimuli share their image with another, such as {stimuli.iloc[first]} and "
+        f"{stimuli.iloc[second]}: splits can show one image in training and in test"
+    ]
 
 
 def _by_stem(files: pd.DataFrame, wanted: pd.Series, known: pd.DataFrame) -> pd.DataFrame:
@@ -423,15 +436,14 @@ def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:
             f"`{parameter}={name!r}`: the recording's presentations have no coordinate of this "
             f"name that is constant for each stimulus; they have {', '.join(table.columns)}."
         )
-    values = table[name]
-    missing = values.isna() | (values.astype(str).str.strip() == "")
+    missing = names_of(table[name].to_numpy()) == ""
     if missing.any():
         first = table["stimulus_id"][missing].iloc[0]
         raise ConvRNNError(
             f"`{parameter}={name!r}`: {missing.sum()} of {len(missing)} stimuli have no {name}, "
-            f"the first is {first}: add it, or leave these stimuli out."
+            f"the first is {first}: add it, leave these stimuli out, or omit `{parameter}=…`."
         )
-    return [str(value) for value in values]
+    return [str(value) for value in table[name]]
 
 
 def _numbering(missing: Any, spare: Any) -> str:

@@ -50,7 +50,7 @@ def check_question(path: Path, question: Mapping[str, str | int]) -> None:
     for name, value in question.items():
         if name in before and before[name] != value:
             raise ConvRNNError(
-                f"{path.parent} holds results for another {name}: choose another `out=…`."
+                f"{path.parent} holds results that differ in: {name}. Choose another `out=…`."
             )
 
 

@@ -240,7 +240,10 @@ def submission_files(
         raise ConvRNNError("two models have weights with one SHA-256: each needs its own file.")
     strangers = sorted(set(weights) - set(names))
     if strangers:
-        raise ConvRNNError(f"weights are given for {', '.join(strangers)}, not submitted here.")
+        raise ConvRNNError(
+            f"weights are given for {', '.join(strangers)}, but no such model is submitted: omit "
+            "them, or add the model."
+        )
     if max_neuroids is not None and max_neuroids < 1:
         raise ConvRNNError(f"`max_neuroids={max_neuroids}`: expected 1 or more.")
     for name in names:

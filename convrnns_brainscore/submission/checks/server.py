@@ -54,4 +54,5 @@ def run(plugin: Plugin, _: Path, check: Check) -> str:
         )
     if check.findings.found:
         return ""
-    return f"model.py has get_layers; the memory estimate is below {LARGE / 2**30:.0f} GiB"
+    memory = f"; the memory estimate is below {LARGE / 2**30:.0f} GiB" if largest else ""
+    return f"model.py has get_layers{memory}"
