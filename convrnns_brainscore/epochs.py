@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.coordinates import NOTES, as_ids
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.timing import MS_PER_STEP
 
@@ -96,7 +96,7 @@ def read_epochs(
     notes = [*recording.attrs[NOTES]]
     if bad:
         more = ", …" if len(bad) > 5 else ""
-        notes.append(f"{len(bad)} bad channels are excluded ({', '.join(bad[:5])}{more})")
+        notes.append(f"excluded: {counted(len(bad), 'bad channel')} ({', '.join(bad[:5])}{more})")
     if stimulus_column is None and epochs.metadata is not None and STIMULUS not in epochs.metadata:
         notes.append(
             f"the names of the events are the stimulus ids: the metadata has no column {STIMULUS}, "
@@ -106,7 +106,7 @@ def read_epochs(
     if projected:
         notes.append(f"the file's projections are applied ({', '.join(projected)})")
     if dropped:
-        notes.append(f"{dropped} epochs were rejected before the file was saved")
+        notes.append(f"rejected before the file was saved: {counted(dropped, 'epoch')}")
     notes.append("the responses of each channel are divided by their standard deviation")
     baseline = epochs.baseline
     notes.append(

@@ -43,10 +43,11 @@ def counted(number: int, noun: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "neuron"), counted(50, "neuron")
-    ('1 neuron', '50 neurons')
+    >>> counted(1, "neuron"), counted(50, "neuron"), counted(2, "stimulus")
+    ('1 neuron', '50 neurons', '2 stimuli')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    plural = "stimuli" if noun == "stimulus" else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def unknown(kind: str, name: object, known: Iterable[str], hint: str = "") -> ConvRNNError:

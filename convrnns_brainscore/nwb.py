@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from convrnns_brainscore.coordinates import BLANK, NOTES
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.recordings import check_locations
 from convrnns_brainscore.regions import REGIONS
@@ -172,9 +172,9 @@ def _recording(
         raise ConvRNNError(f"table {table.name} of {path} has no onset in any row.")
     kept = named & timed
     if not named.all():
-        notes.append(f"{(~named).sum()} presentations without a stimulus are excluded")
+        notes.append(f"excluded: {counted((~named).sum(), 'presentation')} without a stimulus")
     if not timed.all():
-        notes.append(f"{(~timed).sum()} presentations without an onset are excluded")
+        notes.append(f"excluded: {counted((~timed).sum(), 'presentation')} without an onset")
     onset, shown = onset[kept], shown[kept]
     on_ms = None if on_ms is None else on_ms[kept]
     spikes = [np.asarray(file.units.get_unit_spike_times(row), float) for row in _rows(file.units)]
@@ -441,8 +441,8 @@ def _regions(
             )
         named = [_region(each, locations) for each in where]
         several = dict.fromkeys(named)
-        counted = named[:1] if region_of == FIRST else named
-        if asked is not None and not asked & {each.lower() for each in counted}:
+        meant = named[:1] if region_of == FIRST else named
+        if asked is not None and not asked & {each.lower() for each in meant}:
             others.append(where[0])
             found.append(None)
             continue
@@ -458,12 +458,12 @@ def _regions(
         become = (
             "excluded"
             if region_of == LEAVE_OUT
-            else "assigned to the region of their first electrode"
+            else "assigned to the region of the first electrode"
         )
-        notes.append(f"{ambiguous} units on electrodes of several regions are {become}")
+        notes.append(f"{become}: {counted(ambiguous, 'unit')} on electrodes of several regions")
     if others:
         told = ", ".join(dict.fromkeys(others))
-        notes.append(f"{len(others)} units of other regions are excluded ({told})")
+        notes.append(f"excluded: {counted(len(others), 'unit')} of other regions ({told})")
     if not any(found):
         raise ConvRNNError(f"{path}: no unit is left; its locations are {', '.join(there)}.")
     return found

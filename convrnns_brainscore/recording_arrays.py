@@ -20,7 +20,7 @@ from convrnns_brainscore.coordinates import (
     in_single_precision,
     time_bins_of,
 )
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 from convrnns_brainscore.timing import TimeBin, round_ms
 
 AXES = ("stimulus", "repetition", "presentation", "neuroid", "time_bin")
@@ -142,7 +142,7 @@ def recording_from_arrays(
         raise ConvRNNError("the responses are all NaN: nothing was recorded.")
     notes = [f"responses [{shape}] are {' × '.join(names)}"]
     if not recorded.all():
-        notes.append(f"{(~recorded).sum()} presentations without a response are excluded")
+        notes.append(f"excluded: {counted((~recorded).sum(), 'presentation')} without a response")
     if left_out:
         notes.append(
             f"columns whose names cannot be used here are excluded ({', '.join(left_out)})"

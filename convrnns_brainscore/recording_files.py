@@ -17,7 +17,7 @@ import zarr
 
 from convrnns_brainscore.coordinates import DIMS, NOTES
 from convrnns_brainscore.epochs import is_epochs, read_epochs
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
 from convrnns_brainscore.recordings import Recording, as_recording, regions_of, wanted_regions
@@ -199,7 +199,7 @@ def read_labelled(
     data = data.assign_coords(region=("neuroid", named))[:, kept]
     if not kept.all():
         others = ", ".join(sorted(set(named[~kept])))
-        note = f"{int((~kept).sum())} channels of {others} are excluded"
+        note = f"excluded: {counted((~kept).sum(), 'channel')} of {others}"
         data = data.assign_attrs({NOTES: [*data.attrs[NOTES], note]})
     return data
 

@@ -429,13 +429,13 @@ def as_recording(
     if blank.all():
         raise ConvRNNError("the recording names no stimulus for any presentation.")
     if blank.any():
-        notes.append(f"{blank.sum()} presentations without a stimulus are excluded")
+        notes.append(f"excluded: {counted(blank.sum(), 'presentation')} without a stimulus")
         data = data.isel(presentation=~blank)
     named = regions_of(data, region, locations or {}, regions)
     kept = wanted_regions(named, regions)
     if not kept.all():
         others = ", ".join(each or "without a region" for each in dict.fromkeys(named[~kept]))
-        notes.append(f"{(~kept).sum()} neurons of other regions are excluded ({others})")
+        notes.append(f"excluded: {counted((~kept).sum(), 'neuron')} of other regions ({others})")
         data, named = data.isel(neuroid=kept), named[kept]
     if window is not None:
         inside = [end > window[0] and start < window[1] for start, end in time_bins]

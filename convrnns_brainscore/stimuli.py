@@ -19,7 +19,7 @@ from joblib import cpu_count  # type: ignore[import-untyped]
 from rich.progress import Progress
 
 from convrnns_brainscore import streams
-from convrnns_brainscore.errors import ConvRNNError, missing
+from convrnns_brainscore.errors import ConvRNNError, counted, missing
 from convrnns_brainscore.files import sha256_of
 from convrnns_brainscore.images import SUFFIXES, VISUAL_DEGREES, has_several_frames, load_image
 from convrnns_brainscore.movies import VIDEOS, is_movie, is_video
@@ -223,7 +223,7 @@ def note_on_frames(stimuli: pd.DataFrame) -> list[str]:
     several = [str(name) for name in names if _moves(name)]
     if not several:
         return []
-    note = f"{len(several)} images have several frames or pages, of which the first is shown: "
+    note = f"the first frame or page of {counted(len(several), 'image')} is shown: "
     return [note + ", ".join(several[:3]) + (", …" if len(several) > 3 else "")]
 
 

@@ -243,7 +243,7 @@ def test_a_class_seen_once_is_left_out_and_unequal_classes_count_alike(tmp_path:
     data = simulated(object_name=("presentation", names * 4))
     question = ask(as_recording(data), "object_name")
     assert "object_name bear: a single stimulus each, excluded" in question.notes
-    assert "6 stimuli have no object_name: excluded" in question.notes
+    assert "excluded: 6 stimuli without object_name" in question.notes
     assert question.classes == ["car", "cup", "dog", "face"]
     assert decode({}, question, tmp_path)["accuracy"].values[0, -1] > 0.6
 
@@ -448,7 +448,7 @@ def test_missing_labels_are_left_out(missing: Any) -> None:
     values = [missing, missing, *["a", "b"] * 9]
     question = ask(recorded_noise(20), "kind", values)
     assert question.classes == ["a", "b"]
-    assert any("2 stimuli have no kind: excluded" in note for note in question.notes)
+    assert any("excluded: 2 stimuli without kind" in note for note in question.notes)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_channels_are_neuroids_in_bins_of_10_ms(tmp_path: Path) -> None:
     assert recording.time_bins[-1] == (290, 300)
     assert len(recording.stimuli) == 10
     notes = "; ".join(recording.notes)
-    assert "1 bad channels are excluded (E2)" in notes
+    assert "excluded: 1 bad channel (E2)" in notes
     assert "baseline: -100 to 0 ms" in notes
     assert "divided by their standard deviation" in notes
 
@@ -72,7 +72,7 @@ def test_bins_are_means_over_samples(tmp_path: Path) -> None:
 def test_regions_choose_channels_and_do_not_rename_them(tmp_path: Path) -> None:
     recording = read_recording(saved(tmp_path), region="MAG", regions=["MAG"])
     assert recording.neurons["neuroid_id"].tolist() == ["M1", "M2"]
-    assert "2 channels of EEG, GRAD are excluded" in recording.notes
+    assert "excluded: 2 channels of EEG, GRAD" in recording.notes
 
 
 def test_events_name_the_stimuli_where_there_is_no_metadata(tmp_path: Path) -> None:

@@ -348,7 +348,7 @@ def test_several_frames_or_pages_are_said(tmp_path: Path, caplog) -> None:
     save(tmp_path / "one.png", SCENE)
     stimuli, _ = read_stimuli(tmp_path)
     check_images(stimuli)
-    assert "1 images have several frames or pages, of which the first is shown" in caplog.text
+    assert "the first frame or page of 1 image is shown" in caplog.text
     assert "pages.tif" in caplog.text
     caplog.clear()
     (tmp_path / "stream.csv").write_text(
@@ -356,7 +356,7 @@ def test_several_frames_or_pages_are_said(tmp_path: Path, caplog) -> None:
     )
     stimuli, _ = read_stimuli(tmp_path / "stream.csv")
     check_images(stimuli)
-    assert "1 images have several frames or pages" in caplog.text
+    assert "the first frame or page of 1 image is shown" in caplog.text
 
 
 @pytest.mark.parametrize("degrees", [2.0, 3.3, 7.9, 8.0, 10.0, 23.0])

@@ -53,7 +53,7 @@ def test_a_region_and_a_window_are_read_without_the_rest(large: Path) -> None:
     assert found.values.shape == (20_000, 30, 2)
     assert found.time_bins == [(70.0, 80.0), (80.0, 90.0)]
     assert found.values[:, :10].mean(axis=(0, 1)).tolist() == [1.0, 2.0]
-    assert found.notes == ("4970 neurons of other regions are excluded (PFC)",)
+    assert found.notes == ("excluded: 4970 neurons of other regions (PFC)",)
 
 
 def test_too_little_memory_is_called_so_before_anything_is_read(large: Path, monkeypatch) -> None:

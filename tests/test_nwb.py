@@ -341,7 +341,7 @@ def test_blank_frames_are_dropped_and_counted(written) -> None:
     columns = {"frame": [3.0, -1.0, np.nan, 2.0]}
     data = read_nwb(written(with_units(with_trials(lab(), columns), UNITS)))
     assert data["stimulus_id"].values.tolist() == ["3", "2"]
-    assert "2 presentations without a stimulus are excluded" in as_recording(data).notes
+    assert "excluded: 2 presentations without a stimulus" in as_recording(data).notes
 
 
 def test_units_without_electrodes_have_their_groups_region_or_the_one_that_is_given(
@@ -366,7 +366,7 @@ def test_units_of_other_regions_need_no_name_of_ours(written) -> None:
     assert read_nwb(path)["region"].values.tolist() == ["IT", "PFC", "CA1"]
     data = read_nwb(path, regions=["IT"])
     assert data["region"].values.tolist() == ["IT"]
-    assert "2 units of other regions are excluded (PFC, CA1)" in as_recording(data).notes
+    assert "excluded: 2 units of other regions (PFC, CA1)" in as_recording(data).notes
 
 
 def test_the_command_makes_a_recording_of_a_session(

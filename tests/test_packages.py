@@ -59,7 +59,7 @@ def lab(stimuli: pd.DataFrame, repetitions: int = 4, bins: int = 3, unequal: boo
 def test_a_recording_becomes_an_assembly_with_its_stimulus_set(stimuli, tmp_path: Path) -> None:
     notes = write_package(as_recording(lab(stimuli)), stimuli, tmp_path / "lab")
     assert notes[0].startswith("1 of 3 neurons of V4 lack responses and are excluded")
-    assert "1 bins before onset are excluded" in notes
+    assert "excluded: 1 bin before onset" in notes
     assembly = read_package(tmp_path / "lab" / "IT.nc")
     assert type(assembly).__name__ == "NeuroidAssembly"
     assert dict(assembly.sizes) == {"presentation": 160, "neuroid": 3, "time_bin": 2}

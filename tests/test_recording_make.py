@@ -55,7 +55,7 @@ def test_what_was_not_shown_is_left_out_and_said() -> None:
     assert recording.values.shape == (11, 5, 1)
     assert recording.notes == (
         "responses [5, 4, 3] are neuroid × stimulus × repetition",
-        "1 presentations without a response are excluded",
+        "excluded: 1 presentation without a response",
         "all neurons are of subject monkey",
     )
     assert recording.regions == ["V4", "IT"]

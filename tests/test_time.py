@@ -166,7 +166,7 @@ def test_presentations_of_nothing_are_left_out_and_counted() -> None:
     ids[[3, 40]] = "-1", "nan"
     recording = as_recording(data.assign_coords(stimulus_id=("presentation", ids)))
     assert recording.values.shape[0] == STIMULI * REPETITIONS - 2
-    assert recording.notes == ("2 presentations without a stimulus are excluded",)
+    assert recording.notes == ("excluded: 2 presentations without a stimulus",)
     numbers = np.repeat(np.arange(STIMULI, dtype=float), REPETITIONS)
     numbers[:6] = np.nan
     recording = as_recording(data.assign_coords(stimulus_id=("presentation", numbers)))
@@ -194,7 +194,7 @@ def test_only_the_regions_asked_for_are_read_and_the_others_counted() -> None:
     data = lab([0.0, 50, 100]).assign_coords(region=("neuroid", named))
     recording = as_recording(data, regions=["it"])
     assert recording.neurons["neuroid_id"].tolist() == ["0", "2"]
-    assert recording.notes == ("4 neurons of other regions are excluded (PFC, TEO, CA1, V4)",)
+    assert recording.notes == ("excluded: 4 neurons of other regions (PFC, TEO, CA1, V4)",)
     named = as_recording(data, regions=["IT", "V4"], locations={"TEO": "IT"})
     assert named.neurons["region"].tolist() == ["IT", "IT", "IT", "V4"]
     every = as_recording(data)

@@ -28,7 +28,7 @@ from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_a
 from convrnns_brainscore.brainscore.digests import update_digest
 from convrnns_brainscore.brainscore.stimulus_durations import COLUMN
 from convrnns_brainscore.choices import MetricName, parse_choice
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.images import VISUAL_DEGREES
@@ -350,7 +350,9 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
     if not after:
         raise ConvRNNError("all bins are before image onset.")
     if len(after) < len(recording.time_bins):
-        notes.append(f"{len(recording.time_bins) - len(after)} bins before onset are excluded")
+        notes.append(
+            f"excluded: {counted(len(recording.time_bins) - len(after), 'bin')} before onset"
+        )
     shown = np.isfinite(recording.values[:, seen]).any(axis=(1, 2))
     values = recording.values[shown][:, seen][:, :, after]
     stimulus = recording.stimulus[shown]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.choices import parse_choice
 from convrnns_brainscore.decoding.classifier import make_folds
-from convrnns_brainscore.errors import ConvRNNError, unknown
+from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.splits import Split
 from convrnns_brainscore.recordings import Recording
@@ -223,7 +223,7 @@ def _decodable(
     """The stimuli whose class has as many as are needed."""
     kept = names != ""
     if not kept.all():
-        notes.append(f"{(~kept).sum()} stimuli have no {label}: excluded")
+        notes.append(f"excluded: {counted((~kept).sum(), 'stimulus')} without {label}")
     classes, counts = np.unique(names[kept], return_counts=True)
     few = classes[counts < 2] if across is Across.stimuli else []
     if len(few):

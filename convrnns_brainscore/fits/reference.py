@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from convrnns_brainscore.choices import DistanceName, parse_choice
 from convrnns_brainscore.coordinates import as_ids, time_bins_of
-from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.fits.correlation import nanmean, pearson, spearman_brown
 from convrnns_brainscore.fits.distances import Correlation, CrossValidated, Distance
 from convrnns_brainscore.fits.reliability import Trials
@@ -132,7 +132,10 @@ def reference_of(
         here = np.flatnonzero(recording.neurons["region"] == region)
         whole = here[np.isfinite(responses[:, here]).any(axis=2).all(axis=0)]
         if len(whole) < len(here):
-            notes.append(f"{len(here) - len(whole)} neurons of {region} miss stimuli: excluded")
+            notes.append(
+                f"excluded: {counted(len(here) - len(whole), 'neuron')} of {region} that miss "
+                "stimuli"
+            )
         if len(whole) < FEWEST_NEURONS:
             notes.append(f"{region} has {len(whole)} neurons: too few for a geometry")
             continue
