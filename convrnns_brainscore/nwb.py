@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from convrnns_brainscore.coordinates import BLANK, NOTES
+from convrnns_brainscore.coordinates import BLANK, DIMS, NOTES, as_text
 from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.recordings import check_locations
@@ -62,6 +63,13 @@ LONGEST_IMAGE, LONGEST_TRIAL = 10.0, 100.0
 
 FIRST, LEAVE_OUT = "first", "leave-out"
 """Rules for a unit on electrodes of several regions: that of its first electrode, or without it."""
+
+UNREAD = (
+    "start_time", "stop_time", "tags", "timeseries", "id", "degrees", "image_on_ms", "subject",
+    "region", "neuroid_id", "time_bin_start", "time_bin_end", *DIMS,
+)  # fmt: skip
+"""Columns of a table of presentations that say nothing of stimuli, or might say something else than
+here, such as degrees of orientation."""
 
 FOREVER = 9e12
 """Seconds, which stand for an infinite end of an interval."""
@@ -210,6 +218,8 @@ def _recording(
         "time_bin_start": ("time_bin", starts),
         "time_bin_end": ("time_bin", starts + MS_PER_STEP),
     }
+    for name, label in _labels(table, shown, kept).items():
+        coords.setdefault(name, ("presentation", label))
     if on_ms is not None and np.isfinite(on_ms).any():
         coords["image_on_ms"] = ("presentation", round_ms(on_ms))
     return xr.DataArray(
@@ -287,6 +297,27 @@ def _times_within(table: Any, start: NDArray[np.float64], stop: NDArray[np.float
         within = (values > start) & (values < stop)
         if known.any() and within[known].all():
             found.append(name)
+    return found
+
+
+def _labels(
+    table: Any, shown: NDArray[Any], kept: NDArray[np.bool_]
+) -> dict[str, NDArray[np.str_] | NDArray[np.float64]]:
+    """The other columns of text or numbers that are the same for all presentations of a stimulus,
+    by which splits can be stratified or grouped, and labels decoded."""
+    found = {}
+    for name in table.colnames:
+        column = table[name]
+        if name in UNREAD or "/" in name or hasattr(column, "target"):  # ragged
+            continue
+        values = np.asarray(column[:])
+        if values.ndim != 1 or len(values) != len(kept) or values.dtype.kind not in "OUSifub":
+            continue
+        if values.dtype.kind == "O" and not all(isinstance(v, str | bytes) for v in values):
+            continue
+        values = values[kept] if values.dtype.kind in "ifub" else as_text(values)[kept]
+        if (pd.Series(values).groupby(shown).nunique() <= 1).all():
+            found[name] = values
     return found
 
 

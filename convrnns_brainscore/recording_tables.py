@@ -244,7 +244,7 @@ def _with_ids(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
             ids = [_id(value) for value in found[name]]
             if any(_DECIMALS.fullmatch(each) for each in ids) and all(map(_NUMBER.fullmatch, ids)):
                 ids = [each.partition(".")[0] for each in ids]  # 1.0, as after a merge of tables
-            if "" in ids:
+            if "" in ids and name != "stimulus_id":  # there, it is a blank
                 raise ConvRNNError(f"{name} is empty in data row {ids.index('') + 1}.")
             found[name] = ids
     return found

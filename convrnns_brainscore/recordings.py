@@ -336,7 +336,9 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
         tables = [
             pd.DataFrame(
                 {
-                    str(name): np.broadcast_to(c.values, each.sizes[dim])
+                    str(name): np.broadcast_to(
+                        as_ids(c.values) if name == "stimulus_id" else c.values, each.sizes[dim]
+                    )
                     for name, c in each.coords.items()
                     if c.dims == (dim,)
                     or (c.dims == () and name in _OF_NEURONS and dim == "neuroid")

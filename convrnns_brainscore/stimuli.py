@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -166,6 +167,9 @@ def check_stimuli(
     times = {
         name: stimuli[name].to_numpy() for name in (ONSET, OFFSET, RATE, CLIPS) if name in stimuli
     }
+    if stimuli["filename"].isna().any():
+        row = int(np.flatnonzero(stimuli["filename"].isna())[0])
+        raise ConvRNNError(f"filename is empty in data row {row + 1}.")
     ids = stimuli["stimulus_id"]
     if ids.isna().any():
         row = int(np.flatnonzero(ids.isna())[0])
@@ -275,9 +279,12 @@ def check_decodable(name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
+        encoding = sys.getfilesystemencoding()
+        way = "rename the file or its folder"
+        if encoding != "utf-8":
+            way = f"this system's encoding is {encoding}: set PYTHONUTF8=1"
         raise ConvRNNError(
-            f"the name of {name!a} is not UTF-8, and could not be written to results: rename "
-            "the file or its folder."
+            f"the name of {name!a} is not UTF-8, and could not be written to results: {way}."
         ) from error
 
 

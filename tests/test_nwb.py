@@ -312,6 +312,20 @@ def test_several_or_strange_onsets_are_asked_for(written) -> None:
         read_nwb(written(with_units(with_trials(lab(), relative), UNITS)))
 
 
+def test_columns_that_describe_stimuli_can_stratify_splits(written) -> None:
+    kinds = {name: f"kind of {name}" for name in SHOWN}
+    columns = {
+        "image": SHOWN,
+        "object_name": [kinds[name] for name in SHOWN],
+        "reaction": [0.1, 0.2, 0.3, 0.4],
+        "degrees": [90.0] * 4,  # of orientation, perhaps
+    }
+    file = with_units(with_trials(lab(), columns), UNITS)
+    stimuli = as_recording(read_nwb(written(file))).stimuli
+    assert stimuli["object_name"].tolist() == [kinds[name] for name in stimuli["stimulus_id"]]
+    assert not {"reaction", "degrees"} & {*stimuli}
+
+
 def test_a_column_that_may_be_the_onset_is_named(written) -> None:
     """Its name says nothing to us; IBL's does."""
     columns = {"image": SHOWN, "photodiode": ONSETS, "contrast": [0.1, 1.0, 0.5, 1.0]}

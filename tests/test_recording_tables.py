@@ -16,6 +16,7 @@ from convrnns_brainscore.recording_tables import (
     recording_of_responses,
     recording_of_spikes,
 )
+from convrnns_brainscore.recordings import as_recording
 
 BINS = [(0, 50), (50, 100)]
 
@@ -253,6 +254,14 @@ def test_days_with_the_same_ids_have_different_neurons() -> None:
     assert recording.sizes["neuroid"] == 2 * recording_of_responses(responses()).sizes["neuroid"]
     assert sorted(set(recording["session"].values)) == ["monday", "tuesday"]
     assert any("different sessions" in note for note in recording.attrs["notes"])
+
+
+def test_rows_without_a_stimulus_are_blanks() -> None:
+    table = responses()
+    table.loc[table["stimulus_id"] == table["stimulus_id"].iloc[0], "stimulus_id"] = ""
+    recording = as_recording(recording_of_responses(table))
+    assert len(recording.stimuli) == responses()["stimulus_id"].nunique() - 1
+    assert any("without a stimulus" in note for note in recording.notes)
 
 
 def test_responses_at_times_are_not_counted_as_spikes() -> None:

@@ -277,6 +277,8 @@ def test_metadata_only_when_asked_and_as_brain_score_wants_it(tmp_path: Path) ->
          "expected https"),
         ([MODEL, "--out", "s.zip", "--weights-url", "https://a.b/w?X-Amz-Signature=" + DIGEST,
           "--sha256", DIGEST], "a signed address"),
+        ([MODEL, "--out", "s.zip", "--weights-url", "https://huggingface.co/lab/blob/main/w",
+          "--sha256", DIGEST], "Write /resolve/ instead of /blob/"),
         ([f"{MODEL},rgc_shallow", "--out", "s.zip", "--weights-url", "https://a.b/{model}",
           "--sha256", f"{MODEL}={DIGEST}", "--sha256", f"rgc_shallow={DIGEST}"], "its own file"),
     ],

@@ -305,6 +305,11 @@ def _of_table(
         trials = read_table(Path(stimulus_ids), ["trial", "stimulus_id"])
         return recording_of_spikes(table, trials, bins, regions)
     if stimulus_ids is not None:
+        if "stimulus_id" not in table:
+            raise ConvRNNError(
+                f"{source} has neither a column stimulus_id nor, for spikes, time_ms or time_s; it "
+                f"has {', '.join(map(str, table))}."
+            )
         raise ConvRNNError(f"{source} names the stimuli in its rows: omit --stimulus-ids.")
     if bins is not None and len(bins) > 1:
         raise ConvRNNError(

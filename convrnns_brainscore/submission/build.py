@@ -62,6 +62,16 @@ LONGEST_SUFFIX = 60
 _LINK = "https://github.com/brain-score/vision/tree/master/brainscore_vision/models"
 
 
+PAGES = {
+    r"//huggingface\.co/.*/blob/": "Write /resolve/ instead of /blob/.",
+    r"//github\.com/.*/blob/": "Write /raw/ instead of /blob/.",
+    r"//www\.dropbox\.com/.*\bdl=0": "Write dl=1 instead of dl=0.",
+    r"//drive\.google\.com/": "Google Drive gives large files after a question only: choose another "
+    "host, such as Zenodo, OSF or Hugging Face.",
+}
+"""Addresses that a browser shows of a file → the address of the file."""
+
+
 @dataclass(frozen=True)
 class WeightsAddress:
     """Weights at an address of the submitter's.
@@ -76,7 +86,7 @@ class WeightsAddress:
     Raises
     ------
     ConvRNNError
-        It is no such address, or no such digest.
+        It is no such address, or that of a web page about the file, or no such digest.
     """
 
     url: str
@@ -93,6 +103,11 @@ class WeightsAddress:
                 f"weights at {self.url!r}: a signed address is secret, and expires. Put them at a "
                 "public address."
             )
+        for page, file in PAGES.items():
+            if re.search(page, self.url):
+                raise ConvRNNError(
+                    f"weights at {self.url!r}: this address gives a web page, not the file. {file}"
+                )
         _check_digest(self.sha256, self.url)
 
 
