@@ -66,8 +66,8 @@ PAGES = {
     r"//huggingface\.co/.*/blob/": "Write /resolve/ instead of /blob/.",
     r"//github\.com/.*/blob/": "Write /raw/ instead of /blob/.",
     r"//www\.dropbox\.com/.*\bdl=0": "Write dl=1 instead of dl=0.",
-    r"//drive\.google\.com/": "Google Drive gives large files after a question only: choose another "
-    "host, such as Zenodo, OSF or Hugging Face.",
+    r"//drive\.google\.com/": "Google Drive gives large files after a question only: choose "
+    "another host, such as Zenodo, OSF or Hugging Face.",
 }
 """Addresses that a browser shows of a file → the address of the file."""
 
