@@ -406,6 +406,7 @@ class ConvRNN:
             flat = check_normalised(frames.reshape(-1, *frames.shape[2:]))
             images = Shown.of_steps(flat.reshape(frames.shape))
         presentation = as_presentation(presentation, Presentation.default(self.name))
+        self.check_lesion(presentation)
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         asked = {layer: single(each) for layer, each in steps.items()}
         return self.averages(images, asked, presentation)
@@ -444,6 +445,7 @@ class ConvRNN:
             As `unroll`, except that the pixels' values are not looked at.
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
+        self.check_lesion(presentation)
         layers = self.layers if layers is None else layers
         steps = backbones.reported_steps(self.model, layers, presentation.times, all_times)
         images = as_images(images, self.backend, channels_first=channels_first)
@@ -672,6 +674,7 @@ class ConvRNN:
             The presentation ends before the image reaches the steps that the decoder reads.
         """
         presentation = as_presentation(presentation, Presentation.default(self.name))
+        self.check_lesion(presentation)
         steps = single(decoded_steps(self.model, presentation))
         readouts = self.averages(images, {backbones.READOUT: steps}, presentation)
         with self.backend.no_gradients():

@@ -35,8 +35,8 @@ def table_of(source: Any) -> Any:
         source = source.tolist()
     if isinstance(source, str | PathLike):
         return read_stimuli(Path(source))[0]
-    if isinstance(source, list) and source and isinstance(source[0], str | PathLike):
-        return read_stimuli(source)[0]
+    if isinstance(source, list | tuple) and source and isinstance(source[0], str | PathLike):
+        return read_stimuli(list(source))[0]
     return check_stimuli(source) if isinstance(source, pd.DataFrame) else source
 
 
@@ -98,6 +98,8 @@ def image_batches(
             f"{type(source).__name__}: expected a table of files, an array of images, or a loader "
             "of either library."
         )
+    if not isinstance(source, Iterable) and hasattr(source, "__len__"):
+        source = map(source.__getitem__, range(len(source)))  # a data set may have no end otherwise
     given = (_as_array(_images_of(each)) for each in source)
     first = next(given, None)
     if first is None:
@@ -130,7 +132,7 @@ def _images_of(given: Any) -> Any:
     if isinstance(given[0], tuple | list):  # pairs of image and label
         given = [pair[0] for pair in given]
     axes = [np.ndim(_as_array(each)) for each in given]
-    if axes[0] == 3 and set(axes) == {3}:  # images
+    if set(axes) == {3} and isinstance(given, list):  # images; a tuple is an image and a mask
         return next(_in_batches(map(_as_array, given), len(given)))
     return given[0]  # images, or an image, and labels
 

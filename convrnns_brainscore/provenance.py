@@ -41,6 +41,11 @@ def images_digest(stimuli: pd.DataFrame) -> str:
     return digest(check_images(stimuli)[0]["image_sha256"].tolist())
 
 
+def seen_digest(stimuli: pd.DataFrame) -> str:
+    """SHA-256 of the contents and widths of all images of a table; every file is read."""
+    return digest([images_digest(stimuli), stimuli["degrees"].tolist()])
+
+
 PACKAGE = "convrnns_brainscore"
 """Among the attributes of everything that this package writes: its version."""
 

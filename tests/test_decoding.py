@@ -536,3 +536,11 @@ def test_a_stimulus_that_was_shown_once_takes_the_ceilings_and_that_is_said() ->
         "1 of 40 stimuli were shown once: there are no ceilings" in n for n in question.notes
     )
     assert not any("shown once" in note for note in ask(as_recording(whole), "object_name").notes)
+
+
+def test_options_of_networks_are_refused_where_there_is_none(
+    tmp_path: Path, convrnns: Callable[..., str]
+) -> None:
+    for option in (["--layers", "conv5"], ["--lesion", "recurrence"], ["--off", "0.2"]):
+        said = convrnns("decode", "none", "absent.nc", "--label", "kind", *option, code=2)
+        assert f"{option[0]} applies only to networks" in said

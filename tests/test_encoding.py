@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,18 @@ def test_other_weights_and_other_images_are_refused(network: ConvRNN, results: R
     swapped = stimuli.assign(filename=stimuli["filename"].to_numpy()[::-1])
     with pytest.raises(ConvRNNError, match="not those that were fitted"):
         results.encoding_model(network, "PFC", stimuli=swapped)
+
+
+def test_images_have_the_width_of_those_that_were_fitted(
+    network: ConvRNN, results: Results
+) -> None:
+    stimuli = load_objects92().stimuli[:40]
+    with pytest.raises(ConvRNNError, match=r"4 degrees wide .* and 8 by the recording"):
+        results.encoding_model(network, "PFC", layer=LAYER, stimuli=stimuli.assign(degrees=4.0))
+    model = replace(results.encoding_model(network, "PFC", layer=LAYER), degrees=4.0)
+    files = stimuli["filename"].tolist()[:2]
+    stated = stimuli[:2].assign(degrees=4.0)
+    np.testing.assert_array_equal(model.predict(files).values, model.predict(stated).values)
 
 
 def test_without_predictions_there_is_no_mapping(

@@ -62,6 +62,8 @@ def test_the_rank_correlation_is_over_whole_models(results: Results) -> None:
     few = accuracy_correlation(table[table["model"] != "gru_shallow"])
     assert few["untested"].tolist() == ["5 trained models are needed"] * 2
     assert found["p"].tolist() == pytest.approx([10 / 120] * 2)  # of all orders of five
+    tuned = accuracy_correlation(table.assign(weights="fine-tuned from untrained, seed 0"))
+    assert tuned["models"].tolist() == [0, 0]
     untrained = accuracy_correlation(table.assign(weights="untrained, seed 0"))
     assert untrained["rho"].isna().all()
 

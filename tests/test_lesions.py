@@ -82,13 +82,24 @@ def test_feedback_may_go_while_the_network_runs(noise: np.ndarray) -> None:
     assert changed == {"conv9": [11, 12, 13], "conv10": [12, 13]}
 
 
-def test_a_lesion_that_never_begins_is_exactly_nothing(
-    recurrent: ConvRNN, noise: np.ndarray
-) -> None:
+def test_a_lesion_that_never_begins_is_refused(noise: np.ndarray) -> None:
     lesion = Lesion("recurrence", first_step=99)
     never = load_network("simplernn_shallow", weights="random", seed=0, lesion=lesion)
-    outputs, whole = (net.unroll(noise, ["conv5"], SEVEN)["conv5"] for net in (never, recurrent))
-    np.testing.assert_array_equal(outputs, whole)
+    for compute in (lambda: never.unroll(noise, ["conv5"], SEVEN), lambda: never.logits(noise)):
+        with pytest.raises(ConvRNNError, match="begins at step 99, after the"):
+            compute()
+
+
+def test_before_its_first_step_a_lesion_is_exactly_nothing(
+    recurrent: ConvRNN, noise: np.ndarray
+) -> None:
+    lesion = Lesion("recurrence", first_step=6)
+    late = load_network("simplernn_shallow", weights="random", seed=0, lesion=lesion)
+    outputs, whole = (
+        net.unroll(noise, ["conv5"], SEVEN, all_times=True)["conv5"] for net in (late, recurrent)
+    )
+    np.testing.assert_array_equal(outputs[:, :6], whole[:, :6])
+    assert (outputs[:, 6] != whole[:, 6]).any()
 
 
 def test_every_label_says_the_lesion() -> None:

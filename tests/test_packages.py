@@ -10,10 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from brainscore_vision.benchmark_helpers.neural_common import average_repetition
 from PIL import Image
 
 from convrnns_brainscore import ConvRNNError, cli, load_network
-from convrnns_brainscore.brainscore.packages import package_benchmark, read_package, write_package
+from convrnns_brainscore.brainscore.experiment import _metric
+from convrnns_brainscore.brainscore.packages import (
+    _assembly,
+    package_benchmark,
+    read_package,
+    write_package,
+)
 from convrnns_brainscore.brainscore.scoring import score
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.recordings import as_recording
@@ -172,3 +179,18 @@ def test_a_full_disk_names_the_package_and_not_an_image(
         write_package(as_recording(lab(stimuli)), stimuli, tmp_path / "package")
     assert error.value.filename == str(tmp_path / "package")
     assert not (tmp_path / "package").exists()
+
+
+def test_an_assembly_has_a_row_for_each_stimulus_where_a_column_has_gaps(stimuli) -> None:
+    """Brain-Score averages over no presentation in which a coordinate is NaN."""
+    size = np.where(np.arange(STIMULI) < 2, np.nan, 3.0)
+    data = lab(stimuli).assign_coords(size=("presentation", np.tile(size, 4)))
+    assembly, _ = _assembly(as_recording(data, regions=["IT"]), "IT")
+    assert average_repetition(assembly).sizes["presentation"] == STIMULI
+
+
+@pytest.mark.parametrize("folder", ["rdm-study", "pls-lab"])
+def test_the_metric_is_not_read_from_a_folders_name(stimuli, tmp_path: Path, folder: str) -> None:
+    recording = as_recording(lab(stimuli)).selected(window=(10, 70))
+    write_package(recording, stimuli, tmp_path / folder)
+    assert _metric(package_benchmark(tmp_path / folder / "IT.nc", "ridge")) == "ridge"

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from convrnns_brainscore import ConvRNNError, Presentation, features_in_memory
 from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.image_batches import image_batches
 from convrnns_brainscore.images import load_images
 
 SHORT = Presentation.constant(7)
@@ -87,3 +88,24 @@ def test_what_is_no_batch_of_images_is_refused(network: ConvRNN, given, said: st
     with pytest.raises(ConvRNNError, match=said) as error:
         list(network.features(given, "conv5", SHORT))
     assert "\n" not in str(error.value)
+
+
+def test_a_data_set_ends_at_its_length() -> None:
+    """Some data sets wrap round or draw anew, and never raise an IndexError."""
+
+    class Endless:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            return np.zeros((224, 224, 3), np.float32)
+
+    assert [len(batch) for batch in image_batches(Endless(), 2)] == [2, 1]
+
+
+def test_of_an_image_and_its_mask_the_image_is_read() -> None:
+    image = np.zeros((224, 224, 3), np.float32)
+    pairs = [(image, image + 1)] * 3
+    batches = list(image_batches(pairs, 2))
+    assert [len(batch) for batch in batches] == [2, 1]
+    assert not any(batch.any() for batch in batches)

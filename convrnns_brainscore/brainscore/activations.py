@@ -384,6 +384,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             default = Presentation.stream(steps)
             presentation = self.asked_presentation or default
             presentation = streams.presentation_of(files, presentation, default)
+        self.network.check_lesion(presentation)
         labels = bins = None
         if not decoded:
             labels = asked.asked if asked else step_bins(0, presentation.times)

@@ -10,6 +10,7 @@ from brainscore_vision.benchmark_helpers.neural_common import timebins_from_asse
 
 from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.brainscore.benchmarks import list_benchmarks, region_in
+from convrnns_brainscore.choices import MetricName
 from convrnns_brainscore.timing import AskedBins, TimeBin, read_time_bins
 
 _SETS = ("stimulus_set", "_stimulus_set", "test_stimuli")
@@ -123,6 +124,9 @@ def _stimuli(benchmark: Any) -> int:
 
 def _metric(benchmark: Any) -> str:
     identifier = str(benchmark.identifier).lower()
+    stated = identifier.split("-")[-2:][0]  # of a package, whose folder may have any name
+    if stated in list(MetricName):
+        return stated
     if "ost" in identifier.split("-"):
         return "ost"
     if "rdm" in identifier:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +30,11 @@ from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_a
 from convrnns_brainscore.brainscore.digests import update_digest
 from convrnns_brainscore.brainscore.stimulus_durations import COLUMN
 from convrnns_brainscore.choices import MetricName, parse_choice
+from convrnns_brainscore.coordinates import names_of
 from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
+from convrnns_brainscore.fits.splits import TEST_SHARE
 from convrnns_brainscore.images import VISUAL_DEGREES
 from convrnns_brainscore.presentation import image_duration
 from convrnns_brainscore.provenance import PACKAGE
@@ -39,6 +43,8 @@ from convrnns_brainscore.regions import REGIONS
 from convrnns_brainscore.streams import CLIPS
 
 TABLE, IMAGES = "stimuli.csv", "stimuli"
+_log = logging.getLogger(__name__)
+
 FEWEST_STIMULI = 20
 """A tenth of them are a test set."""
 
@@ -218,6 +224,15 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
             f"{FEWEST_STIMULI} at least."
         )
     stratified = "object_name" in assembly.attrs["stimulus_set"]
+    if stratified:
+        counts = assembly.attrs["stimulus_set"]["object_name"].value_counts()
+        tested = math.ceil(TEST_SHARE * stimuli)
+        if counts.min() < 2 or tested < len(counts):
+            _log.warning(
+                "%s: the splits are not stratified: %d stimuli of %d values of object_name are too "
+                "few", path, stimuli, len(counts),
+            )  # fmt: skip
+            stratified = False
     return neural_benchmark(
         Path(path).parent.name,
         assembly,
@@ -363,7 +378,13 @@ def _assembly(recording: Recording, region: str) -> tuple[NeuroidAssembly, list[
         values,
         coords={
             **{
-                str(name): ("presentation", column.to_numpy()[stimulus])
+                # Brain-Score averages over no presentation in which a coordinate is NaN.
+                str(name): (
+                    "presentation",
+                    (names_of(column.to_numpy()) if column.isna().any() else column.to_numpy())[
+                        stimulus
+                    ],
+                )
                 for name, column in recording.stimuli.items()
                 if name not in ("degrees", COLUMN)
             },

@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
 from importlib.metadata import version as installed_version
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def score(
     ----------
     network : ConvRNN
         From `load_network`.
-    benchmark : str or object
+    benchmark : str, path or object
         A name of `benchmarks.list_benchmarks`, the ``….nc`` of a package, or one of Brain-Score's
         benchmark objects.
     name : str, optional
@@ -179,8 +180,9 @@ def score(
     >>> result.made_by["layers"], result.made_by["weights"]
     ('conv5', 'untrained, seed 0')
     """
-    if isinstance(benchmark, str):
-        name, benchmark = benchmark, load_scored(benchmark)
+    if isinstance(benchmark, str | PathLike):
+        name = str(benchmark)
+        benchmark = load_scored(name)
     name = name or str(benchmark.identifier)
     with loading_data(name):
         return run(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -125,6 +126,7 @@ def decode(
 ) -> None:
     """Decode labels from layers and neurons over time."""
     from convrnns_brainscore.decoding.question import Across, ask
+    from convrnns_brainscore.provenance import seen_digest
     from convrnns_brainscore.report.decoding_report import (
         DECODING,
         decoding_table,
@@ -139,10 +141,22 @@ def decode(
         if stimuli is None:
             raise ConvRNNError("--stimuli is missing: the networks need the images of the stimuli.")
         networks = lesion.beside_whole(models_or_all(model), weights)
+    else:
+        _check_unused(
+            {
+                "--layers": layers, "--lesion": lesion.lesion, "--weights": weights.weights,
+                "--seed": weights.seed, "--checkpoints": weights.checkpoints, "--frame": frame,
+                "--off": off, "--stimulus-degrees": stimulus_degrees, "--movie": movie,
+                "--frames-per-second": frames_per_second,
+            }
+        )  # fmt: skip
     measured = parts.read(recording).selected(parts.asked, parts.window)
     frames, on = parse_frames(frame) if frame else None, None
     notes: list[str] = []
-    if stimuli is not None:
+    if stimuli is None or not networks:
+        measured, note = _shown_for(measured, image_ms)
+        notes += [note] if note else []
+    else:
         from convrnns_brainscore.fits.prepare import (
             check_times,
             duration_of,
@@ -161,7 +175,7 @@ def decode(
         measured, label, values, across=across, group=group, units=units, folds=folds, draws=draws
     )
     matched = presentation = None
-    if stimuli is not None:
+    if networks:
         matched = match_stimuli(question.recording.stimuli, files, notes)
         latest = max(end for _, end in question.recording.time_bins)
         presentation = presentation_until(latest, on, parse_off(off), frames)
@@ -182,15 +196,22 @@ def decode(
     question.notes.extend(notes)
     asked: dict[str, str | int] = {
         "recording": measured.sha256,
-        **({"weights": weights.label} if networks else {}),
+        "models": model,
         "--label": label,
         "--across": across,
         "--group": str(group),
         "--units": str(units),
         "--folds": folds,
         "--draws": draws,
-        **(presentation.describe() if presentation else {}),
     }
+    if matched is not None and presentation is not None:
+        asked |= presentation.describe()
+        asked |= {
+            "weights": weights.label,
+            "--layers": str(layers),
+            "lesion": lesion.label,
+            "images": seen_digest(matched),
+        }
     check_question(out / DECODING, asked)
     for note in question.notes:
         say(as_options(note), err=True)
@@ -205,6 +226,29 @@ def decode(
     written = write_decoding(found, out, asked)
     wide_console().print(decoding_table(found))
     say("\n".join(map(str, written)))
+
+
+def _check_unused(given: Mapping[str, Any]) -> None:
+    """Refuse options of networks where there are none."""
+    for option, value in given.items():
+        if value:
+            raise ConvRNNError(f"{option} applies only to networks: name a model, or omit it.")
+
+
+def _shown_for(recording: Recording, image_ms: float | None) -> tuple[Recording, str]:
+    """The presentations that are decoded where no network is shown the images."""
+    from convrnns_brainscore.presentation import has_mixed_durations
+
+    if image_ms is not None:
+        recording, _, note = recording.shown_for(image_ms)
+        return recording, note
+    durations = recording.image_on_ms
+    if durations is None or not has_mixed_durations(durations):
+        return recording, ""
+    return recording, (
+        "images were on for several durations, which are decoded together (`image_ms=…` selects "
+        "one)"
+    )
 
 
 def _labels(recording: Recording, label: str, sources: list[str]) -> list[str] | None:

@@ -148,6 +148,11 @@ def fit(
         )
     if latencies[0] > latencies[1]:
         raise ConvRNNError(f"--latencies {latencies[0]} {latencies[1]}: give the lower one first.")
+    if (latencies[1] - latencies[0]) % 10:
+        raise ConvRNNError(
+            f"--latencies {latencies[0]} {latencies[1]}: they differ by a multiple of 10, since "
+            "latencies are tried in steps of 10 ms."
+        )
     files, folders = stimuli.read(), _folders(recording, out)
     # All recordings are read before the first is fitted, so that mistakes are found at once.
     prepared = {
@@ -313,6 +318,7 @@ def geometry(
         presentation_until,
     )
     from convrnns_brainscore.networks.backbones import layer_names
+    from convrnns_brainscore.provenance import seen_digest
     from convrnns_brainscore.report.files import check_question
     from convrnns_brainscore.streams import CLIPS
     from convrnns_brainscore.zoo import find_model
@@ -337,6 +343,10 @@ def geometry(
     question = {
         "recording or --distance": given.sha256,
         "weights": weights.label,
+        "models": ",".join(names),
+        "--layers": str(wanted),
+        "lesion": lesion.label,
+        "images": seen_digest(files),
         **shown.describe(),
     }
     check_question(out / "geometry.nc", question)

@@ -133,6 +133,11 @@ class LesionOptions:
     lesion_layers: options.LesionLayers = None
     lesion_from: options.LesionFrom = None
 
+    @property
+    def label(self) -> str:
+        """The lesion in words, so that results of others are not replaced."""
+        return f"{self.lesion} of {self.lesion_layers} from {self.lesion_from}"
+
     def of(self, model: str) -> Lesion | None:
         """The lesion asked for, if the model has what it takes away."""
         from convrnns_brainscore.networks.lesions import Lesion, lesion_of
@@ -220,6 +225,11 @@ class TimeOptions:
         times = base.times if times is None else times
         if image_off is None and base.image_off is not None:
             image_off = min(base.image_off, max(times, 1))  # a shorter presentation may end before
+        if self.off is not None and image_off == times:
+            raise ConvRNNError(
+                f"--off is not shown: the image is on for all {times} steps. Omit it, or give a "
+                "smaller --image-off."
+            )
         return Presentation.custom(times, image_off, parse_off(self.off))
 
 
@@ -584,6 +594,8 @@ def _numbers(option: str, text: str) -> dict[str, float]:
         name, equals, number = part.strip().partition("=")
         if not equals or not name:
             raise ConvRNNError(f"{option} {text}: expected NAME=MS, separated by commas.")
+        if name in found:
+            raise ConvRNNError(f"{option} {text}: {name} is given twice.")
         found[name] = _number(option, number)
     return found
 

@@ -16,6 +16,7 @@ from convrnns_brainscore.cli.groups import (
     grouped,
 )
 from convrnns_brainscore.cli.messages import as_options, say
+from convrnns_brainscore.errors import ConvRNNError
 
 
 @grouped
@@ -53,6 +54,7 @@ def partition(
     NETWORK-without-recurrence.
     """
     from convrnns_brainscore.fits.partition_study import FeatureSet, partition_recording
+    from convrnns_brainscore.provenance import digest, seen_digest
     from convrnns_brainscore.report.files import check_question
     from convrnns_brainscore.report.partition_report import (
         PARTITION,
@@ -64,13 +66,21 @@ def partition(
     sets = FeatureSet.parse(first), FeatureSet.parse(second)
     names = list(dict.fromkeys(each.network.split("-without-")[0] for each in sets))
     networks = lesion.beside_whole(names, weights)
+    lesioned = f"-without-{lesion.lesion}"
+    if lesion.lesion and not any(each.network.endswith(lesioned) for each in sets):
+        raise ConvRNNError(
+            f"--lesion {lesion.lesion}: neither set uses the lesioned network: name it "
+            f"NETWORK{lesioned}."
+        )
     prepared = shown.prepare(parts.read(recording), stimuli.read(), parts, needed=1, latencies=[0])
     question = {
         "first set": str(sets[0]),
         "second set": str(sets[1]),
         "recording": prepared.recording.sha256,
         "weights": weights.label,
-        "number of splits": len(prepared.splits),
+        "lesion": lesion.label,
+        "images": seen_digest(prepared.stimuli),
+        "splits": digest([split.test.tolist() for split in prepared.splits]),
         **prepared.presentation.describe(),
     }
     check_question(out / PARTITION, question)

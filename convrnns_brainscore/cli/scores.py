@@ -103,7 +103,7 @@ def score(
     packaged = [name for name in benchmark if name.endswith(".nc")]
     for name in benchmark:
         if name not in packaged:
-            if Path(name).is_dir():
+            if name and Path(name).is_dir():
                 raise ConvRNNError(f"{name} is a folder: give one of its <region>.nc files.")
             find_benchmark(name)
         elif not Path(name).is_file():

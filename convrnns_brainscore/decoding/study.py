@@ -28,7 +28,7 @@ from convrnns_brainscore.decoding.question import Across, Question
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import only_process
 from convrnns_brainscore.presentation import Presentation
-from convrnns_brainscore.provenance import PACKAGE, describe, digest, images_digest
+from convrnns_brainscore.provenance import PACKAGE, describe, digest, seen_digest
 
 
 def decode(
@@ -109,7 +109,7 @@ def decode(
         why: dict[str, list[str]] = {}
         seen = ""
         if networks and stimuli is not None:
-            seen = digest([images_digest(stimuli), stimuli["degrees"].tolist()])
+            seen = seen_digest(stimuli)
         for model, load in networks.items():
             assert stimuli is not None
             assert presentation is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,17 +21,20 @@ from convrnns_brainscore.fits.prepare import match_stimuli
 from convrnns_brainscore.fits.scratch import layer_bins
 from convrnns_brainscore.fits.streamed_pls import MOST_ROWS
 from convrnns_brainscore.image_batches import image_batches, table_of
-from convrnns_brainscore.images import SIZE
+from convrnns_brainscore.images import SIZE, VISUAL_DEGREES
 from convrnns_brainscore.memory import available_memory
 from convrnns_brainscore.networks import operations as ops
 from convrnns_brainscore.networks.forward import Average, as_images
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.provenance import images_digest
+from convrnns_brainscore.stimuli import ASSUMED, DEGREES
 from convrnns_brainscore.streams import presentation_of
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin, runs
 
 if TYPE_CHECKING:
     from convrnns_brainscore.convrnn import ConvRNN
+
+_log = logging.getLogger(__name__)
 
 BATCH_SIZE = 8
 """Images whose features are in memory at a time."""
@@ -64,6 +68,8 @@ class EncodingModel:
         A row for each neuron: ``neuroid_id``, ``region``, ``subject``.
     time_bins : list of (start, end)
         In ms from image onset.
+    degrees : float
+        The width of the fitted stimuli; NaN if it differs between them.
     """
 
     network: ConvRNN
@@ -76,6 +82,7 @@ class EncodingModel:
     intercept: Array
     neurons: pd.DataFrame
     time_bins: list[TimeBin]
+    degrees: float = np.nan
 
     def __repr__(self) -> str:
         first, last = self.time_bins[0][0], self.time_bins[-1][1]
@@ -121,6 +128,7 @@ class EncodingModel:
         ----------
         images : DataFrame, path, array, or iterable of images or batches
             As `ConvRNN.features` takes them. The images of a table keep their ``stimulus_id``.
+            Images whose width is not stated have that of the fitted stimuli.
 
         Raises
         ------
@@ -131,6 +139,10 @@ class EncodingModel:
         ids = None
         if isinstance(images, pd.DataFrame):
             presentation_of(images, self.presentation, self.presentation)
+            if images.attrs.get(DEGREES) == ASSUMED and self.degrees > 0:
+                images = images.assign(degrees=self.degrees)
+                if self.degrees != VISUAL_DEGREES:
+                    _log.warning("the images are %g degrees wide, as those fitted", self.degrees)
             ids = images["stimulus_id"].to_numpy(object)
         parts = []
         for batch in image_batches(images, BATCH_SIZE, off=self.presentation.fixed_frames[0]):
@@ -244,6 +256,7 @@ def encode(
         fit["intercept"].values[:, asked].T.astype(np.float32),
         pd.DataFrame({name: fit[name].values for name in ("neuroid_id", "region", "subject")}),
         [bins[index] for index in asked],
+        float(table["degrees"].iloc[0]) if table["degrees"].nunique() == 1 else np.nan,
     )
 
 
@@ -300,7 +313,8 @@ def _stimuli(root: xr.Dataset, stimuli: pd.DataFrame | None) -> pd.DataFrame:
             filename=root["filename"].values.astype(str), degrees=root["degrees"].values
         )
     else:
-        table = match_stimuli(ids, stimuli, [])
+        # Widths that `stimuli` state must be those that were fitted.
+        table = match_stimuli(ids.assign(degrees=root["degrees"].values), stimuli, [])
     if images_digest(table) != json.loads(root.attrs["settings"])["images"]:
         raise ConvRNNError(
             "the images of the recording's stimuli are not those that were fitted: give the same "

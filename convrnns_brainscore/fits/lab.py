@@ -12,7 +12,7 @@ from scipy.stats import permutation_test, spearmanr
 
 from convrnns_brainscore.fits import control
 from convrnns_brainscore.fits.results import Results, best_layer, region_choice, time_bins
-from convrnns_brainscore.weights import UNTRAINED
+from convrnns_brainscore.weights import FINE_TUNED, UNTRAINED
 from convrnns_brainscore.zoo import find_model
 
 FEWEST_MODELS = 5
@@ -151,7 +151,7 @@ def accuracy_correlation(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     places = dict.fromkeys(zip(table["recording"], table["region"], strict=True))
     whole = table[(table["lesion"] == "none") & table["top1"].notna() & table["nested_r"].notna()]
-    trained = whole[~whole["weights"].str.startswith(UNTRAINED)]
+    trained = whole[~whole["weights"].str.startswith((UNTRAINED, FINE_TUNED))]
     for recording, region in places:
         here = trained[(trained["recording"] == recording) & (trained["region"] == region)]
         row = {"recording": recording, "region": region, "models": len(here)}

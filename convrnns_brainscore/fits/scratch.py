@@ -168,7 +168,8 @@ class FeatureStore:
         workers: Workers = HERE,
     ) -> None:
         label = "; ".join(f"{layer}: {bins.averages}" for layer, bins in layers.items())
-        digest = hashlib.sha256(f"{label}; {network.lesion}".encode()).hexdigest()[:12]
+        made_by = f"{label}; {network.lesion}; {network.label}; {network.precision}"
+        digest = hashlib.sha256(made_by.encode()).hexdigest()[:12]
         self.path = folder.absolute() / f"{network.name},{digest}.zarr"
         edges = {
             layer: tuple(
