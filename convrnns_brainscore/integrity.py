@@ -74,6 +74,8 @@ def verify(path: Path) -> int:
         ) from error
     except Exception as error:  # of HDF5's many
         raise ConvRNNError(f"{path} is damaged: {error}. Remove it, and make it again.") from error
+    if not isinstance(recorded, dict) or not recorded:
+        raise ConvRNNError(f"the recorded digests of {path} are damaged: make it again.")
     for name, digest in recorded.items():
         if found.get(name) != digest:
             what = "is damaged" if name in found else "is missing"

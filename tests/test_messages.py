@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from convrnns_brainscore import ConvRNNError, cli, zoo
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.choices import SolverName, parse_choice
 from convrnns_brainscore.cli.messages import as_options
 from convrnns_brainscore.networks import backbones
@@ -95,3 +97,7 @@ def test_figures_are_drawn_without_tensorflow() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_the_version_is_printed(convrnns: Callable[..., str]) -> None:
+    assert convrnns("--version").strip() == __version__

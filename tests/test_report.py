@@ -408,3 +408,15 @@ def test_the_command_takes_the_folder_of_a_fit(results: Results, tmp_path: Path)
     told = CliRunner().invoke(app, ["plot", str(tmp_path), "--out", str(tmp_path / "figure.svg")])
     assert told.exit_code == 0, told.output
     assert (tmp_path / "figure.svg").stat().st_size > 10_000
+
+
+def test_fits_that_are_not_there_are_named(results: Results) -> None:
+    model, layer = next(iter(results.fits))
+    region = results.regions[0]
+    for asked, said in (
+        ((model, "conv99", region), "unknown fit"),
+        ((model, layer, "V9"), "unknown region and subject 'V9 of all'"),
+        ((model, layer, region, "nobody"), "unknown region and subject"),
+    ):
+        with pytest.raises(ConvRNNError, match=said):
+            results.predictivity(*asked)

@@ -24,8 +24,9 @@ def random_projection(
     ConvRNNError
         Fewer than one neuroid.
     """
-    if neuroids < 1:
-        raise ConvRNNError(f"`max_neuroids={neuroids}`: expected 1 or more.")
+    whole = isinstance(neuroids, int | np.integer) and not isinstance(neuroids, bool)
+    if not whole or neuroids < 1:
+        raise ConvRNNError(f"`max_neuroids={neuroids!r}`: expected a whole number of at least 1.")
     seed = zlib.crc32(model.encode())
     projections: dict[str, SparseRandomProjection] = {}
 

@@ -21,6 +21,7 @@ from typing import Annotated
 
 import typer
 
+from convrnns_brainscore._version import __version__
 from convrnns_brainscore.cli import (
     decoding,
     first,
@@ -78,6 +79,12 @@ app.add_typer(recordings.app)
 app.add_typer(submission.app)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def switches(
     verbose: Annotated[
@@ -89,6 +96,12 @@ def switches(
     ] = False,
     debug: Annotated[
         bool, typer.Option(DEBUG, help="As --verbose, with the traceback of every error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Switches of all commands; they may stand anywhere on the command line."""

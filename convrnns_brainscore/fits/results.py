@@ -153,13 +153,23 @@ class Results:
         """How well a layer predicts a region's neurons, of all subjects or of one.
 
         A fit is read once, for all its regions and subjects, and the answers are kept.
+
+        Raises
+        ------
+        ConvRNNError
+            No such fit, or a region or subject that it does not have.
         """
         key = (model, layer, region, subject)
+        if (model, layer) not in self.fits:
+            raise unknown("fit", f"{model} {layer}", [" ".join(each) for each in self.fits])
         if key not in self._known:
             fit = self.fits[model, layer].drop_vars(PREDICTIONS, errors="ignore").compute()
             for each in regions_of(fit):
                 for whose in self.subjects(each):
                     self._known[model, layer, each, whose] = _predictivity(self, fit, each, whose)
+        if key not in self._known:
+            known = [f"{each[2]} of {each[3]}" for each in self._known if each[:2] == key[:2]]
+            raise unknown("region and subject", f"{region} of {subject}", known)
         return self._known[key]
 
     def encoding_model(
@@ -297,10 +307,12 @@ class Results:
         Raises
         ------
         ConvRNNError
-            Predictions were not kept.
+            Predictions were not kept; no such model, layer or region.
         """
         if region not in self.regions:
             raise unknown("region of the results", region, self.regions)
+        if model not in self.models:
+            raise unknown("model of the results", model, self.models)
         if layer not in fitted_layers(self, model, region):
             raise unknown(f"fitted layer of {region}", layer, fitted_layers(self, model, region))
         fit = self.fits[model, layer]
