@@ -190,7 +190,7 @@ def test_the_only_worker_dies_and_another_comes(photographs: list[Path], tmp_pat
         ending = threading.Thread(target=end_the_scheduler)
         ending.start()
         with (
-            pytest.raises(ConvRNNError, match=r"gone.* give the same command again"),
+            pytest.raises(ConvRNNError, match=r"gone.* rerun the same command"),
             workers(alone.address) as who,
         ):
             extract(network, images, ["conv5"], second, batch_size=2, workers=who)
@@ -257,7 +257,7 @@ def test_what_is_not_an_address_is_refused_at_once(address: str) -> None:
 def test_workers_of_another_version_are_refused(two_workers: Cluster, monkeypatch) -> None:
     monkeypatch.setattr(cluster, "__version__", "99.0")
     with (
-        pytest.raises(ConvRNNError, match=r"worker tcp://.* has version .*; this is 99\.0"),
+        pytest.raises(ConvRNNError, match=r"worker tcp://.* has version .*; this process has 99\.0"),
         workers(two_workers.address),
     ):
         pass
