@@ -10,6 +10,11 @@ import psutil
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows control groups."""
 
+VERSION_2 = "memory.max", "memory.current", "inactive_file"
+VERSION_1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+"""Of each version, the files of a group's limit and use, and the entry of ``memory.stat`` for files
+that were read and may be dropped."""
+
 
 def available_memory(group: Path = Path("/proc/self/cgroup")) -> int:
     """Bytes that this process may still take: of the machine, and of every control group (of a
@@ -21,42 +26,25 @@ def available_memory(group: Path = Path("/proc/self/cgroup")) -> int:
         The file that names the process's control groups (version 1 or 2; elsewhere it is ignored).
     """
     free = [psutil.virtual_memory().available]
-    lines = group.read_text().splitlines() if group.exists() else []
-    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
-    free += [
-        room
-        for line in lines
-        if "memory" in line.split(":")[1].split(",")
-        for room in _of_version_1(line.split(":", 2)[2].strip("/"))
-    ]
-    for name in names:
-        folder = CONTROL_GROUPS / name
-        for each in (folder, *folder.parents):
-            if each == CONTROL_GROUPS.parent:
-                break
-            try:
-                limit = (each / "memory.max").read_text().strip()
-                used = int((each / "memory.current").read_text())
-                kept = dict(
-                    line.split() for line in (each / "memory.stat").read_text().splitlines()
-                )
-            except OSError:
-                continue
-            if limit != "max":  # what the system may drop (read files) does not count as used
-                free.append(int(limit) - used + int(kept.get("inactive_file", 0)))
+    for line in group.read_text().splitlines() if group.exists() else []:
+        _, controllers, name = line.split(":", 2)
+        if not controllers:
+            free += _left_in(CONTROL_GROUPS / name.strip("/"), *VERSION_2)
+        elif "memory" in controllers.split(","):
+            free += _left_in(CONTROL_GROUPS / "memory" / name.strip("/"), *VERSION_1)
     return min(free)
 
 
-def _of_version_1(name: str) -> Iterator[int]:
-    """Bytes that are left of the limits of a control group of version 1, and of those above it."""
-    folder = CONTROL_GROUPS / "memory" / name
+def _left_in(folder: Path, limits: str, usage: str, dropped: str) -> Iterator[int]:
+    """Bytes that are left of the limits of a control group and of those above it."""
     for each in (folder, *folder.parents):
-        if each == CONTROL_GROUPS:
+        if each == CONTROL_GROUPS.parent:
             return
         try:
-            limit = int((each / "memory.limit_in_bytes").read_text())
-            used = int((each / "memory.usage_in_bytes").read_text())
+            limit = (each / limits).read_text().strip()
+            used = int((each / usage).read_text())
             kept = dict(line.split() for line in (each / "memory.stat").read_text().splitlines())
         except OSError:
             continue
-        yield limit - used + int(kept.get("total_inactive_file", 0))
+        if limit != "max":  # what the system may drop (read files) does not count as used
+            yield int(limit) - used + int(kept.get(dropped, 0))

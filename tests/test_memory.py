@@ -13,13 +13,23 @@ from convrnns_brainscore import ConvRNNError, memory, recordings
 from convrnns_brainscore.recording_files import read_recording
 
 
+def control_group(folder: Path, files: dict[str, str]) -> Path:
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(f"{text}\n")
+    return folder
+
+
 def test_the_memory_of_a_control_group_is_what_is_left_in_it(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path)
-    job = tmp_path / "slurm" / "job7"
-    job.mkdir(parents=True)
-    (job / "memory.max").write_text("4000000000\n")
-    (job / "memory.current").write_text("1500000000\n")
-    (job / "memory.stat").write_text("anon 500000000\ninactive_file 1000000000\n")
+    job = control_group(
+        tmp_path / "slurm" / "job7",
+        {
+            "memory.max": "4000000000",
+            "memory.current": "1500000000",
+            "memory.stat": "anon 500000000\ninactive_file 1000000000",
+        },
+    )
     (tmp_path / "self").write_text("0::/slurm/job7\n")
     assert memory.available_memory(tmp_path / "self") == 3_500_000_000
     (job / "memory.max").write_text("max\n")
@@ -108,10 +118,13 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
 
 def test_control_groups_of_version_1_count_too(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path)
-    job = tmp_path / "memory" / "slurm" / "job7"
-    job.mkdir(parents=True)
-    (job / "memory.limit_in_bytes").write_text("2000000000\n")
-    (job / "memory.usage_in_bytes").write_text("1500000000\n")
-    (job / "memory.stat").write_text("cache 700000000\ntotal_inactive_file 500000000\n")
+    control_group(
+        tmp_path / "memory" / "slurm" / "job7",
+        {
+            "memory.limit_in_bytes": "2000000000",
+            "memory.usage_in_bytes": "1500000000",
+            "memory.stat": "cache 700000000\ntotal_inactive_file 500000000",
+        },
+    )
     (tmp_path / "self").write_text("9:name=systemd:/\n4:memory:/slurm/job7\n0::/\n")
     assert memory.available_memory(tmp_path / "self") == 1_000_000_000
