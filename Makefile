@@ -4,9 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-# Much of a test's time is one process starting or tracing: two at a time, a file in one process,
-# each on one core.
-IN_PARALLEL := --numprocesses 2 --dist loadfile
+# Much of a test's time is one process starting or tracing: two workers, each on one core. A worker
+# without tests takes half of the other's, since files differ much in length.
+IN_PARALLEL := --numprocesses 2 --dist worksteal
 ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
 .PHONY: install bench demo docs test test-all coverage examples check format wheel-check clean

@@ -28,8 +28,8 @@ DIFFERENT = [name for name in DISTINCT.values() if name != "rgc_intermediate"] +
 
 
 def marked(name: str) -> object:
-    """Every cell is tested quickly, and each operation of the others (`goldens.QUICK`)."""
-    if "shallow" in name or name in goldens.QUICK:
+    """Every cell is tested by `make test`; CI adds one network of each other structure."""
+    if "shallow" in name:
         return name
     return pytest.param(name, marks=pytest.mark.ci if name in DIFFERENT else pytest.mark.slow)
 

@@ -291,6 +291,7 @@ def test_kar2019_runs_in_brain_scores_own_class(
     assert -1 <= result.summary.raw <= 1
 
 
+@pytest.mark.ci
 def test_many_models_on_many_benchmarks_go_on_after_a_stop(
     recordings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
