@@ -164,6 +164,10 @@ def test_the_commands(stimuli, tmp_path: Path, monkeypatch, capsys) -> None:
     scoring = ["score", "timedecay_shallow", "packaged/IT.nc", "--weights", "random"]
     assert ended_with(*scoring, "--metric", "ridge", "--presentation", "neural") == 0
     assert len(list(Path("scores").glob("*.json"))) == 1
+    capsys.readouterr()
+    assert ended_with(*scoring, "--metric", "pls", "--latency", "IT=10,V4=20") == 0
+    assert "--latency: no benchmark of this command records V4" in capsys.readouterr().err
+    assert set(pd.read_csv("scores/scores.csv")["metric"]) == {"ridge", "pls"}
     assert ended_with(*scoring[:2], "packaged/V1.nc", "--weights", "random") == 2
     assert "no packaged recording packaged/V1.nc" in capsys.readouterr().err
 

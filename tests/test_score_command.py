@@ -19,7 +19,7 @@ from convrnns_brainscore.brainscore.scoring import Result, as_record
 from convrnns_brainscore.brainscore.summary import summarise
 from convrnns_brainscore.provenance import read_provenance
 from convrnns_brainscore.report.score_figures import draw_scores
-from convrnns_brainscore.report.tables import number, score_table
+from convrnns_brainscore.report.tables import number, score_table, write_scores
 
 MADE_BY = {"model": "gru_shallow", "weights": "untrained, seed 1", "lesion": "none"}
 RANDOM = ["score", "rgc_shallow", "Kar2019-ost", "--weights", "random"]
@@ -45,12 +45,13 @@ def test_the_table_shows_signs_and_marks_what_is_above_one(tmp_path: Path) -> No
     console = Console(record=True, width=120)
     above = json.loads(json.dumps(records()[0]))
     above["ceiled"] = 1.35
-    score_table([records()[0], above], tmp_path / "scores.csv", console)
+    score_table([records()[0], above], console)
     shown = console.export_text()
     assert "untrained, seed 1" in shown
     assert "1.35 >1" in shown
     assert "2/4" in shown
     assert "sign(r)·r²/ceiling" in shown
+    write_scores([records()[0], above], tmp_path / "scores.csv")
     assert "model,benchmark,raw" in (tmp_path / "scores.csv").read_text()
     assert number(None) == number(float("nan")) == "–"
     assert number(-0.304) == "-0.30"

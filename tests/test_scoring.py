@@ -614,3 +614,13 @@ def test_a_temporal_score_is_a_table_with_a_row_for_each_bin(networks, recording
     assert table["time_bin_start"].tolist() == [20, 50, 60, 80]
     assert table["raw"].tolist() == pytest.approx([b.raw for b in result.summary.bins], nan_ok=True)
     assert ((table["undefined"] != "") == table["ceiled"].isna()).all()
+
+
+def test_settings_that_name_something_else_are_told(recordings, caplog) -> None:
+    benchmark = neural_benchmark("x", recordings(STATIC, neurons=4), "ridge")
+    network = load_network(TRUTH, weights="random")
+    given = {"latency": {"V4": 20}, "image_ms": {"hvm": 100}, "max_neuroids": 50}
+    with caplog.at_level("WARNING"):
+        score(network, benchmark, **given)
+    assert "records IT: `latency=…` names V4 and has no effect" in caplog.text
+    assert "`image_ms=…` names hvm and has no effect" in caplog.text

@@ -38,6 +38,7 @@ from convrnns_brainscore.brainscore.exact_metric import ExactMetric
 from convrnns_brainscore.brainscore.memory import check_memory
 from convrnns_brainscore.brainscore.packages import is_package, package_benchmark
 from convrnns_brainscore.brainscore.plan import Plan, make_plan
+from convrnns_brainscore.brainscore.stimulus_durations import is_named
 from convrnns_brainscore.brainscore.summary import Bin, Summary, summarise
 from convrnns_brainscore.choices import SolverName
 from convrnns_brainscore.console import PlainConsole
@@ -185,10 +186,26 @@ def score(
         benchmark = load_scored(name)
     name = name or str(benchmark.identifier)
     with loading_data(name):
-        return run(
-            make_plan(network, name, benchmark, solver=solver, **settings),
-            progress=progress,
+        plan = make_plan(network, name, benchmark, solver=solver, **settings)
+        _warn_unused(plan, settings)
+        return run(plan, progress=progress)
+
+
+def _warn_unused(plan: Plan, settings: Mapping[str, Any]) -> None:
+    """Warn of durations and latencies that are given by name and do not concern the benchmark."""
+    latency, image_ms = settings.get("latency"), settings.get("image_ms")
+    name, region = plan.experiment.name, plan.experiment.region
+    if isinstance(latency, Mapping) and region not in latency:
+        records = f"records {region}" if region else "records no region"
+        _log.warning(
+            "%s %s: `latency=…` names %s and has no effect", name, records, ", ".join(latency)
         )
+    stimuli = str(getattr(plan.experiment.stimulus_set, "identifier", None) or "")
+    if isinstance(image_ms, Mapping) and not any(is_named(stimuli, each) for each in image_ms):
+        _log.warning(
+            "%s shows the stimulus set %r: `image_ms=…` names %s and has no effect",
+            name, stimuli, ", ".join(image_ms),
+        )  # fmt: skip
 
 
 def load_scored(name: str, metric: str | None = None) -> Any:
@@ -337,17 +354,39 @@ def _kept_or_run(plan: Plan, out: Path, progress: bool) -> dict[str, Any]:
     return {**record, "file": str(kept)}
 
 
+def stored_records(out: Path) -> list[dict[str, Any]]:
+    """The records of all scores in a folder, of this call and of earlier ones, by file name.
+
+    Parameters
+    ----------
+    out : path
+        The folder that was given to `score_many`. Damaged files are left out.
+
+    Returns
+    -------
+    list of dict of str to object
+        As `score_many` yields them.
+    """
+    read = {path: _parsed(path) for path in sorted(out.glob("*,*,*.json"))}
+    return [{**record, "file": str(path)} for path, record in read.items() if record]
+
+
 def _read_record(path: Path) -> dict[str, Any] | None:
-    """What a score's file holds; None, with a warning, where it is damaged."""
+    """A score's record; None, with a warning, if its file is damaged."""
+    record = _parsed(path)
+    if record is None:
+        _log.warning("%s is damaged: the score is computed again", path)
+    return record
+
+
+def _parsed(path: Path) -> dict[str, Any] | None:
+    """A score's record; None if its file holds none."""
     needed = {"model", "benchmark", "made_by", *(field.name for field in fields(Summary))}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # also of an encoding
         record = None
-    if isinstance(record, dict) and needed <= record.keys():
-        return record
-    _log.warning("%s is damaged: the score is computed again", path)
-    return None
+    return record if isinstance(record, dict) and needed <= record.keys() else None
 
 
 def as_record(result: Result) -> dict[str, Any]:

@@ -139,9 +139,15 @@ def score(
     quieten()
     weights.start()
 
-    from convrnns_brainscore.brainscore.scoring import FAILURES, Failure, load_scored, score_many
+    from convrnns_brainscore.brainscore.scoring import (
+        FAILURES,
+        Failure,
+        load_scored,
+        score_many,
+        stored_records,
+    )
     from convrnns_brainscore.report.score_figures import draw_scores
-    from convrnns_brainscore.report.tables import score_table, wide_console
+    from convrnns_brainscore.report.tables import score_table, wide_console, write_scores
 
     records, failures = [], []
     for outcome in score_many(
@@ -169,8 +175,15 @@ def score(
             "less time and memory.",
             err=True,
         )
+    latencies = settings["latency"]
+    if isinstance(latencies, dict) and not failures:
+        recorded = {record["made_by"]["region"] for record in records}
+        if absent := [region for region in latencies if region not in recorded]:
+            say(f"--latency: no benchmark of this command records {', '.join(absent)}.", err=True)
     if records:
-        score_table(records, out / "scores.csv", wide_console())
+        score_table(records, wide_console())
+        write_scores(stored_records(out), out / "scores.csv")
+        say(f"Table of all scores in {out}: {out / 'scores.csv'}")
     if failures:
         told = f"{len(failures)} of {len(failures) + len(records)} scores failed."
         bugs = [failure for failure in failures if not failure.expected]

@@ -81,7 +81,7 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     from convrnns_brainscore.demo.scores import score, simulate
     from convrnns_brainscore.report.fit_figures import write_figure
     from convrnns_brainscore.report.score_figures import draw_scores
-    from convrnns_brainscore.report.tables import fit_table, score_table, wide_console
+    from convrnns_brainscore.report.tables import fit_table, score_table, wide_console, write_scores
 
     bins = {region: time_bins(pairs[region]) for region in REGIONS}
     scored, of_truth = found[SCORED], {region: each[TRUTH] for region, each in found.items()}
@@ -89,7 +89,9 @@ def run(out: Path, checkpoints: Path, seed: int, console: Console) -> None:
     del found, of_truth  # V4's take 110 MB
     benchmark = f"simulated-{TRUTH}"
     records = score(networks, scored, bins[SCORED], recordings[SCORED], benchmark)
-    score_table(records, out / "scores.csv", wide_console())
+    score_table(records, wide_console())
+    write_scores(records, out / "scores.csv")
+    console.print(f"Table: {out / 'scores.csv'}", soft_wrap=True)
     draw_scores(records, out / "scores.png")
     console.print(
         f"Scores by Brain-Score's NeuralBenchmark, with {PROJECTED} random projections of the "

@@ -16,6 +16,7 @@ from rich.table import Table
 from convrnns_brainscore.brainscore.benchmarks import Listed
 from convrnns_brainscore.brainscore.memory import needed_memory
 from convrnns_brainscore.console import PlainConsole
+from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.results import (
     FEW_TESTED,
     Results,
@@ -42,20 +43,18 @@ _COLUMNS = [
     "undefined",
 ]
 _MADE_BY = [
-    "metric", "weights_sha256", "lesion", "layers", "presentation", "image_duration",
-    "image_duration_rule", "latency_ms", "precision",
+    "metric", "solver", "weights", "weights_sha256", "lesion", "layers", "presentation",
+    "image_duration", "image_duration_rule", "latency_ms", "precision",
 ]  # fmt: skip
 
 
-def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Console) -> None:
-    """Scores as a table on the console and as a CSV file.
+def score_table(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Scores as a table on the console.
 
     Parameters
     ----------
     records : sequence of mapping of str to object
         As in a score's JSON file.
-    path : path
-        The CSV file.
     """
     table = Table(title="Scores")
     for column in ("model", "weights", "benchmark", "metric"):
@@ -93,6 +92,18 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
             style="dim",
             soft_wrap=True,
         )
+
+
+def write_scores(records: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Scores as a CSV file, a row for each.
+
+    Parameters
+    ----------
+    records : iterable of mapping of str to object
+        As in a score's JSON file.
+    path : path
+        The CSV file.
+    """
     rows = [
         {
             **{name: record.get(name) for name in _COLUMNS},
@@ -100,8 +111,8 @@ def score_table(records: Sequence[Mapping[str, Any]], path: Path, console: Conso
         }
         for record in records
     ]
-    pd.DataFrame(rows).to_csv(path, index=False)
-    console.print(f"Table: {path}", soft_wrap=True)
+    with written_whole(path) as partial:
+        pd.DataFrame(rows).to_csv(partial, index=False)
 
 
 def benchmark_list(listed: Iterable[Listed], model: str, rate: float) -> Table:
