@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
+from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.forward import Average
 
 AUTO = "auto"
@@ -21,6 +24,28 @@ intersectionrnn_intermediate 8.1). A GPU's convolutions need further memory."""
 
 USED = 0.5
 """The part of the free memory that is planned for."""
+
+
+def check_batch_size(batch_size: int | str) -> None:
+    """Raise unless it is a number of images or `AUTO`.
+
+    Raises
+    ------
+    ConvRNNError
+        It is neither.
+
+    Examples
+    --------
+    >>> check_batch_size("8")
+    Traceback (most recent call last):
+        ...
+    convrnns_brainscore.errors.ConvRNNError: `batch_size='8'`: expected a whole number ...
+    """
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size != AUTO and not (whole and int(batch_size) >= 1):
+        raise ConvRNNError(
+            f"`batch_size={batch_size!r}`: expected a whole number of at least 1, or {AUTO!r}."
+        )
 
 
 def image_bytes(network: ConvRNN, asked: Mapping[str, Sequence[Average]]) -> int:

@@ -344,11 +344,8 @@ class ConvRNN:
         ConvRNNError
             The lesion begins after the last step.
         """
-        if self.lesion and self.lesion.first_step >= presentation.times:
-            raise ConvRNNError(
-                f"the lesion begins at step {self.lesion.first_step}, after the "
-                f"{presentation.times} steps of the presentation: give a smaller `first_step=…`."
-            )
+        if self.lesion:
+            self.lesion.check_within(presentation.times)
 
     def first_step(self, layer: str) -> int:
         """The first step at which ``layer`` depends on the image: 0 for conv1, 9 for conv10.

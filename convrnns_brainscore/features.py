@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.filesize import decimal
 
-from convrnns_brainscore.batch_size import AUTO, fitting_batch_size
+from convrnns_brainscore.batch_size import AUTO, check_batch_size, fitting_batch_size
 from convrnns_brainscore.cluster import HERE, Workers
 from convrnns_brainscore.console import PlainConsole
 from convrnns_brainscore.convrnn import BATCH_SIZE, ConvRNN
@@ -379,11 +379,7 @@ def _batch_size(
     """The number of images in a batch. ``"auto"`` keeps the size that ``out`` was begun with, since
     batches of other sizes round differently and the free memory may have changed."""
     if batch_size != AUTO:
-        whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-        if not whole or int(batch_size) < 1:
-            raise ConvRNNError(
-                f"`batch_size={batch_size!r}`: expected a whole number of at least 1, or {AUTO!r}."
-            )
+        check_batch_size(batch_size)
         return int(batch_size)
     journal = Journal(_work_beside(out))
     begun = journal.store if journal.begun else out

@@ -16,6 +16,7 @@ from convrnns_brainscore import ConvRNNError, Presentation, load_brain_model
 from convrnns_brainscore.brainscore.activations import ActivationsExtractor
 from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.projection import random_projection
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.objects92 import load_objects92
@@ -393,3 +394,10 @@ def test_a_map_of_a_fit_of_another_depth_is_refused(network: ConvRNN) -> None:
             TemporalBrainModel(network, region_layer_map=fitted_map)
     same = {"IT": "conv5", "made_by": {"model": "gru_shallow (sha256 1f2e)"}}
     assert TemporalBrainModel(network, region_layer_map=same).region_layer_map["IT"] == ["conv5"]
+
+
+@pytest.mark.parametrize("neuroids", [0, 1.5, 1])
+def test_each_layer_has_a_projected_neuroid(neuroids: float) -> None:
+    features = dict.fromkeys(("conv4", "conv5"), np.ones((2, 30), np.float32))
+    with pytest.raises(ConvRNNError, match=f"`max_neuroids={neuroids}`: expected"):
+        random_projection("rgc_shallow", neuroids)(features)

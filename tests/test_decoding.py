@@ -31,6 +31,7 @@ from convrnns_brainscore.decoding.populations import decode_neurons, kept
 from convrnns_brainscore.decoding.question import Question, ask
 from convrnns_brainscore.decoding.study import decode
 from convrnns_brainscore.objects92 import load_objects92
+from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.recordings import Recording, as_recording, recorded_apart
 
 CLASSES = ["bear", "car", "dog", "face"]
@@ -369,19 +370,19 @@ def test_the_command_compares_layers_with_neurons_and_resumes(
     assert "out holds results that differ in: --folds. Choose another" in str(refused.exception)
 
 
-def test_networks_are_not_decoded_across_repetitions(recorded: Path, tmp_path: Path) -> None:
-    from convrnns_brainscore.cli import main
-
+def test_mistakes_are_one_line(
+    recorded: Path, tmp_path: Path, convrnns: Callable[..., str]
+) -> None:
+    stimuli = ["--stimuli", recorded.with_name("stimuli.csv")]
     for arguments, said in (
-        (["--across", "repetitions", "--stimuli", str(recorded.with_name("stimuli.csv"))], None),
         ([], "--stimuli is missing"),
+        (["--layers", ",", *stimuli], "--layers is empty"),
     ):
-        with pytest.raises(SystemExit) as ended:
-            main(
-                ["decode", "timedecay_shallow", str(recorded), "--label", "kind", "--weights",
-                 "random", "--out", str(tmp_path / "o"), *arguments]
-            )  # fmt: skip
-        assert ended.value.code == 2, said
+        told = convrnns(
+            "decode", "timedecay_shallow", recorded, "--label", "kind", "--weights", "random",
+            "--out", tmp_path / "o", *arguments, code=2,
+        )  # fmt: skip
+        assert said in told
 
 
 # What a stranger's attacks found.
@@ -466,6 +467,13 @@ def test_missing_labels_are_left_out(missing: Any) -> None:
 def test_questions_that_cannot_be_asked(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConvRNNError, match=said):
         ask(recorded_noise(20), **options)
+
+
+def test_networks_are_not_decoded_across_repetitions(tmp_path: Path) -> None:
+    question = ask(recorded_noise(20), "kind", ["a", "b"] * 10, across="repetitions")
+    shown = pd.DataFrame(), Presentation.neural()
+    with pytest.raises(ConvRNNError, match="networks have no repetitions"):
+        decode({"a network": lambda: pytest.fail("is not loaded")}, question, tmp_path, *shown)
 
 
 def test_a_damaged_part_is_decoded_again(tmp_path: Path) -> None:

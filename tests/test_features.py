@@ -581,6 +581,22 @@ BAD = {
         ["rgc_shallow", "IMAGE", "--weights", "random", "--checkpoints", "here"],
         "give either --checkpoints or --weights random",
     ),
+    **{
+        f"{name} of a plan": (
+            ["timedecay_shallow", "IMAGE", *options, "--times", 12, "--image-off", 9, "--dry-run"],
+            said,
+        )
+        for name, options, said in [
+            (
+                "lesion's step",
+                ["--lesion", "recurrence", "--lesion-from", 12],
+                "after the 12 steps",
+            ),
+            ("batch size", ["--batch-size", "many"], "--batch-size many"),
+            ("seed", ["--seed", 3], "--seed applies only to --weights random"),
+        ]
+    },
+    "no layer": (["rgc_shallow", "IMAGE", "--layers", ","], "layer"),
     "lesion's layers": (["rgc_shallow", "IMAGE", "--lesion-layers", "conv5"], "need --lesion"),
     "degrees": (["rgc_shallow", "IMAGE", "--stimulus-degrees", "0"], "expected a positive number"),
     "name": (

@@ -22,7 +22,7 @@ def random_projection(
     Raises
     ------
     ConvRNNError
-        Fewer than one neuroid.
+        Fewer neuroids than layers, or fewer than one.
     """
     whole = isinstance(neuroids, int | np.integer) and not isinstance(neuroids, bool)
     if not whole or neuroids < 1:
@@ -31,7 +31,12 @@ def random_projection(
     projections: dict[str, SparseRandomProjection] = {}
 
     def project(features: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        share = max(1, neuroids // len(features))
+        if neuroids < len(features):
+            raise ConvRNNError(
+                f"`max_neuroids={neuroids}`: expected at least one for each of the "
+                f"{len(features)} layers."
+            )
+        share = neuroids // len(features)
         projected = dict(features)
         for layer, values in features.items():
             if layer == LOGITS or values.shape[1] <= share:

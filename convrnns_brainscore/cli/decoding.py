@@ -13,11 +13,11 @@ from convrnns_brainscore.cli.groups import (
     RecordingOptions,
     StimulusOptions,
     WeightOptions,
+    asked_layers,
     grouped,
     models_or_all,
     parse_frames,
     parse_off,
-    split_names,
 )
 from convrnns_brainscore.cli.messages import as_options, say
 from convrnns_brainscore.cli.options import (
@@ -136,6 +136,7 @@ def decode(
 
     if across not in list(Across):
         raise ConvRNNError(f"--across {across}: expected stimuli or repetitions.")
+    wanted = asked_layers(layers)
     networks = {}
     if model != NONE:
         if stimuli is None:
@@ -221,7 +222,6 @@ def decode(
     from convrnns_brainscore.decoding.study import decode as run
     from convrnns_brainscore.report.tables import wide_console
 
-    wanted = None if layers is None else split_names(layers)
     found = run(networks, question, out, matched, presentation, wanted, observers, progress=True)
     written = write_decoding(found, out, asked)
     wide_console().print(decoding_table(found))

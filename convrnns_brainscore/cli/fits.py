@@ -16,11 +16,11 @@ from convrnns_brainscore.cli.groups import (
     RecordingOptions,
     StimulusOptions,
     WeightOptions,
+    asked_layers,
     grouped,
     models_or_all,
     parse_frames,
     parse_off,
-    split_names,
 )
 from convrnns_brainscore.cli.messages import GIVEN, as_options, say
 from convrnns_brainscore.cli.options import (
@@ -165,7 +165,7 @@ def fit(
         )
         for name, source in zip(folders, recording, strict=True)
     }
-    wanted = None if layers is None else split_names(layers)
+    wanted = asked_layers(layers)
     for model_name, each in product(names, prepared.values()):
         candidate_layers(find_model(model_name), each.recording.regions, wanted)
     networks = lesion.beside_whole(names, weights)
@@ -335,7 +335,7 @@ def geometry(
     shown = presentation_until(latest, on, parse_off(off), frames)
     notes += [shown.note] if shown.note else []
     notes += shown.mask_notes(files["degrees"])
-    wanted = None if layers is None else split_names(layers)
+    wanted = asked_layers(layers)
     for name, layer in product(names, wanted or ()):
         if layer not in layer_names(find_model(name)):
             raise unknown(f"layer of {name}", layer, layer_names(find_model(name)))

@@ -91,14 +91,18 @@ class WeightOptions:
 
     def check(self, model: str) -> None:
         """Raise where ``model`` has no weights."""
+        self.check_choice()
+        if self.weights is None:
+            checkpoint_of(self.folder, model, self.backend)
+
+    def check_choice(self) -> None:
+        """Raise where the options contradict each other."""
         if self.weights not in (None, "random"):
             raise ConvRNNError(f"--weights {self.weights}: the only choice is 'random'.")
         if self.weights is None and self.seed:
             raise ConvRNNError("--seed applies only to --weights random: give both, or neither.")
         if self.weights is not None and self.checkpoints is not None:
             raise ConvRNNError("give either --checkpoints or --weights random, not both.")
-        if self.weights is None:
-            checkpoint_of(self.folder, model, self.backend)
 
     def network(self, model: str, lesion: Lesion | None = None) -> ConvRNN:
         """The network with its checkpoint, or with random weights."""
@@ -453,6 +457,16 @@ def parse_frames(texts: list[str]) -> list[tuple[Any, float]]:
 def split_names(names: str) -> list[str]:
     """Names that are separated by commas, each once."""
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def asked_layers(layers: str | None) -> list[str] | None:
+    """The layers of ``--layers``; None if it is omitted."""
+    if layers is None:
+        return None
+    asked = split_names(layers)
+    if not asked:
+        raise ConvRNNError("--layers is empty: name layers, or omit it.")
+    return asked
 
 
 def model_names(models: list[str] | None, all_models: bool) -> list[str]:

@@ -186,6 +186,7 @@ def extract(
 
     Rerun the same command to resume an interrupted extraction.
     """
+    from convrnns_brainscore.batch_size import check_batch_size
     from convrnns_brainscore.networks.backbones import reported_steps
     from convrnns_brainscore.stimuli import read_stimuli
     from convrnns_brainscore.stores import check_out
@@ -201,6 +202,11 @@ def extract(
     names = split_names(layers)
     steps = reported_steps(find_model(model), names, shown.times, all_times)
     lesioned = lesion.of(model)
+    if lesioned is not None:
+        lesioned.check_within(shown.times)
+    size = int(batch_size) if batch_size.isdigit() else batch_size
+    check_batch_size(size)
+    weights.check_choice()
     if dry_run:
         _print_plan(model, stimuli, shown, steps, out, skip_broken)
         return
@@ -226,7 +232,7 @@ def extract(
             out,
             shown,
             all_times=all_times,
-            batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
+            batch_size=size,
             skip_broken=skip_broken,
             progress=True,
             workers=who,

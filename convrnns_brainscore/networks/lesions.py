@@ -41,6 +41,20 @@ class Lesion:
         """Whether ``layer`` is without its ``kind`` at ``step``."""
         return kind == self.kind and layer in (self.layers or ()) and step >= self.first_step
 
+    def check_within(self, times: int) -> None:
+        """Refuse a lesion that begins after the presentation: nothing would be lesioned.
+
+        Raises
+        ------
+        ConvRNNError
+            The lesion begins after the last of ``times`` steps.
+        """
+        if self.first_step >= times:
+            raise ConvRNNError(
+                f"the lesion begins at step {self.first_step}, after the {times} steps of the "
+                "presentation: give a smaller `first_step=…`."
+            )
+
     def __str__(self) -> str:
         """Exact enough to tell any two apart: ``feedback of conv5, conv6 from step 10``."""
         layers = "all layers" if self.layers is None else ", ".join(self.layers)
