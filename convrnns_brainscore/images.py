@@ -28,7 +28,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _log = logging.getLogger(__name__)
+
+Read = TypeVar("Read")
 
 TEXT_CHUNK = 64 * 2**20
 """Bytes of text in a PNG beyond which it is refused; Pillow's own limit is 1 MiB."""
@@ -198,6 +200,49 @@ def _load(
     path: str | PathLike[str], fit: Callable[[Image.Image], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
     """A file's channels in 0–255, each made [224, 224] by ``fit``, normalised."""
+    return _read(path, lambda image, turned: _shown(image, fit, turned))
+
+
+def is_plain(path: str | PathLike[str]) -> bool:
+    """Whether a file is an upright PNG of opaque gray or RGB, which all readers show alike.
+
+    Raises
+    ------
+    ConvRNNError
+        As `load_image`.
+    """
+
+    def plain(image: Image.Image, turned: Image.Transpose | None) -> bool:
+        alike = image.mode in ("L", "RGB") and not image.has_transparency_data
+        return image.format == "PNG" and alike and turned is None
+
+    return _read(path, plain)
+
+
+def upright_rgb(path: str | PathLike[str]) -> Image.Image:
+    """An image as `load_image` reads it, in its own size and rounded to 8-bit RGB: upright, with
+    transparency on gray.
+
+    Raises
+    ------
+    ConvRNNError
+        As `load_image`.
+    """
+
+    def rounded(image: Image.Image, turned: Image.Transpose | None) -> Image.Image:
+        upright = [np.asarray(_upright(channel, turned)) for channel in _channels(image)]
+        bands = [np.rint(band).astype(np.uint8) for band in upright]
+        return Image.fromarray(np.stack(bands, axis=-1))
+
+    from PIL import Image
+
+    return _read(path, rounded)
+
+
+def _read(
+    path: str | PathLike[str], reader: Callable[[Image.Image, Image.Transpose | None], Read]
+) -> Read:
+    """A file read by ``reader``, which is given the image and the turn that makes it upright."""
     from PIL import Image, PngImagePlugin
 
     # Software that edits pictures writes its history there, which is no part of the picture.
@@ -214,7 +259,7 @@ def _load(
             _check_samples(image)
             if reduced:
                 _check_reduced(image)
-            return _shown(image, fit, _turn(image))
+            return reader(image, _turn(image))
     except ConvRNNError as error:
         raise ConvRNNError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -241,11 +286,12 @@ def _shown(
     fit: Callable[[Image.Image], NDArray[np.float32]],
     turned: Image.Transpose | None = None,
 ) -> NDArray[np.float32]:
-    channels = [
-        fit(channel if turned is None else channel.transpose(turned))
-        for channel in _channels(image)
-    ]
+    channels = [fit(_upright(channel, turned)) for channel in _channels(image)]
     return normalise(np.stack(channels, axis=-1))
+
+
+def _upright(channel: Image.Image, turned: Image.Transpose | None) -> Image.Image:
+    return channel if turned is None else channel.transpose(turned)
 
 
 def load_images(

@@ -247,10 +247,10 @@ def check_readout(model: Model, readout: str) -> tuple[str, TimeBin]:
     """
     found = _READOUT.fullmatch(readout)
     start, end = RESPONSE if found is None or not found[3] else map(float, found.group(2, 3))
-    if found is None or not start < end:
+    if found is None or not start < end or (found[1] == "logits" and found[3]):
         raise ConvRNNError(
-            f"`behavioural_readout={readout!r}`: expected logits, or a layer and optionally a time "
-            "bin in ms (default 70–170), such as conv10:50-250."
+            f"`behavioural_readout={readout!r}`: expected logits, which have no time bin, or a "
+            "layer and optionally a time bin in ms (default 70–170), such as conv10:50-250."
         )
     if found[1] != "logits":
         first_step(model, found[1])  # raises where there is no such layer

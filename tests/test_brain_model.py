@@ -242,7 +242,7 @@ def test_behaviour_can_be_read_from_a_layer(network: ConvRNN) -> None:
     np.testing.assert_allclose(features.values, over_time[:, 5:10].mean((1, 2, 3)), atol=1e-5)
     subject.start_task(BrainModel.Task.probabilities, fitting_stimuli=fitting)
     assert subject.look_at(fitting).shape == (5, 3)
-    for wrong in ("conv99", "conv5:100-50", "conv5:", "", "conv5:0-20"):
+    for wrong in ("conv99", "conv5:100-50", "conv5:", "", "conv5:0-20", "logits:50-250"):
         with pytest.raises(ConvRNNError):
             TemporalBrainModel(network, behavioural_readout=wrong)
 
@@ -401,3 +401,22 @@ def test_each_layer_has_a_projected_neuroid(neuroids: float) -> None:
     features = dict.fromkeys(("conv4", "conv5"), np.ones((2, 30), np.float32))
     with pytest.raises(ConvRNNError, match=f"`max_neuroids={neuroids}`: expected"):
         random_projection("rgc_shallow", neuroids)(features)
+
+
+@pytest.mark.parametrize("frames", [[("image", 100)], [("image", 30), (0.5, 20), ("image", 50)]])
+def test_a_sequence_that_ends_with_the_image_is_on_until_then(frames, network: ConvRNN) -> None:
+    subject = TemporalBrainModel(network, Presentation.sequence(frames))
+    assert subject.activations_model.shown().in_words == "100 ms"
+
+
+def test_a_set_without_a_name_is_not_the_experiment(network: ConvRNN, photographs) -> None:
+    """Kar2019 looks at one stimulus before it begins."""
+    subject = TemporalBrainModel(network)
+    subject.start_recording("IT", [(70, 170)])
+    stimuli = stimulus_set("mine", load_objects92().stimuli[:1])
+    stimuli.identifier = None
+    subject.look_at(stimuli)
+    assert subject.shown == set()
+    stimuli.identifier = "mine"
+    subject.look_at(stimuli)
+    assert len(subject.shown) == 1

@@ -21,8 +21,10 @@ from convrnns_brainscore.brainscore.packages import (
     read_package,
     write_package,
 )
+from convrnns_brainscore.brainscore.plan import make_plan
 from convrnns_brainscore.brainscore.scoring import score
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
+from convrnns_brainscore.images import ORIENTATION, is_plain, load_image
 from convrnns_brainscore.recordings import as_recording
 
 STIMULI, NEURONS = 40, 6
@@ -170,6 +172,49 @@ def test_the_commands(stimuli, tmp_path: Path, monkeypatch, capsys) -> None:
     assert set(pd.read_csv("scores/scores.csv")["metric"]) == {"ridge", "pls"}
     assert ended_with(*scoring[:2], "packaged/V1.nc", "--weights", "random") == 2
     assert "no packaged recording packaged/V1.nc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["turned", "cut out", "16 bit"])
+def test_images_placed_on_the_screen_look_as_they_do_in_fits(
+    kind: str, stimuli, tmp_path: Path
+) -> None:
+    """Brain-Score's screen ignores EXIF and transparency, and cuts 16 bits off."""
+    file, rng = tmp_path / "image.png", np.random.default_rng(0)
+    if kind == "16 bit":
+        Image.fromarray(rng.integers(0, 65535, (64, 64), np.uint16)).save(file)
+    else:
+        turned = Image.Exif()
+        turned[ORIENTATION] = 6 if kind == "turned" else 1
+        pixels = Image.fromarray(rng.integers(0, 255, (64, 64, 4), np.uint8))
+        pixels.convert("RGB" if kind == "turned" else "RGBA").save(file, exif=turned)
+    shown = stimuli.assign(filename=[str(file), *stimuli["filename"][1:]])
+    write_package(as_recording(lab(stimuli), regions=["IT"]), shown, tmp_path / "lab")
+    images = read_package(tmp_path / "lab" / "IT.nc").attrs["stimulus_set"]
+    packaged = Path(images.get_stimulus("image00"))
+    assert is_plain(packaged)
+    assert np.abs(load_image(packaged, 5.0) - load_image(file, 5.0)).max() < 0.6 / 255 / 0.22
+    plain = Path(stimuli["filename"][1])
+    assert Path(images.get_stimulus("image01")).read_bytes() == plain.read_bytes()
+
+
+def test_scores_of_two_widths_are_told_apart(stimuli, tmp_path: Path) -> None:
+    recording = as_recording(lab(stimuli)).selected(regions=["IT"], window=(10, 70))
+    made_by = []
+    for degrees in (5.0, 8.0):
+        write_package(recording, stimuli.assign(degrees=degrees), tmp_path / str(degrees) / "lab")
+        benchmark = package_benchmark(tmp_path / str(degrees) / "lab" / "IT.nc")
+        network = load_network("timedecay_shallow", weights="random")
+        made_by.append(make_plan(network, "lab", benchmark).made_by)
+    five, eight = made_by
+    assert {name for name in five if five[name] != eight[name]} == {"stimulus_degrees"}
+
+
+def test_a_package_has_the_name_of_its_folder(stimuli, tmp_path: Path, monkeypatch) -> None:
+    write_package(as_recording(lab(stimuli), regions=["IT"]), stimuli, tmp_path / "lab")
+    (tmp_path / "latest").symlink_to(tmp_path / "lab")
+    monkeypatch.chdir(tmp_path / "lab")
+    for path in ("IT.nc", "../latest/IT.nc"):
+        assert read_package(Path(path)).attrs["stimulus_set"].identifier == "lab"
 
 
 def test_a_full_disk_names_the_package_and_not_an_image(

@@ -624,3 +624,12 @@ def test_settings_that_name_something_else_are_told(recordings, caplog) -> None:
         score(network, benchmark, **given)
     assert "records IT: `latency=…` names V4 and has no effect" in caplog.text
     assert "`image_ms=…` names hvm and has no effect" in caplog.text
+
+
+@pytest.mark.parametrize("r", [0.15, -0.15])
+def test_a_static_score_is_not_divided_by_a_ceiling_that_is_too_low(r: float) -> None:
+    for ceiling in (0.02, -0.05):
+        given = Score(r**2 / ceiling, attrs={"raw": Score(r), "ceiling": Score(ceiling)})
+        told = summarise(given)
+        assert np.isnan(told.ceiled)
+        assert told.undefined == "ceiling below 0.1"

@@ -863,3 +863,9 @@ def test_a_region_map_of_many_names_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConvRNNError, match="unknown region"):
         region_layers(find_model("timedecay_shallow"), path)
     assert time.process_time() - began < 10
+
+
+def test_weights_from_this_machine_pass_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    told = Environment(Path(sys.prefix)).run("-c", "import os; print(os.environ['no_proxy'])")
+    assert told.text.strip() == "example.org,127.0.0.1"

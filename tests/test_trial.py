@@ -15,10 +15,12 @@ from convrnns_brainscore.brainscore.activations import Rows
 from convrnns_brainscore.brainscore.benchmarks import (
     LI2026_TEMPORAL,
     list_benchmarks,
+    load_benchmark,
     matching_benchmarks,
     one_of_each_family,
 )
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
+from convrnns_brainscore.brainscore.plan import make_plan
 from convrnns_brainscore.brainscore.trial import FAILS, FAILS_FOR_ALL, SCORES
 from convrnns_brainscore.brainscore.trial.data import made_data
 from convrnns_brainscore.brainscore.trial.families import UNPROJECTED
@@ -86,6 +88,14 @@ def test_whose_doing_it_is_is_told(network: ConvRNN, capsys) -> None:
     assert trial.reason == "ConvRNNError in the model's answer: says nothing"
 
 
+def test_dissimilarities_of_a_region_have_no_time_bins(network: ConvRNN) -> None:
+    name = "tong.Coggan2024_fMRI.V1-rdm"
+    with made_data():
+        plan = make_plan(network, name, load_benchmark(name))
+    assert plan.experiment.region == "V1"
+    assert plan.time_bins == ()
+
+
 def test_tables_name_benchmark_presentation_and_reason(
     trials: dict[str, Trial], tmp_path: Path
 ) -> None:
@@ -127,3 +137,16 @@ def test_all_registered_benchmarks_are_answered(network: ConvRNN) -> None:
     outcomes = list(sweep(subject, names))
     failing = {each.name: each.outcome for each in outcomes if each.outcome != SCORES}
     assert failing in ({}, {"Malania2007.vernieracuity-threshold": FAILS_FOR_ALL})
+
+
+@pytest.mark.slow
+def test_all_registered_benchmarks_are_planned(network: ConvRNN) -> None:
+    """`convrnns score` reads a benchmark before it runs it."""
+    failing = {}
+    with made_data():
+        for name in registered():
+            try:
+                assert make_plan(network, name, load_benchmark(name)).made_by
+            except Exception as error:
+                failing[name] = repr(error)
+    assert failing == {}

@@ -32,9 +32,9 @@ from convrnns_brainscore.brainscore import internals
 from convrnns_brainscore.brainscore.assemblies import TimeCourse, files_of, neuroid_assembly
 from convrnns_brainscore.brainscore.internals import Microsaccades
 from convrnns_brainscore.brainscore.stimulus_durations import (
-    CONSTANT,
     ImageMs,
     Shown,
+    asked_duration,
     check_image_ms,
     shown,
 )
@@ -302,8 +302,7 @@ class ActivationsExtractor(ActivationsExtractorHelper):  # type: ignore[misc]
             The stimulus set says another duration than ``image_ms``, or mixes several.
         """
         if self.asked_presentation is not None:
-            off = self.asked_presentation.image_off
-            return Shown(CONSTANT if off is None else off * MS_PER_STEP, "as asked")
+            return asked_duration(self.asked_presentation)
         return shown(stimuli, self.image_ms)
 
     def presentation_for(

@@ -361,7 +361,9 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             time_bins=self._time_bins,
             latency=self.latencies[self._region],
         )
-        self.shown.add(recording.attrs["image_duration"])
+        # Kar2019 looks at one stimulus, in a set without a name, before it begins.
+        if getattr(stimuli, "identifier", None) or self.activations_model.asked_presentation:
+            self.shown.add(recording.attrs["image_duration"])
         recording = in_region(recording, self._region)
         if self._time_bins.note:
             recording.attrs["time_bins_note"] = self._time_bins.note

@@ -134,7 +134,8 @@ def _on(wanted: tuple[str, ...], assembly: NeuroidAssembly) -> dict[str, Any]:
 
 
 def _unsuited(metric: Any) -> ConvRNNError:
+    kind = "has none of them" if metric is None else f"has a {type(metric).__name__}"
     return ConvRNNError(
-        f"`solver='exact'` fits Brain-Score's pls, ridge, spantime_pls and spantime_ridge; this "
-        f"benchmark's metric is a {type(metric).__name__}. Give `solver='brainscore'`."
+        "`solver='exact'` fits Brain-Score's metrics pls, ridge, spantime_pls and spantime_ridge; "
+        f"this benchmark {kind}. Give `solver='brainscore'`."
     )

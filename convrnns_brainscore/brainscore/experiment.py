@@ -99,7 +99,8 @@ def _time_bins(benchmark: Any) -> AskedBins | None:
     named, recorded = internals.named_time_bins(benchmark), internals.recorded_data(benchmark)
     if named is not None:
         return read_time_bins(named)
-    if hasattr(benchmark, "region") and recorded is not None:
+    # Dissimilarities, such as Coggan2024's, have no bins.
+    if hasattr(benchmark, "region") and hasattr(recorded, "time_bin"):
         return read_time_bins(timebins_from_assembly(recorded))
     return None
 
@@ -119,7 +120,9 @@ def _stimuli(benchmark: Any) -> int:
         recorded,
         *(getattr(benchmark, f"{part}_assembly", None) for part in ("train", "test")),
     ]
-    return sum(int(p.stimulus_set["stimulus_id"].nunique()) for p in parts if p is not None)
+    # Data of behaviour, such as thresholds, may hold no stimulus set.
+    sets = [part.attrs.get("stimulus_set") for part in parts if part is not None]
+    return sum(int(each["stimulus_id"].nunique()) for each in sets if each is not None)
 
 
 def _metric(benchmark: Any) -> str:

@@ -277,6 +277,15 @@ def named_time_bins(benchmark: Any) -> Any:
     return None
 
 
+def visual_degrees(benchmark: Any) -> Any:
+    """The width at which a benchmark shows its stimuli, in degrees; None: it does not say.
+
+    brainscore_vision 2.4.2, ``NeuralBenchmark._visual_degrees``. If it goes, scores of one
+    recording at two widths cannot be told apart.
+    """
+    return getattr(benchmark, "_visual_degrees", None)
+
+
 def ceiling_estimate(benchmark: Any) -> Callable[[], Score] | None:
     """What estimates a benchmark's ceiling, without Brain-Score's store; None: nothing to replace.
 

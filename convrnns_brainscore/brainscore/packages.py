@@ -35,7 +35,7 @@ from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.reliability import Trials, ceiling, half_correlations
 from convrnns_brainscore.fits.splits import TEST_SHARE
-from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.images import VISUAL_DEGREES, is_plain, upright_rgb
 from convrnns_brainscore.presentation import image_duration
 from convrnns_brainscore.provenance import PACKAGE
 from convrnns_brainscore.recordings import Recording
@@ -141,12 +141,18 @@ def _write(
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
         whole = Path(made) / "package"
         (whole / IMAGES).mkdir(parents=True)
-        names = [
-            f"{index:05d}{Path(filename).suffix.lower()}"
-            for index, filename in enumerate(stimuli["filename"])
-        ]
-        for filename, name in zip(stimuli["filename"], names, strict=True):
-            shutil.copyfile(filename, whole / IMAGES / name)
+        # Brain-Score's screen, which images of other widths are placed on, reads neither EXIF nor
+        # transparency, and saves JPEGs anew.
+        placed = sizes[0] != VISUAL_DEGREES
+        names = []
+        for index, filename in enumerate(stimuli["filename"]):
+            converted = placed and not is_plain(filename)
+            suffix = ".png" if converted else Path(filename).suffix.lower()
+            names.append(f"{index:05d}{suffix}")
+            if converted:
+                upright_rgb(filename).save(whole / IMAGES / names[-1])
+            else:
+                shutil.copyfile(filename, whole / IMAGES / names[-1])
         known = recording.stimuli.drop(columns="degrees", errors="ignore")
         table = known.assign(filename=names, degrees=stimuli["degrees"].to_numpy())
         with written_whole(whole / TABLE) as partial:
@@ -188,9 +194,15 @@ def read_package(path: Path) -> NeuroidAssembly:
     stimuli = stimuli.drop(columns="degrees")
     stimuli = stimuli.drop(columns=COLUMN, errors="ignore")
     stimuli[COLUMN] = assembly.attrs.get(COLUMN, np.nan)
-    assembly.attrs["stimulus_set"] = stimulus_set(path.parent.name, stimuli)
-    assembly.attrs["stimulus_set_identifier"] = path.parent.name
+    name = package_name(path)
+    assembly.attrs["stimulus_set"] = stimulus_set(name, stimuli)
+    assembly.attrs["stimulus_set_identifier"] = name
     return assembly
+
+
+def package_name(path: Path) -> str:
+    """The name of a package: that of its folder, however its ``<region>.nc`` is reached."""
+    return Path(path).resolve().parent.name
 
 
 def package_benchmark(path: Path, metric: str | None = None) -> Any:
@@ -234,7 +246,7 @@ def package_benchmark(path: Path, metric: str | None = None) -> Any:
             )  # fmt: skip
             stratified = False
     return neural_benchmark(
-        Path(path).parent.name,
+        package_name(path),
         assembly,
         metric,
         stratify_by="object_name" if stratified else None,

@@ -14,7 +14,7 @@ from convrnns_brainscore.brainscore.brain_model import RegionLayerMap, TemporalB
 from convrnns_brainscore.brainscore.digests import data_digest
 from convrnns_brainscore.brainscore.exact_metric import ExactMetric
 from convrnns_brainscore.brainscore.experiment import Experiment, read_experiment
-from convrnns_brainscore.brainscore.stimulus_durations import ImageMs, Shown
+from convrnns_brainscore.brainscore.stimulus_durations import ImageMs, Shown, asked_duration
 from convrnns_brainscore.choices import SolverName, parse_choice
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.presentation import Presentation
@@ -68,8 +68,9 @@ class Plan:
             "time_bins": str(list(self.experiment.time_bins)),
             "data": data_digest(self.benchmark),
             "time_bins_note": self.experiment.asked.note if self.experiment.asked else "",
+            "stimulus_degrees": str(internals.visual_degrees(self.benchmark)),
             **describe(network, self.presentation),
-            "image_duration": self.shown.in_words if self.shown else "as in training",
+            "image_duration": self.image_duration,
             "image_duration_rule": self.shown.rule if self.shown else "behaviour",
             "region": self.experiment.region or "none",
             "layers": ", ".join(self.layers) or self.readout,
@@ -78,6 +79,15 @@ class Plan:
             "solver": str(self.solver),
             "brainscore_vision": installed_version("brainscore-vision"),
         }
+
+    @property
+    def image_duration(self) -> str:
+        """How long stimuli are on, in words."""
+        if self.shown is not None:
+            return self.shown.in_words
+        if self.presentation == Presentation.default(self.subject.network.name):
+            return "as in training"
+        return asked_duration(self.presentation).in_words
 
     @property
     def readout(self) -> str:

@@ -180,6 +180,22 @@ def shown(stimuli: Any, image_ms: ImageMs = None) -> Shown:
     return by_identifier(name)
 
 
+def asked_duration(presentation: Presentation) -> Shown:
+    """How long a presentation that was asked for shows the image.
+
+    Examples
+    --------
+    >>> asked_duration(Presentation.sequence([("image", 50)])).in_words
+    '50 ms'
+    >>> asked_duration(Presentation.constant(20)).in_words
+    'throughout'
+    """
+    off = presentation.image_off
+    if off is None and presentation.shown:  # a sequence that ends with the image
+        off = presentation.times
+    return Shown(CONSTANT if off is None else off * MS_PER_STEP, "as asked")
+
+
 def by_identifier(identifier: str | None) -> Shown:
     """What the model is shown of the stimulus set, or the benchmark, of this name.
 

@@ -100,7 +100,9 @@ def summarise(
     if len(time_bins) < 2 or raw.ndim != 1:
         ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
         undefined = "" if np.isfinite(ceiled) else "the benchmark gives no ceiled value"
-        if raw.mean() < 0 < ceiled:
+        if ceiling.size == 1 and ceiling.mean() < MIN_CEILING:
+            ceiled, undefined = np.nan, TOO_LOW_CEILING
+        elif raw.mean() < 0 < ceiled:
             ceiled = np.nan
             undefined = "raw is negative, and the benchmark's formula hides the sign"
         if time_bins and max(end for _, end in time_bins) <= first_image_ms:

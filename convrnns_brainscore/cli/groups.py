@@ -580,6 +580,7 @@ class SubjectOptions:
         if self.image_ms is None:
             return None
         from convrnns_brainscore.brainscore.benchmarks import stimulus_set_names
+        from convrnns_brainscore.brainscore.packages import package_name
         from convrnns_brainscore.brainscore.stimulus_durations import (
             FAMILIES,
             check_image_ms,
@@ -592,7 +593,7 @@ class SubjectOptions:
             check_image_ms(duration)
             return duration
         given = _numbers("--image-ms", self.image_ms)
-        packages = [Path(each).resolve().parent.name for each in benchmarks if each.endswith(".nc")]
+        packages = [package_name(Path(each)) for each in benchmarks if each.endswith(".nc")]
         known = [*packages, *FAMILIES.values(), *FAMILIES, *stimulus_set_names()]
         for name in given:
             if not any(is_named(each, name) for each in known):

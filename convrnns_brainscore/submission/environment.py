@@ -69,6 +69,11 @@ class Environment:
             name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
         }
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "1000"}
+        # Weights are served from this machine, which no proxy reaches.
+        direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        environment |= dict.fromkeys(
+            ("no_proxy", "NO_PROXY"), ",".join(filter(None, [direct, "127.0.0.1"]))
+        )
         environment["PATH"] = f"{self.folder / 'bin'}:{os.environ.get('PATH', '')}"
         try:
             ended = subprocess.run(
