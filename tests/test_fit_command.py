@@ -26,6 +26,8 @@ from convrnns_brainscore import ConvRNNError, cli, load_brain_model, load_networ
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.brainscore.simulate import compose_stimuli, simulate_recording
 from convrnns_brainscore.cli.fits import plot
+from convrnns_brainscore.fits.blocks import Done
+from convrnns_brainscore.fits.finished import FinishedBlocks
 from convrnns_brainscore.fits.results import region_choices
 from convrnns_brainscore.fits.results_file import read_results
 from convrnns_brainscore.provenance import read_provenance
@@ -259,6 +261,26 @@ def test_the_same_command_again_finds_it_complete(fitted, folder, monkeypatch, c
     assert ended_with([*again, "--splits", "5"], folder, monkeypatch) == 2
     assert "was begun with" in capsys.readouterr().err
     assert (fitted / "results.nc").stat().st_ino == before.st_ino
+
+
+def test_blocks_of_other_weights_are_not_resumed(
+    folder: Path, monkeypatch, convrnns: Callable[..., str]
+) -> None:
+    monkeypatch.chdir(folder)
+    command = [*FIT[3:], *OPTIONS, "--layers", "conv5", "--out", "begun"]
+    keep = FinishedBlocks.keep
+
+    def stopped(finished: FinishedBlocks, name: str, done: Done) -> None:
+        keep(finished, name, done)
+        if list(folder.glob(f"begun/.fit.partial/{MODEL},*.blocks/*.npz")):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(FinishedBlocks, "keep", stopped)
+        convrnns(*command, code=130)
+    said = convrnns(*command, "--seed", "1", code=2)
+    assert "begun was begun with weights 'untrained, seed 0', not" in said
+    assert not (folder / "begun" / "results.nc").exists()
 
 
 @pytest.mark.parametrize(

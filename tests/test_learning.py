@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convrnns_brainscore import ConvRNNError
 from convrnns_brainscore.fits.blocks import Done, RegionFit
 from convrnns_brainscore.fits.correlation import nanmean, nanmedian
 from convrnns_brainscore.fits.finished import FinishedBlocks
@@ -98,7 +99,7 @@ def some_done() -> Done:
 
 
 def test_a_finished_block_is_read_back_to_the_bit(tmp_path) -> None:
-    finished, done = FinishedBlocks(tmp_path / "blocks"), some_done()
+    finished, done = FinishedBlocks(tmp_path / "blocks", {}), some_done()
     assert len(finished) == 0
     assert finished.read("fit_bin 0") is None
     finished.keep("fit_bin 0", done)
@@ -119,7 +120,7 @@ def test_a_finished_block_is_read_back_to_the_bit(tmp_path) -> None:
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "pickled"])
 def test_a_damaged_block_counts_as_not_finished(damage: str, tmp_path, caplog) -> None:
-    finished = FinishedBlocks(tmp_path)
+    finished = FinishedBlocks(tmp_path, {})
     finished.keep("fit_bin 0", some_done())
     path = tmp_path / "fit_bin 0.npz"
     content = bytearray(path.read_bytes())
@@ -134,3 +135,16 @@ def test_a_damaged_block_counts_as_not_finished(damage: str, tmp_path, caplog) -
         np.savez(path, contents=np.array([{"code": "run"}], object))
     assert finished.read("fit_bin 0") is None
     assert "is fitted again" in caplog.text
+
+
+def test_blocks_of_other_weights_are_refused(tmp_path, caplog) -> None:
+    folder, weights = tmp_path / "blocks", "weights_sha256"
+    FinishedBlocks(folder, {weights: "a"}).check(tmp_path)  # there are none
+    FinishedBlocks(folder, {weights: "a"}).keep("fit_bin 0", some_done())
+    FinishedBlocks(folder, {weights: "a"}).check(tmp_path)
+    with pytest.raises(ConvRNNError, match="was begun with"):
+        FinishedBlocks(folder, {weights: "b"}).check(tmp_path)
+    (folder / "made_by.json").write_text("")
+    FinishedBlocks(folder, {weights: "b"}).check(tmp_path)
+    assert "its blocks are fitted again" in caplog.text
+    assert not folder.exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.blocks import Done, RegionFit
 from convrnns_brainscore.fits.heldout import HeldOut
 from convrnns_brainscore.fits.mapping import Coefficients
+from convrnns_brainscore.provenance import check_made_alike
 
 _log = logging.getLogger(__name__)
+
+MADE_BY = "made_by.json"
 
 HELD_OUT = ("r", "prediction_halves", "response_halves", "penalty", "notes")
 
@@ -31,10 +35,35 @@ class FinishedBlocks:
     ----------
     folder : path
         Made when the first block is kept.
+    made_by : mapping of str to object
+        All that makes the layer's features, kept beside the blocks.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, made_by: Mapping[str, Any]) -> None:
+        self._folder, self._made_by = folder, dict(made_by)
+
+    def check(self, where: Path) -> None:
+        """Refuse blocks of other weights, lesions or precisions; what is damaged is removed.
+
+        Parameters
+        ----------
+        where : path
+            What the user calls the folder of results.
+
+        Raises
+        ------
+        ConvRNNError
+            The blocks were made by something else.
+        """
+        if not self._folder.exists():
+            return
+        try:
+            held = json.loads((self._folder / MADE_BY).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            _log.warning("%s is damaged (%s): its blocks are fitted again", self._folder, error)
+            self.remove()
+            return
+        check_made_alike(held, self._made_by, where)
 
     def __len__(self) -> int:
         return len(list(self._folder.glob("*.npz")))
@@ -53,7 +82,10 @@ class FinishedBlocks:
 
     def keep(self, name: str, done: Done) -> None:
         """Write what a block found."""
-        self._folder.mkdir(exist_ok=True)
+        if not (self._folder / MADE_BY).exists():
+            self._folder.mkdir(exist_ok=True)
+            with written_whole(self._folder / MADE_BY) as partial:
+                partial.write_text(json.dumps(self._made_by), encoding="utf-8")
         with (
             written_whole(self._folder / f"{name}.npz") as partial,
             partial.open("wb") as file,

@@ -371,6 +371,7 @@ class _Fitting:
             with xr.open_dataset(path) as opened:
                 held = opened.attrs
         else:
+            self._blocks(model, layer, made_by).check(self.out)
             return False
         check_made_alike(held, made_by, self.out)
         _log.info("%s %s was fitted before", model, layer)
@@ -386,7 +387,7 @@ class _Fitting:
         latencies: Sequence[int],
     ) -> None:
         """Fit a layer, and save its results in place of those of its blocks."""
-        finished = FinishedBlocks(self.work / f"{','.join(name)}.blocks")
+        finished = self._blocks(*name, made_by)
         data = fit_layer(
             self.setting,
             features,
@@ -404,6 +405,9 @@ class _Fitting:
             write_group(in_fixed_order(data.assign_attrs(made_by)), partial)
             seal(partial)
         finished.remove()
+
+    def _blocks(self, model: str, layer: str, made_by: Mapping[str, Any]) -> FinishedBlocks:
+        return FinishedBlocks(self.work / f"{model},{layer}.blocks", made_by)
 
     def path(self, model: str, layer: str) -> Path:
         return self.work / f"{model},{layer}.nc"
