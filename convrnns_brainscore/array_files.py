@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from convrnns_brainscore.coordinates import as_text
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.tables import SUFFIXES, read_table
+
+_log = logging.getLogger(__name__)
 
 ARRAYS = (".npy", ".npz", ".mat")
 
@@ -131,10 +134,16 @@ def _matlab_5(path: Path) -> dict[str, NDArray[Any]]:
             continue
         each = each.toarray() if issparse(each) else each
         if each.dtype.kind == "O":
-            each = _of_cells([np.squeeze(cell) for cell in each.ravel()], each.shape)
+            each = _of_cells([_cell(cell) for cell in each.ravel()], each.shape)
         if each is not None and each.dtype.kind in "Ufiub":
             found[name] = _without_row(as_text(each) if each.dtype.kind == "U" else each)
     return _some(found, path, [name for name in held if not name.startswith("__")])
+
+
+def _cell(held: NDArray[Any]) -> NDArray[Any]:
+    """What a cell holds; an empty text has no elements."""
+    empty_text = held.dtype.kind == "U" and not held.size
+    return np.array("") if empty_text else np.squeeze(held)
 
 
 def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
@@ -159,6 +168,12 @@ def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
                 continue
             values: NDArray[Any] | None = None
             if each.attrs.get("MATLAB_empty", 0):
+                continue
+            if "MATLAB_object_decode" in each.attrs:  # its numbers are references
+                _log.warning(
+                    "%s: %s is a MATLAB %s, which cannot be read; save text as a cell array, "
+                    "cellstr(%s)", path, name, kind(each) or "object", name,
+                )  # fmt: skip
                 continue
             if kind(each) == "cell":
                 references = each[()].T

@@ -36,10 +36,8 @@ def check_batch_size(batch_size: int | str) -> None:
 
     Examples
     --------
-    >>> check_batch_size("8")
-    Traceback (most recent call last):
-        ...
-    convrnns_brainscore.errors.ConvRNNError: `batch_size='8'`: expected a whole number ...
+    >>> check_batch_size(8)
+    >>> check_batch_size("auto")
     """
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size != AUTO and not (whole and int(batch_size) >= 1):

@@ -28,7 +28,10 @@ MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
 """What stands for a missing number, in lower case."""
 
 LONGEST_MS = 10_000
-"""Times beyond this are not in ms from an image's onset."""
+"""Times beyond this are not in ms from an image's onset, except in movies."""
+
+WIDEST_OF_MOVIE = 1000
+"""Bins of movies are shorter, in ms; wider ones up to late times are in microseconds."""
 
 
 def without_multiindex(data: xr.DataArray) -> xr.DataArray:
@@ -90,7 +93,8 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
             f"time bins such as {edges[0][0]:g}–{edges[1][0]:g} look like seconds; times are in ms "
             "from image onset: multiply them by 1000."
         )
-    if np.abs(end).max() > LONGEST_MS:
+    movie = start.min() <= LONGEST_MS and (end - start).max() < WIDEST_OF_MOVIE
+    if np.abs(end).max() > LONGEST_MS and not movie:
         raise ConvRNNError(
             f"time bins up to {np.abs(end).max():g} ms are not responses to an image: are they in "
             "microseconds, or session times? Give ms from image onset."

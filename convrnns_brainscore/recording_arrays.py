@@ -262,6 +262,14 @@ def _bins(time_bins: Any) -> list[TimeBin]:
             f"`time_bins={time_bins!r}`: expected (start, end) in ms, or several; not edges or "
             "centres."
         )
+    other = pairs.T
+    ambiguous = isinstance(time_bins, np.ndarray) and pairs.shape == (2, 2)
+    if ambiguous and pairs[1, 0] < pairs[0, 1] and (other[:, 0] < other[:, 1]).all():
+        raise ConvRNNError(
+            f"`time_bins=…`: {pairs.tolist()} is either two bins that overlap, one in each row, "
+            f"or a row of starts and a row of ends ({other.tolist()}): give more bins, or one "
+            "recording for each bin."
+        )
     return [(start, end) for start, end in pairs.tolist()]
 
 

@@ -20,7 +20,14 @@ from convrnns_brainscore.epochs import is_epochs, read_epochs
 from convrnns_brainscore.errors import ConvRNNError, counted, unknown
 from convrnns_brainscore.files import check_readable
 from convrnns_brainscore.integrity import check_plain
-from convrnns_brainscore.recordings import Recording, as_recording, regions_of, wanted_regions
+from convrnns_brainscore.recordings import (
+    OF_NEURONS,
+    OF_PRESENTATIONS,
+    Recording,
+    as_recording,
+    regions_of,
+    wanted_regions,
+)
 from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import TimeBin
 
@@ -388,6 +395,11 @@ def _unreadable(path: Path, error: Exception) -> ConvRNNError:
             f"{path} has no labels: convert responses with `convrnns recording make`, and "
             "dissimilarities as in the documentation's cookbook."
         )
+    if (path / "zarr.json").exists():
+        return ConvRNNError(
+            f"{path} is a Zarr store of format 3: write it with to_zarr(…, zarr_format=2), or as "
+            "netCDF."
+        )
     return ConvRNNError(
         f"{path} is not a recording: neither a netCDF file nor a Zarr store ({said})."
     )
@@ -424,6 +436,12 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
     data = held[found[0]]
     # Coordinates are often stored as variables beside the data.
     for name, each in held.data_vars.items():
-        if name != found[0] and len(each.dims) == 1 and each.dims[0] in DIMS:
+        along = len(each.dims) == 1 and each.dims[0] in DIMS
+        once = not each.dims and name in (*OF_NEURONS, *OF_PRESENTATIONS)
+        if name != found[0] and (along or once):
             data = data.assign_coords({name: each})
+    # The file's own attributes may state what is the same for all.
+    for name in OF_PRESENTATIONS:
+        if name in held.attrs and name not in data.coords and name not in data.attrs:
+            data = data.assign_attrs({name: held.attrs[name]})
     return data

@@ -15,7 +15,7 @@ from convrnns_brainscore.coordinates import DIMS, MISSING, NOTES, as_ids
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.recording_arrays import recording_from_arrays
 from convrnns_brainscore.tables import with_points
-from convrnns_brainscore.timing import TimeBin
+from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
 NEURON = "neuroid_id"
 RESPONSES = ("stimulus_id", NEURON, "response")
@@ -137,16 +137,44 @@ def recording_of_responses(
     if np.isnan(values).any():
         notes.append(f"{np.isnan(values).sum()} of {values.size} responses are missing")
     edges = [time_bin] if bins is None else bins[EDGES].to_numpy().tolist()
-    presentations = table.groupby(["stimulus_id", "repetition"])
-    labels = shown[
-        [
-            name
-            for name in shown
-            if name in ("stimulus_id", "repetition")
-            or (name not in KNOWN and (presentations[name].nunique() <= 1).all())
-        ]
-    ]
-    return _recording(values, labels, neurons, edges, notes)
+    return _recording(values, _of_presentations(table, shown, notes), neurons, edges, notes)
+
+
+def _of_presentations(table: pd.DataFrame, shown: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The columns that are the same in all rows of a presentation; notes name the others.
+
+    Measured durations of images, which differ by less than a step between sessions, are medians.
+
+    Raises
+    ------
+    ConvRNNError
+        The rows of a presentation have different widths or durations of the image.
+    """
+    rows = ["stimulus_id", "repetition"]
+    presentations = table.groupby(rows)
+    labels, left_out = shown[rows].copy(), []
+    for name in shown.columns.difference([*KNOWN, *rows], sort=False):
+        if (presentations[name].nunique() <= 1).all():
+            labels[name] = shown[name]
+        elif name in ("degrees", "image_on_ms"):
+            groups = table.assign(**{name: _numbers(table, name)}).groupby(rows)[name]
+            spread = groups.max() - groups.min()
+            if spread.max() >= (MS_PER_STEP if name == "image_on_ms" else 1e-3):
+                stimulus, repetition = spread.idxmax()
+                raise ConvRNNError(
+                    f"column {name}: the rows of stimulus {stimulus}, repetition {repetition}, "
+                    f"are from {groups.min()[spread.idxmax()]:g} to "
+                    f"{groups.max()[spread.idxmax()]:g}: correct them, or give sessions that "
+                    "differ their own repetitions."
+                )
+            labels[name] = groups.median()[pd.MultiIndex.from_frame(shown[rows])].to_numpy()
+        else:
+            left_out.append(str(name))
+    if left_out:
+        notes.append(
+            f"left out, since they differ between the rows of a presentation: {', '.join(left_out)}"
+        )
+    return labels
 
 
 def recording_of_spikes(

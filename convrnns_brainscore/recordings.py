@@ -62,10 +62,10 @@ UNEQUAL = (
 )
 """Of a bin that is averaged over others."""
 
-_OF_NEURONS = ("region", "subject", "animal", "session")
+OF_NEURONS = ("region", "subject", "animal", "session")
 """Coordinates on neuroid that a recording may have once for all of them."""
 
-_OF_PRESENTATIONS = ("degrees", "image_on_ms", "object_name")
+OF_PRESENTATIONS = ("degrees", "image_on_ms", "object_name")
 """Coordinates on presentation that a recording may have once for all of them, or as attributes."""
 
 _SHOWN = "stimulus_id", "presentation", "what was shown"
@@ -341,7 +341,7 @@ def recorded_apart(recordings: Sequence[xr.DataArray]) -> xr.DataArray:
                     )
                     for name, c in each.coords.items()
                     if c.dims == (dim,)
-                    or (c.dims == () and name in _OF_NEURONS and dim == "neuroid")
+                    or (c.dims == () and name in OF_NEURONS and dim == "neuroid")
                 }
             )
             for each in plain
@@ -451,6 +451,11 @@ def as_recording(
                 f"one of {', '.join(REGIONS)}, give `locations={{{each!r}: 'IT'}}`"
             )
     stimuli, stimulus = _stimuli(data)
+    if "object_name" in data.coords and "object_name" not in stimuli:
+        notes.append(
+            "not used: object_name, which differs between presentations of one stimulus, or is "
+            "not a coordinate of presentations"
+        )
     neurons = _neurons(data, named)
     _check_memory(data)
     values = in_single_precision(data.values)
@@ -465,7 +470,7 @@ def as_recording(
 def _for_all(data: xr.DataArray) -> xr.DataArray:
     """A recording in which what is stated once, without a dim or as an attribute, is on its
     presentations."""
-    for name in _OF_PRESENTATIONS:
+    for name in OF_PRESENTATIONS:
         once = data.coords[name] if name in data.coords else data.attrs.get(name)
         if once is not None and np.ndim(once) == 0:
             each = np.broadcast_to(np.asarray(once), data.sizes["presentation"])

@@ -27,7 +27,7 @@ from convrnns_brainscore.cli import app
 from convrnns_brainscore.decoding import measures, populations
 from convrnns_brainscore.decoding.behaviour import behaviour_of
 from convrnns_brainscore.decoding.classifier import make_folds
-from convrnns_brainscore.decoding.populations import decode_neurons, kept
+from convrnns_brainscore.decoding.populations import decode_neurons, halved, kept
 from convrnns_brainscore.decoding.question import Question, ask
 from convrnns_brainscore.decoding.study import decode
 from convrnns_brainscore.objects92 import load_objects92
@@ -552,3 +552,19 @@ def test_options_of_networks_are_refused_where_there_is_none(
     for option in (["--layers", "conv5"], ["--lesion", "recurrence"], ["--off", "0.2"]):
         said = convrnns("decode", "none", "absent.nc", "--label", "kind", *option, code=2)
         assert f"{option[0]} applies only to networks" in said
+
+
+def test_ceilings_are_of_as_many_units_as_decoders_read() -> None:
+    """Neurons of several days that saw a stimulus once would be zeros in one of the halves."""
+    whole = as_recording(simulated(repetitions=2))
+    values = whole.values.copy()
+    values[np.flatnonzero(whole.stimulus == 0)[1:], :3] = np.nan
+    question = ask(replace(whole, values=values), "object_name")
+    count = values.shape[1]
+    assert question.units == count
+    assert any(f"{count - 3} of {count} neurons have two" in note for note in question.notes)
+    assert not list(halved(question, "IT"))
+    fewer = ask(replace(whole, values=values), "object_name", units=count - 3)
+    first, _ = next(iter(halved(fewer, "IT")))
+    assert first.shape[1] == count - 3
+    assert np.isfinite(first).all()

@@ -278,6 +278,23 @@ def test_cells_of_numbers_and_matrices_of_characters_are_ids(tmp_path: Path) -> 
         read_arrays(tmp_path / "structure.mat")
 
 
+def test_strings_of_matlab_are_not_read_as_numbers(tmp_path: Path, caplog) -> None:
+    path = hdf5(
+        tmp_path / "new.mat",
+        ids=("string", np.array([[3707764736, 2, 1, 1, 1, 1]], np.uint32)),
+        rates=("double", np.ones((3, 4))),
+    )
+    with h5py.File(path, "r+") as file:
+        file["ids"].attrs["MATLAB_object_decode"] = np.int32(3)
+    assert set(read_arrays(path)) == {"rates"}
+    assert "ids is a MATLAB string, which cannot be read; save text as a cell" in caplog.text
+
+
+def test_a_blank_in_a_cell_array_is_an_empty_text(tmp_path: Path) -> None:
+    savemat(tmp_path / "old.mat", {"ids": np.array(["cat", "", "house"], object)})
+    assert read_arrays(tmp_path / "old.mat")["ids"].tolist() == ["cat", "", "house"]
+
+
 @pytest.mark.parametrize(
     ("shape", "axes"),
     [
@@ -377,6 +394,12 @@ def test_bins_may_be_a_row_of_starts_and_a_row_of_ends() -> None:
     assert made["time_bin_end"].values.tolist() == ends
     with pytest.raises(ConvRNNError, match="not edges or centres"):
         recording_from_arrays(counts, IDS[:3], "IT", starts, axes=axes)
+    two = np.array([[0, 100], [50, 150]])
+    with pytest.raises(ConvRNNError, match="is either two bins that overlap, one in each row, or"):
+        recording_from_arrays(counts[..., :2], IDS[:3], "IT", two, axes=axes)
+    for bins in (two.tolist(), [[0, 50], [50, 100]], np.array([[0, 50], [100, 150]])):
+        made = recording_from_arrays(counts[..., :2], IDS[:3], "IT", bins, axes=axes)
+        assert made["time_bin_end"].values.tolist() == [end for _, end in bins]
 
 
 def test_labels_of_the_responses_have_to_agree() -> None:

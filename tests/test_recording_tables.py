@@ -48,6 +48,19 @@ def test_each_response_stands_in_its_place() -> None:
     assert one.values.ravel().tolist() == pytest.approx([111, 111.5])
     assert recording["object_name"].dims == ("presentation",)
     assert "depth" not in recording.coords  # it is not a property of presentations
+    assert "differ between the rows of a presentation: depth" in recording.attrs["notes"][0]
+
+
+def test_durations_that_were_measured_in_several_sessions_are_medians() -> None:
+    table = responses()
+    measured = np.where(table["neuroid_id"] == "n1", 200.1, 199.8)
+    made = recording_of_responses(table.assign(image_on_ms=measured))
+    assert as_recording(made).shown_for()[1] == 200
+    for column, said in (("image_on_ms", "100 to 200"), ("degrees", "5 to 8")):
+        values = [float(each) for each in said.split(" to ")]
+        other = np.where(table["neuroid_id"] == "n1", *values)
+        with pytest.raises(ConvRNNError, match=f"column {column}: the rows .* are from {said}"):
+            recording_of_responses(table.assign(**{column: other}))
 
 
 def test_rows_without_repetitions_are_numbered_and_gaps_are_counted() -> None:

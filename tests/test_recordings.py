@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from convrnns_brainscore.objects92 import load_objects92
 from convrnns_brainscore.presentation import Presentation
 from convrnns_brainscore.recording_files import open_recording, read_recording
 from convrnns_brainscore.recordings import Recording, as_recording, recorded_apart
-from convrnns_brainscore.stimuli import check_stimuli
+from convrnns_brainscore.stimuli import ASSUMED, DEGREES, check_stimuli
+from convrnns_brainscore.streams import CLIPS, Clip
 
 
 def plain(
@@ -283,6 +285,59 @@ def test_stimuli_without_files_are_listed_on_either_side() -> None:
     assert "Images without a stimulus: other" in str(error.value)
     whole_names = recorded.assign(stimulus_id=recorded["stimulus_id"] + ".png")
     assert len(match_stimuli(whole_names, files(), [])) == 30
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_whole_file_names_match_in_either_form_of_accents(form: str) -> None:
+    names = [unicodedata.normalize(form, name) for name in ("café.png", "thé.png")]
+    both = pd.DataFrame({"stimulus_id": ["café", "thé"], "filename": names, "degrees": 8.0})
+    recorded = pd.DataFrame({"stimulus_id": ["thé.png", "café.png"]})
+    assert match_stimuli(recorded, both, [])["filename"].tolist() == names[::-1]
+
+
+def test_movies_and_streams_have_the_width_that_the_recording_gives() -> None:
+    recorded = pd.DataFrame({"stimulus_id": ["a", "b"], "degrees": [5.0, np.nan]})
+    streams = [(Clip(f"{name}.mp4", 8.0, 0, 50),) for name in "ab"]
+    files = pd.DataFrame(
+        {"stimulus_id": ["a", "b"], "filename": ["a.mp4", "b.mp4"], "degrees": 8.0, CLIPS: streams}
+    )
+    with pytest.raises(ConvRNNError, match=r"image of stimulus a is 8 degrees wide by .* and 5"):
+        match_stimuli(recorded, files, [])
+    files.attrs[DEGREES] = ASSUMED
+    matched = match_stimuli(recorded, files, [])
+    assert matched["degrees"].tolist() == [5, 8]
+    assert [stream[0].degrees for stream in matched[CLIPS]] == [5, 8]
+
+
+def test_a_movie_may_be_longer_than_responses_to_an_image() -> None:
+    starts = ("time_bin", 100 * np.arange(120))
+    movie = plain(bins=120, time_bin_start=starts, time_bin_end=("time_bin", starts[1] + 100))
+    assert as_recording(movie).time_bins[-1] == (11_900, 12_000)
+
+
+@pytest.mark.parametrize("stated", ["variable", "attribute"])
+def test_a_file_may_state_duration_and_width_once(stated: str, tmp_path: Path) -> None:
+    held = plain().to_dataset(name="rates")
+    once = {"image_on_ms": 200.0, "degrees": 5.0}
+    held = held.assign(once) if stated == "variable" else held.assign_attrs(once)
+    held.to_netcdf(tmp_path / "lab.nc")
+    recording = read_recording(tmp_path / "lab.nc")
+    assert recording.shown_for()[1] == 200
+    assert set(recording.stimuli["degrees"]) == {5}
+
+
+def test_a_store_of_format_3_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lab.zarr").mkdir()
+    (tmp_path / "lab.zarr" / "zarr.json").write_text("{}")
+    with pytest.raises(ConvRNNError, match="is a Zarr store of format 3: write it with"):
+        read_recording(tmp_path / "lab.zarr")
+
+
+def test_labels_that_differ_within_a_stimulus_are_not_used_and_that_is_told() -> None:
+    recording = as_recording(plain())
+    names = np.where(np.arange(len(recording.stimulus)) % 7, "face", "house")
+    labelled = plain(object_name=("presentation", names))
+    assert any("not used: object_name, which differs" in n for n in as_recording(labelled).notes)
 
 
 def test_two_files_of_one_name_do_not_change_the_ids_of_others() -> None:

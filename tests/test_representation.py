@@ -191,6 +191,14 @@ def test_given_dissimilarities_are_a_reference(tmp_path: Path) -> None:
         read(tmp_path / "twice.nc")
 
 
+def test_one_variable_of_dissimilarities_is_compared(tmp_path: Path) -> None:
+    path = given(tmp_path / "rdm.nc", RNG.random((1, 1, 435)), STIMULI)
+    with xr.open_dataset(path) as held:
+        held.load().assign(sd=held["dissimilarity"]).to_netcdf(tmp_path / "two.nc")
+    with pytest.raises(ConvRNNError, match=r"several variables .* \(dissimilarity, sd\)"):
+        read(tmp_path / "two.nc")
+
+
 def test_missing_dissimilarities_are_noted(tmp_path: Path) -> None:
     values = RNG.random((1, 2, 435))
     values[0, 1, :5] = np.nan
@@ -452,7 +460,7 @@ def test_stimuli_that_were_shown_once_do_not_take_the_reliability() -> None:
     once = replace(one, values=one.values[kept], stimulus=one.stimulus[kept])
     reference = reference_of(once)
     assert (reference.reliability[0, 1:] > 0.5).all()
-    assert any("that of the 29 stimuli with two presentations" in n for n in reference.notes)
+    assert any("29 such stimuli" in n for n in reference.notes)
 
 
 def test_dissimilarities_that_are_all_equal_have_no_correlation() -> None:
@@ -548,8 +556,24 @@ def test_subjects_that_do_not_fit_together_are_refused() -> None:
     later = replace(subject(1), time_bins=[(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)])
     with pytest.raises(ConvRNNError, match="different time bins: 3 from -10 to 90 ms and 3 from 0"):
         pooled({"a": one, "b": reference_of(later)})
+    widths = [replace(each, stimuli=each.stimuli.assign(degrees=size)) for each, size in
+              ((subject(0), 8.0), (subject(1), 5.0))]  # fmt: skip
+    with pytest.raises(ConvRNNError, match="s00 is 8 degrees wide by a, and 5 by b"):
+        pooled({name: reference_of(each) for name, each in zip("ab", widths, strict=True)})
+    stated = pooled({"a": one, "b": reference_of(widths[1])}).stimuli["degrees"]
+    assert set(stated) == {5}
     first, last = (reference_of(subject(1, part)) for part in (slice(16), slice(14, None)))
     with pytest.raises(ConvRNNError, match="2 stimuli are in all recordings"):
         pooled({"a": first, "b": last})
     with pytest.raises(ConvRNNError, match="a showed images for 100 ms and b for 200 ms"):
         pooled({"a": one, "b": reference_of(subject(1), 200)})
+
+
+def test_a_response_that_is_missing_costs_its_stimulus_and_not_the_reliability() -> None:
+    whole = recording()
+    reliable = reference_of(whole).reliability
+    values = whole.values.copy()
+    values[np.flatnonzero(whole.stimulus == 0)[1:], 0] = np.nan  # one neuron saw it once
+    found = reference_of(replace(whole, values=values))
+    assert any("29 such stimuli" in note for note in found.notes)
+    np.testing.assert_allclose(found.reliability, reliable, atol=0.1)

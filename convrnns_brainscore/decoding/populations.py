@@ -209,11 +209,12 @@ def _repeated(question: Question, neurons: NDArray[np.intp]) -> tuple[Array, NDA
 
 
 def halved(question: Question, region: str) -> Iterator[tuple[Array, Array]]:
-    """Averages over halves of the repetitions, where there are any."""
-    if question.across is Across.repetitions or not question.trials.repeated:
+    """Averages over halves of the repetitions, of the neurons that have two or more of every
+    stimulus; nothing where these are fewer than decoders read."""
+    neurons = question.repeated(region)
+    if question.across is Across.repetitions or len(neurons) < question.units:
         return
     for first, second in question.trials.halves(HALVINGS):
-        neurons = question.neurons[region]
         yield first[:, neurons], second[:, neurons]
 
 

@@ -87,6 +87,11 @@ class Question:
             return make_folds(self.labels, self.folds, self.groups)
         return make_folds(rows, self.folds)  # of the repetitions of each stimulus
 
+    def repeated(self, region: str) -> NDArray[np.intp]:
+        """The usable neurons that have two repetitions or more of every stimulus."""
+        here = self.neurons[region]
+        return here[least_repetitions(self.recording)[here] >= 2]
+
     @property
     def trials(self) -> Trials:
         """Responses to single presentations."""
@@ -187,18 +192,26 @@ def ask(
         raise ConvRNNError(f"`draws={draws}`: expected 1 or more.")
     notes.append(f"{len(classes)} classes of {label}: chance is {1 / len(classes):.3g}")
     notes.append(f"decoders read {units} units")
+    question = Question(
+        recording, label, labels.astype(np.intp), classes.tolist(), groups, across, units, neurons,
+        folds, draws, THRESHOLD, notes,
+    )  # fmt: skip
     once = int((trials.repetitions < 2).sum())
     if across is Across.stimuli and once:
         notes.append(
             f"{once} of {len(labels)} stimuli were shown once: there are no ceilings, which need "
             "two repetitions of every stimulus"
         )
+    elif across is Across.stimuli:
+        notes += [
+            f"{region}: {len(question.repeated(region))} of {len(here)} neurons have two "
+            f"repetitions of every stimulus, and decoders read {units}: there is no ceiling"
+            for region, here in neurons.items()
+            if len(question.repeated(region)) < units
+        ]
     if across is Across.stimuli:
         notes += _fewer_folds(labels, folds, groups)
-    return Question(
-        recording, label, labels.astype(np.intp), classes.tolist(), groups, across, units, neurons,
-        folds, draws, THRESHOLD, notes,
-    )  # fmt: skip
+    return question
 
 
 def _fewer_folds(labels: NDArray[np.intp], folds: int, groups: list[str] | None) -> list[str]:

@@ -66,11 +66,13 @@ class Correlation:
     """
 
     def __init__(self, trials: Trials, responses: Array) -> None:
-        repeated = int((trials.repetitions > 1).sum())
+        observed = trials.counts.any(axis=0)
+        repeated = int((trials.counts[:, observed] > 1).all(axis=1).sum())
         self.notes: list[str] = []
         if trials.repeated and repeated < trials.stimuli:
             self.notes.append(
-                f"the reliability is that of the {repeated} stimuli with two presentations or more"
+                "the reliability of a region is that of the stimuli that each of its neurons has "
+                f"two presentations of or more; all neurons have {repeated} such stimuli"
             )
         self._trials = trials
         self._responses = responses
@@ -80,16 +82,16 @@ class Correlation:
         return dissimilarities_of(self._responses[:, neurons, time_bin])
 
     def halves(self, groups: Sequence[Neurons]) -> Iterator[tuple[Movie, Movie]]:
-        """As of `Distance`; without stimuli that were shown once."""
+        """As of `Distance`; without stimuli that one of the neurons was shown once."""
         if not self._trials.repeated:
             return
         bins = range(self._responses.shape[2])
-        kept = self._trials.repetitions > 1
+        kept = [(self._trials.counts[:, each] > 1).all(axis=1) for each in groups]
         for both in self._trials.halves():
             first, second = (
                 [
-                    [dissimilarities_of(half[kept][:, each, index]) for index in bins]
-                    for each in groups
+                    [dissimilarities_of(half[rows][:, each, index]) for index in bins]
+                    for each, rows in zip(groups, kept, strict=True)
                 ]
                 for half in both
             )

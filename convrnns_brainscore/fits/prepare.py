@@ -35,7 +35,7 @@ from convrnns_brainscore.presentation import (
 )
 from convrnns_brainscore.recordings import Recording
 from convrnns_brainscore.stimuli import DEGREES, STATED, note_on_width
-from convrnns_brainscore.streams import CLIPS
+from convrnns_brainscore.streams import CLIPS, Stream
 from convrnns_brainscore.tables import composed
 from convrnns_brainscore.timing import MS_PER_STEP, TimeBin
 
@@ -326,7 +326,9 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     files = files.assign(stimulus_id=files["stimulus_id"].map(composed))
     known = files.set_index("stimulus_id")
     # Ids may be whole file names: what more of them fit is meant.
-    by_name = files.assign(stimulus_id=[path.rpartition("/")[2] for path in files["filename"]])
+    by_name = files.assign(
+        stimulus_id=[composed(path.rpartition("/")[2]) for path in files["filename"]]
+    )
     fitting = wanted.isin(by_name["stimulus_id"]).sum()
     if fitting > wanted.isin(known.index).sum() and not by_name["stimulus_id"].duplicated().any():
         known = by_name.set_index("stimulus_id")
@@ -353,6 +355,8 @@ def match_stimuli(recorded: pd.DataFrame, files: pd.DataFrame, notes: list[str])
     matched["stimulus_id"] = recorded["stimulus_id"].to_numpy()
     stated = files.attrs.get(DEGREES, STATED) == STATED
     if "degrees" in recorded:
+        if CLIPS in matched:
+            matched[CLIPS] = _sized(matched[CLIPS], recorded, stated)
         matched["degrees"] = _sizes(recorded, matched, stated, notes)
     else:
         notes += note_on_width(files)
@@ -383,9 +387,9 @@ def _by_stem(files: pd.DataFrame, wanted: pd.Series, known: pd.DataFrame) -> pd.
         Two files could be the same stimulus.
     """
     by_files = zip(files["filename"], files["stimulus_id"], strict=True)
-    if not all(path.endswith(name) for path, name in by_files):
+    if not all(composed(path).endswith(name) for path, name in by_files):
         return known  # a table states other ids
-    stems = files.assign(stimulus_id=[Path(path).stem for path in files["filename"]])
+    stems = files.assign(stimulus_id=[composed(Path(path).stem) for path in files["filename"]])
     if wanted.isin(stems["stimulus_id"]).sum() <= wanted.isin(known.index).sum():
         return known
     unclear = stems[stems["stimulus_id"].duplicated() & stems["stimulus_id"].isin(wanted)]
@@ -428,6 +432,29 @@ def _sizes(
         )
         notes.append(f"the recording does not give the size of {(~known).sum()} stimuli: {size}")
     return np.where(known, theirs, given)
+
+
+def _sized(streams: pd.Series, recorded: pd.DataFrame, stated: bool) -> list[Stream]:
+    """Movies and streams at the width that the recording gives, if it gives one.
+
+    Raises
+    ------
+    ConvRNNError
+        One of their images has another width by the stimulus table.
+    """
+    sized = []
+    rows = zip(streams, recorded["degrees"].astype(float), recorded["stimulus_id"], strict=True)
+    for stream, size, name in rows:
+        known = np.isfinite(size)
+        other = [clip.degrees for clip in stream if known and abs(clip.degrees - size) > 1e-3]
+        if other and stated:
+            raise ConvRNNError(
+                f"an image of stimulus {name} is {other[0]:g} degrees wide by `degrees=…` or the "
+                f"stimulus table, and {size:g} by the recording: omit `degrees=…`, or correct the "
+                "table or the recording."
+            )
+        sized.append(tuple(clip._replace(degrees=size) if known else clip for clip in stream))
+    return sized
 
 
 def _column(table: pd.DataFrame, parameter: str, name: str) -> list[str]:

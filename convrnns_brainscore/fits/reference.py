@@ -228,6 +228,11 @@ def given_reference(
     found = [name for name, data in held.data_vars.items() if "pair" in data.dims]
     if not found:
         return None
+    if len(found) > 1:
+        raise ConvRNNError(
+            f"{path} has several variables with dissimilarities ({', '.join(map(str, found))}): "
+            "leave the one to compare with."
+        )
     missing = [name for name in ("stimulus_id", *EDGES) if name not in held.variables]
     if missing:
         raise ConvRNNError(
@@ -379,8 +384,12 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
             return np.asarray(whole[chosen[draw]].mean(axis=0))
         return np.asarray(of_subjects(draw).mean(axis=0))
 
+    stimuli = one.stimuli.set_index("stimulus_id").loc[common].reset_index()
+    sizes = _widths(references, common)
+    if sizes is not None:
+        stimuli["degrees"] = sizes
     return Reference(
-        one.stimuli.set_index("stimulus_id").loc[common].reset_index(),
+        stimuli,
         one.time_bins,
         regions,
         of,
@@ -390,6 +399,32 @@ def pooled(references: Mapping[str, Reference]) -> Reference:
         {region: whole[:, index] for index, region in enumerate(regions)},
         one.distance,
     )
+
+
+def _widths(references: Mapping[str, Reference], ids: list[str]) -> Array | None:
+    """The width of each stimulus in degrees, by whichever recording gives it; None: none does.
+
+    Raises
+    ------
+    ConvRNNError
+        Two recordings give different widths.
+    """
+    found, given_by = np.full(len(ids), np.nan), ""
+    for name, each in references.items():
+        table = each.stimuli.set_index("stimulus_id")
+        if "degrees" not in table:
+            continue
+        theirs = table["degrees"].loc[ids].to_numpy(float)
+        differs = np.flatnonzero(abs(theirs - found) > 1e-3)
+        if len(differs):
+            first = differs[0]
+            raise ConvRNNError(
+                f"stimulus {ids[first]} is {found[first]:g} degrees wide by {given_by}, and "
+                f"{theirs[first]:g} by {name}: compare them one by one."
+            )
+        found = np.where(np.isfinite(found), found, theirs)
+        given_by = given_by or name
+    return found if given_by else None
 
 
 def _pairs_among(ids: list[str], kept: list[str]) -> NDArray[np.intp]:

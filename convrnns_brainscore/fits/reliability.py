@@ -115,13 +115,18 @@ class Trials:
         ]
 
     @cached_property
+    def counts(self) -> NDArray[np.intp]:
+        """How often each stimulus was shown to each neuron: [stimulus, neuron]."""
+        found = np.zeros((self.stimuli, self.values.shape[1]), np.intp)
+        for rows, neurons in self._recorded_alike():
+            counts = np.bincount(self.stimulus[rows], minlength=self.stimuli)
+            found[:, neurons] = counts[:, None]
+        return found
+
+    @cached_property
     def repetitions(self) -> NDArray[np.intp]:
         """How often each stimulus was shown to the neurons that it was shown to most often."""
-        counts = [
-            np.bincount(self.stimulus[rows], minlength=self.stimuli)
-            for rows, _ in self._recorded_alike()
-        ]
-        return np.max(counts, axis=0) if counts else np.zeros(self.stimuli, np.intp)
+        return np.asarray(self.counts.max(axis=1, initial=0))
 
 
 def half_correlations(trials: Trials, halvings: int = HALVINGS) -> NDArray[np.float64]:
