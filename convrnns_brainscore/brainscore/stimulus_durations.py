@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from convrnns_brainscore.coordinates import NOTES
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, Presentation, image_duration
 from convrnns_brainscore.timing import MS_PER_STEP
@@ -213,6 +214,34 @@ def by_identifier(identifier: str | None) -> Shown:
         return Shown(ASSUMED_IMAGE_MS, f"{ASSUMED}: {told}")
     image_ms, source = DURATIONS[known]
     return Shown(image_ms, f"{known}: {source}")
+
+
+def with_duration(name: str, data: Any) -> Any:
+    """A data set of Brain-Score with the attribute `COLUMN`, if it states no duration and one is
+    known of it.
+
+    Parameters
+    ----------
+    name : str
+        Its identifier.
+    data : xarray.DataArray
+        Its responses.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> data = with_duration("Papale2025_test", xr.DataArray([1.0]))
+    >>> data.attrs["image_on_ms"]
+    200
+    >>> with_duration("mine", xr.DataArray([1.0])).attrs
+    {}
+    """
+    known = by_identifier(name)
+    if COLUMN in data.coords or ASSUMED in known.rule or known.image_ms == CONSTANT:
+        return data
+    note = f"images were on for {known.image_ms:g} ms ({known.rule})"
+    notes = [*np.atleast_1d(data.attrs.get(NOTES, [])), note]
+    return data.assign_attrs({COLUMN: known.image_ms, NOTES: notes})
 
 
 def is_named(name: str, begins: str) -> bool:

@@ -294,10 +294,11 @@ class RecordingOptions:
         path, _ = split_group(source)
         if not path.exists() and path.suffix not in (".nc", ".zarr", ".h5", ".nwb"):
             from convrnns_brainscore.brainscore.benchmarks import load_data
+            from convrnns_brainscore.brainscore.stimulus_durations import with_duration
             from convrnns_brainscore.recordings import as_recording
 
             return as_recording(
-                load_data(source),
+                with_duration(source, load_data(source)),
                 self.region_of_all or self._only_region,
                 regions=self.asked,
                 locations=named_locations(self.locations),
