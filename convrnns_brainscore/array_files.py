@@ -170,10 +170,9 @@ def _matlab_7_3(path: Path) -> dict[str, NDArray[Any]]:
             if each.attrs.get("MATLAB_empty", 0):
                 continue
             if "MATLAB_object_decode" in each.attrs:  # its numbers are references
-                _log.warning(
-                    "%s: %s is a MATLAB %s, which cannot be read; save text as a cell array, "
-                    "cellstr(%s)", path, name, kind(each) or "object", name,
-                )  # fmt: skip
+                of = kind(each) or "object"
+                way = f"; save it as a cell array, cellstr({name})" if of == "string" else ""
+                _log.warning("%s: %s is a MATLAB %s, which cannot be read%s", path, name, of, way)
                 continue
             if kind(each) == "cell":
                 references = each[()].T

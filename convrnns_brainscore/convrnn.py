@@ -90,7 +90,8 @@ def load_network(
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or, with PyTorch, ``"mps"``; a number is that of a GPU.
         None: a GPU of CUDA or ROCm where there is one, else the CPU.
     precision : {'float32', 'tf32', 'bfloat16'}, default 'float32'
-        The precision of convolutions and matrix products; all else, and every output, is float32.
+        The precision of convolutions and matrix products; every output is float32. In bfloat16,
+        the operations between them and the recurrent states are in bfloat16 as well.
         The published networks were computed in float32. ``"tf32"`` needs an NVIDIA GPU and
         ``"bfloat16"`` PyTorch. Everything made with such a network is labelled with its precision.
 
@@ -246,10 +247,14 @@ class ConvRNN:
     def _lesioned(self) -> str:
         return f", without {self.lesion}" if self.lesion else ""
 
+    @property
+    def hooked(self) -> list[str]:
+        """The layers of the module whose outputs hooks may change."""
+        return self._module.hooked() if self._module is not None else []
+
     def _hooks(self) -> str:
         """What labels say of hooks, which change outputs."""
-        hooked = self._module.hooked() if self._module is not None else []
-        return f", hooks on {', '.join(hooked)}" if hooked else ""
+        return f", hooks on {', '.join(self.hooked)}" if self.hooked else ""
 
     def _check_unhooked(self, what: str) -> None:
         if self._hooks():
@@ -611,7 +616,9 @@ class ConvRNN:
         """Images and the presentation's own frames → each layer's averages."""
 
         def graph(*frames: Tensor) -> dict[str, list[Tensor]]:
-            return self._built().averages(frames, schedule, dict(asked))
+            built = self._built()
+            with built.backend.in_precision():  # a module may have moved to another device
+                return built.averages(frames, schedule, dict(asked))
 
         return self.backend.compiled(graph)
 
@@ -651,7 +658,15 @@ class ConvRNN:
                 last = frame, self.backend.tensor(frame)
             return last[1]
 
-        return self._built().run(stimulus, steps)
+        built = self._built()
+        found = built.run(stimulus, steps)
+        while True:
+            # A module's parts are not compiled in the precision, and the caller's is not ours.
+            with built.backend.in_precision():
+                item = next(found, None)
+            if item is None:
+                return
+            yield item
 
     def logits(
         self, images: ArrayLike, presentation: Presentation | None = None

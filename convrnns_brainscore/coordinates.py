@@ -31,7 +31,7 @@ LONGEST_MS = 10_000
 """Times beyond this are not in ms from an image's onset, except in movies."""
 
 WIDEST_OF_MOVIE = 1000
-"""Bins of movies are shorter, in ms; wider ones up to late times are in microseconds."""
+"""Bins of movies are no wider, in ms; wider ones up to late times are in microseconds."""
 
 
 def without_multiindex(data: xr.DataArray) -> xr.DataArray:
@@ -93,11 +93,12 @@ def time_bins_of(data: xr.DataArray) -> list[TimeBin]:
             f"time bins such as {edges[0][0]:g}–{edges[1][0]:g} look like seconds; times are in ms "
             "from image onset: multiply them by 1000."
         )
-    movie = start.min() <= LONGEST_MS and (end - start).max() < WIDEST_OF_MOVIE
+    movie = start.min() <= LONGEST_MS and (end - start).max() <= WIDEST_OF_MOVIE
     if np.abs(end).max() > LONGEST_MS and not movie:
         raise ConvRNNError(
-            f"time bins up to {np.abs(end).max():g} ms are not responses to an image: are they in "
-            "microseconds, or session times? Give ms from image onset."
+            f"time bins up to {np.abs(end).max():g} ms are not responses to an image or a movie "
+            f"(from its onset, in bins of {WIDEST_OF_MOVIE} ms at most): are they in microseconds, "
+            "or session times? Give ms from image onset."
         )
     if (np.diff(start) < 0).any():
         raise ConvRNNError("the time bins are not sorted: give recording.sortby('time_bin_start').")

@@ -115,7 +115,7 @@ def download(
         registry = {
             file.name: known[file]["sha256"] if file in known else None for file in _files(prefix)
         }
-        address = f"{base_address}/{model}"
+        address = f"{base_address.rstrip('/')}/{model}"
         source = pooch.create(arriving, address, registry=registry, retry_if_failed=RETRIES)
         for name in registry:
             differs = (
@@ -154,6 +154,9 @@ def download_weights(model: str, folder: Path, url: str, sha256: str) -> Path:
     """
     name = f"{sha256[:16]}.safetensors"
     beside = folder / find_model(model).name
+    # A folder that a lab shares may be readable alone.
+    if (beside / name).is_file() and sha256_of(beside / name) == sha256:
+        return beside / name
     make_folder(beside)
     _check_locks(beside / f".{name}.lock")
     with FileLock(beside / f".{name}.lock"):
@@ -201,6 +204,11 @@ def _remove(arriving: Path) -> None:
 def _check_locks(lock: Path) -> None:
     try:
         check_locks(lock)
+    except OSError as error:
+        raise ConvRNNError(
+            f"{lock.parent} cannot be written ({error.strerror}): set CONVRNNS_CHECKPOINTS to "
+            "another folder, or give `checkpoint=…`."
+        ) from error
     except NotImplementedError as error:
         raise ConvRNNError(
             f"the file system of {lock.parent} has no file locks: set CONVRNNS_CHECKPOINTS to a "

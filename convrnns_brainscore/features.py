@@ -323,6 +323,11 @@ def write_features(
     }
     shapes = {layer: network.output_shape(layer) for layer in request.averages}
     work = _work_beside(out)
+    if network.hooked and (os.path.lexists(out) or Journal(work).begun):
+        raise ConvRNNError(
+            f"{out} exists, or was begun, and what hooks on {', '.join(network.hooked)} do is not "
+            "recorded: choose another `out=…`, or remove it first."
+        )
     if os.path.lexists(out):
         check_same(out, attributes, stimuli, out)
         if is_sealed(out):  # of an earlier version, it is not

@@ -295,6 +295,11 @@ def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> _Written:
             )
         _log.warning("%s is damaged and is started again", table)
     header = (",".join(_HEADER) + "\n").encode()
+    if table.exists() and not settings.exists() and table.read_bytes() != header:
+        raise ConvRNNError(
+            f"{table} exists, and {settings.name}, which records how it was made, is not beside "
+            "it: move the table, or choose another `out=…`."
+        )
     with written_whole(table) as partial:
         partial.write_bytes(header)
     done = _Written(0, 0, 0).followed_by(header, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,10 @@ CODECS = {
 """Codecs of Zarr that do nothing but compute; numcodecs' pickle runs code that a store brings."""
 
 ROWS = 256
-"""Rows of a variable that are read at a time."""
+"""Rows of text that are read at a time, and of numbers at most."""
+
+BLOCK = 64 * 2**20
+"""Bytes of a variable's numbers that are read at a time, unless one row is larger."""
 
 
 def seal(path: Path) -> None:
@@ -161,8 +165,12 @@ def _blocks(variable: Any) -> Iterator[bytes]:
     if not variable.shape:
         yield str(variable[...]).encode()
         return
-    for first in range(0, variable.shape[0], ROWS):
-        values = np.asarray(variable[first : first + ROWS])
+    rows = ROWS
+    if variable.dtype is not str:
+        row = math.prod(variable.shape[1:]) * np.dtype(variable.dtype).itemsize
+        rows = min(ROWS, max(1, BLOCK // max(row, 1)))
+    for first in range(0, variable.shape[0], rows):
+        values = np.asarray(variable[first : first + rows])
         if values.dtype.kind in "OU":
             yield "\n".join(map(str, values.ravel().tolist())).encode()
         else:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -441,7 +442,17 @@ def recording_in(held: xr.Dataset, path: str | PathLike[str]) -> xr.DataArray:
         if name != found[0] and (along or once):
             data = data.assign_coords({name: each})
     # The file's own attributes may state what is the same for all.
-    for name in OF_PRESENTATIONS:
-        if name in held.attrs and name not in data.coords and name not in data.attrs:
-            data = data.assign_attrs({name: held.attrs[name]})
+    for name in ("degrees", "image_on_ms"):
+        if name in held.attrs and name not in (*data.coords, *data.attrs):
+            data = data.assign_attrs({name: _single(held.attrs[name], f"{path}: attribute {name}")})
     return data
+
+
+def _single(value: Any, what: str) -> float:
+    """The number that an attribute of a file holds."""
+    try:
+        return float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        raise ConvRNNError(
+            f"{what} holds {value!r}: expected one number. Correct or remove it."
+        ) from None

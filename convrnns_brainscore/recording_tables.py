@@ -153,21 +153,21 @@ def _of_presentations(table: pd.DataFrame, shown: pd.DataFrame, notes: list[str]
     rows = ["stimulus_id", "repetition"]
     presentations = table.groupby(rows)
     labels, left_out = shown[rows].copy(), []
-    for name in shown.columns.difference([*KNOWN, *rows], sort=False):
+    order = pd.MultiIndex.from_frame(labels)
+    for name in shown.columns.difference(KNOWN, sort=False):
         if (presentations[name].nunique() <= 1).all():
-            labels[name] = shown[name]
+            labels[name] = presentations[name].first().reindex(order).to_numpy()
         elif name in ("degrees", "image_on_ms"):
             groups = table.assign(**{name: _numbers(table, name)}).groupby(rows)[name]
-            spread = groups.max() - groups.min()
-            if spread.max() >= (MS_PER_STEP if name == "image_on_ms" else 1e-3):
-                stimulus, repetition = spread.idxmax()
+            low, high = groups.min(), groups.max()
+            widest = (high - low).idxmax()
+            if high[widest] - low[widest] >= (MS_PER_STEP if name == "image_on_ms" else 1e-3):
                 raise ConvRNNError(
-                    f"column {name}: the rows of stimulus {stimulus}, repetition {repetition}, "
-                    f"are from {groups.min()[spread.idxmax()]:g} to "
-                    f"{groups.max()[spread.idxmax()]:g}: correct them, or give sessions that "
-                    "differ their own repetitions."
+                    f"column {name}: the rows of stimulus {widest[0]}, repetition {widest[1]}, "
+                    f"are from {low[widest]:g} to {high[widest]:g}: correct them, or number the "
+                    "presentations of these sessions as separate repetitions."
                 )
-            labels[name] = groups.median()[pd.MultiIndex.from_frame(shown[rows])].to_numpy()
+            labels[name] = groups.median().reindex(order).to_numpy()
         else:
             left_out.append(str(name))
     if left_out:

@@ -19,7 +19,7 @@ from typing import Any
 
 from convrnns_brainscore.errors import ConvRNNError, unknown
 from convrnns_brainscore.networks.backbones import first_step, layer_names
-from convrnns_brainscore.timing import RESPONSE, TimeBin
+from convrnns_brainscore.timing import MS_PER_STEP, RESPONSE, TimeBin
 from convrnns_brainscore.zoo import Model, find_model, list_models
 
 REGIONS = ("V1", "V2", "V4", "pIT", "IT", "cIT", "aIT")
@@ -237,7 +237,7 @@ def check_readout(model: Model, readout: str) -> tuple[str, TimeBin]:
     Raises
     ------
     ConvRNNError
-        No such layer, or no time bin.
+        No such layer, or no time bin in which the image has reached it.
 
     Examples
     --------
@@ -253,7 +253,12 @@ def check_readout(model: Model, readout: str) -> tuple[str, TimeBin]:
             "layer and optionally a time bin in ms (default 70–170), such as conv10:50-250."
         )
     if found[1] != "logits":
-        first_step(model, found[1])  # raises where there is no such layer
+        first = first_step(model, found[1]) * MS_PER_STEP
+        if end <= first:
+            raise ConvRNNError(
+                f"`behavioural_readout={readout!r}`: the image reaches {found[1]} at {first} ms. "
+                "Give a time bin that ends later."
+            )
     return found[1], (start, end)
 
 

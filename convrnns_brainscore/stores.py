@@ -38,6 +38,9 @@ from convrnns_brainscore.networks.backbones import neuroid_coordinates
 from convrnns_brainscore.provenance import check_made_alike
 
 FORMATS = (".zarr", ".nc")
+MOST_IN_CHUNK = (2**31 - 1) // 4
+"""Values in a compressed chunk at most: Blosc takes 2 GiB."""
+
 NEUROIDS = 32768
 """Neuroids in a chunk at most, where each bin has chunks of its own."""
 
@@ -238,13 +241,14 @@ def _layer_group(
             array.attrs["unit"] = "ms from image onset"  # "units" would make xarray decode dates
     group.attrs.put({**root.attrs.asdict(), "layer": layer, "coordinates": " ".join(coordinates)})
     sizes = (len(stimuli), int(np.prod(shape)), len(bins[0]))
-    together = sizes[1], min(sizes[2], most_bins or sizes[2])
-    chunks = (min(sizes[1], NEUROIDS), 1) if apart else together
+    rows, together = min(batch_size, len(stimuli)), min(sizes[2], most_bins or sizes[2])
+    fitting = max(1, MOST_IN_CHUNK // (rows * sizes[1]))
+    chunks = (min(sizes[1], NEUROIDS), 1) if apart else (sizes[1], min(together, fitting))
     # Without a fill value: xarray would read a stored 0 as missing.
     array = group.create_dataset(
         "activations",
         shape=sizes,
-        chunks=(min(batch_size, len(stimuli)), *chunks),
+        chunks=(rows, *chunks),
         compressor=None if apart else "default",
         dtype="f4",
         fill_value=None,

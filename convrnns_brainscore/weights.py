@@ -29,6 +29,7 @@ from convrnns_brainscore.checkpoints import (
 )
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.networks.backbones import rows
+from convrnns_brainscore.networks.backend import in_main_memory
 from convrnns_brainscore.zoo import Model
 
 _log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
 
 def _as_array(name: str, value: ArrayLike) -> NDArray[np.float32]:
     try:
-        array = np.asarray(value)
+        array = np.asarray(in_main_memory(value))
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "fiu":

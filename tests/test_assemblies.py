@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from brainscore_core.metrics import Score
@@ -14,9 +15,11 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
 )
 
 from convrnns_brainscore import ConvRNNError, Presentation
+from convrnns_brainscore.brainscore.assemblies import stimulus_set
 from convrnns_brainscore.brainscore.assembly_files import read_assembly, write_assembly
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.streams import CLIPS, Clip
 
 
 def same(one: object, other: object) -> bool:
@@ -146,3 +149,14 @@ def test_a_coordinate_of_the_whole_score_is_kept(tmp_path: Path) -> None:
     score = Score(0.2).assign_coords(max_neuroids=5)
     write_assembly(score, tmp_path / "score.nc")
     assert read_assembly(tmp_path / "score.nc")["max_neuroids"].item() == 5
+
+
+def test_stimuli_that_a_stimulus_set_cannot_hold_are_refused() -> None:
+    two = pd.DataFrame({"stimulus_id": ["a", "b"], "filename": ["a/1.png", "b/1.png"]})
+    assert len(stimulus_set("mine", two.assign(degrees=8.0))) == 2
+    assert len(stimulus_set("mine", two.assign(degrees=5.0, filename="a/1.png"))) == 2
+    with pytest.raises(ConvRNNError, match=r"several images are called 1\.png"):
+        stimulus_set("mine", two.assign(degrees=5.0))
+    streams = [(Clip("a/1.png", 8.0, 0, 50), Clip("b/1.png", 8.0, 50, 100))] * 2
+    with pytest.raises(ConvRNNError, match="stimulus a has times of its own"):
+        stimulus_set("mine", two.assign(degrees=8.0, **{CLIPS: streams}))

@@ -420,3 +420,21 @@ def test_a_set_without_a_name_is_not_the_experiment(network: ConvRNN, photograph
     stimuli.identifier = "mine"
     subject.look_at(stimuli)
     assert len(subject.shown) == 1
+
+
+def test_a_projection_does_not_depend_on_what_was_looked_at_before() -> None:
+    """Brain-Score looks at the first layer alone before it scores."""
+    rng = np.random.default_rng(0)
+    features = {layer: rng.random((4, 60), np.float32) for layer in ("conv9", "conv10")}
+    fresh, probed = (random_projection("rgc_intermediate", 20) for _ in range(2))
+    assert probed({"conv9": features["conv9"]})["conv9"].shape == (4, 20)
+    for layer, values in fresh(features).items():
+        assert values.shape == (4, 10)
+        np.testing.assert_array_equal(probed(features)[layer], values)
+
+
+@pytest.mark.parametrize("kind", [list, set, tuple, np.array])
+def test_labels_to_choose_from_may_be_any_collection(kind, network: ConvRNN) -> None:
+    subject = TemporalBrainModel(network)
+    subject.start_task(BrainModel.Task.label, choice_labels=kind(["dog", "cat"]))
+    assert isinstance(subject._behaviour.choice_labels, list)

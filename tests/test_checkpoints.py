@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 
 from convrnns_brainscore import ConvRNNError, load_network
-from convrnns_brainscore.checkpoints import find_checkpoint
+from convrnns_brainscore.checkpoints import find_checkpoint, is_there
 from convrnns_brainscore.convrnn import ConvRNN
 
 
@@ -187,3 +188,20 @@ def test_a_folder_of_checkpoints_may_hold_either_format(saved: Path, converted: 
     assert find_checkpoint(saved.parents[1], "timedecay_shallow") == saved
     assert find_checkpoint(converted.parents[1], "timedecay_shallow") == converted
     assert find_checkpoint(saved.parents[1], "rgc_shallow") is None
+
+
+def test_a_checkpoint_that_is_newer_than_its_conversion_is_told(tmp_path: Path, caplog) -> None:
+    bundle = tmp_path / "rgc_shallow" / "model.ckpt"
+    bundle.parent.mkdir()
+    converted = bundle.with_suffix(".safetensors")
+    for age, name in enumerate([converted, f"{bundle}.index", f"{bundle}.data-00000-of-00001"]):
+        Path(name).touch()
+        os.utime(name, (age, age))
+    assert find_checkpoint(tmp_path, "rgc_shallow") == bundle
+    assert not caplog.text
+    assert find_checkpoint(tmp_path, "rgc_shallow", prefer_converted=True) == converted
+    assert "`convrnns convert rgc_shallow` converts it again" in caplog.text
+    assert is_there(tmp_path, "rgc_shallow")
+    converted.unlink()
+    Path(f"{bundle}.index").unlink()
+    assert not is_there(tmp_path, "rgc_shallow")

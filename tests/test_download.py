@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ from test_checkpoints import write_checkpoint
 from convrnns_brainscore import ConvRNNError, download, load_network
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.download import download as fetch
+from convrnns_brainscore.download import download_weights
+from convrnns_brainscore.files import sha256_of
 
 MODEL = "timedecay_shallow"
 DATA = "model.ckpt.data-00000-of-00001"
@@ -264,3 +267,20 @@ def test_a_cache_that_cannot_be_written_names_the_variable(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(ConvRNNError, match="set CONVRNNS_CHECKPOINTS to a folder"):
         fetch(MODEL, tmp_path / "file" / "cache", "http://127.0.0.1:9")
+
+
+def test_weights_in_a_folder_that_is_only_readable_are_used(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "rgc_shallow" / "weights"
+    file.parent.mkdir()
+    file.write_bytes(b"weights")
+    sha256 = sha256_of(file)
+    kept = file.rename(file.with_name(f"{sha256[:16]}.safetensors"))
+
+    def read_only(lock: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(lock))
+
+    monkeypatch.setattr("convrnns_brainscore.download.check_locks", read_only)
+    nowhere = "http://127.0.0.1:9/weights"
+    assert download_weights("rgc_shallow", tmp_path, nowhere, sha256) == kept
+    with pytest.raises(ConvRNNError, match=r"cannot be written .*: set CONVRNNS_CHECKPOINTS"):
+        download_weights("rgc_shallow", tmp_path, nowhere, "0" * 64)

@@ -596,7 +596,7 @@ BAD = {
             ("seed", ["--seed", 3], "--seed applies only to --weights random"),
         ]
     },
-    "no layer": (["rgc_shallow", "IMAGE", "--layers", ","], "layer"),
+    "no layer": (["rgc_shallow", "IMAGE", "--layers", ","], "no layers asked for"),
     "lesion's layers": (["rgc_shallow", "IMAGE", "--lesion-layers", "conv5"], "need --lesion"),
     "degrees": (["rgc_shallow", "IMAGE", "--stimulus-degrees", "0"], "expected a positive number"),
     "name": (

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from convrnns_brainscore import ConvRNN, ConvRNNError, load_network
-from convrnns_brainscore.imagenet import Accuracy, measure, read_labelled, wordnet_ids
+from convrnns_brainscore.imagenet import Accuracy, _begun, measure, read_labelled, wordnet_ids
 from convrnns_brainscore.images import load_cropped, normalise
 
 MODEL = "timedecay_shallow"
@@ -235,6 +235,16 @@ def test_what_was_begun_and_damaged_is_refused(
     begun.write_text(begun.read_text() * 2 if content == "twice" else content)
     with pytest.raises(ConvRNNError, match=message):
         measure(network, table, tmp_path)
+
+
+def test_a_table_of_something_else_is_not_replaced(
+    folders: Path, network: ConvRNN, tmp_path: Path
+) -> None:
+    table = tmp_path / "timedecay_shallow.csv"
+    table.write_text("mine\n")
+    with pytest.raises(ConvRNNError, match="which records how it was made, is not beside it"):
+        _begun(table, {}, 3)
+    assert table.read_text() == "mine\n"
 
 
 def test_accuracy_near_chance_is_suspect() -> None:

@@ -101,3 +101,23 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.nc")
     with pytest.raises(ConvRNNError, match="a device or a pipe"):
         open_recording(tmp_path / "pipe.nc")
+
+
+def test_digests_do_not_depend_on_how_much_is_read_at_a_time(made, monkeypatch) -> None:
+    out, _ = made
+    monkeypatch.setattr("convrnns_brainscore.integrity.BLOCK", 1)
+    assert verify(out) > 1
+
+
+def test_a_chunk_is_smaller_than_blosc_takes(
+    network, photographs, tmp_path: Path, monkeypatch
+) -> None:
+    shown, whole = Presentation.custom(6), tmp_path / "whole.zarr"
+    extract(network, photographs[:2], "conv3", whole, shown)
+    first = zarr.open_group(str(whole))["conv3/activations"]
+    monkeypatch.setattr("convrnns_brainscore.stores.MOST_IN_CHUNK", 2 * first.shape[1])
+    extract(network, photographs[:2], "conv3", tmp_path / "small.zarr", shown)
+    small = zarr.open_group(str(tmp_path / "small.zarr"))["conv3/activations"]
+    assert small.chunks == (2, first.shape[1], 1)
+    assert first.chunks[2] > 1
+    np.testing.assert_array_equal(small[:], first[:])

@@ -137,14 +137,15 @@ def test_a_damaged_block_counts_as_not_finished(damage: str, tmp_path, caplog) -
     assert "is fitted again" in caplog.text
 
 
-def test_blocks_of_other_weights_are_refused(tmp_path, caplog) -> None:
+@pytest.mark.parametrize("damaged", ["", "null", "[]"])
+def test_blocks_of_other_weights_are_refused(damaged: str, tmp_path, caplog) -> None:
     folder, weights = tmp_path / "blocks", "weights_sha256"
     FinishedBlocks(folder, {weights: "a"}).check(tmp_path)  # there are none
     FinishedBlocks(folder, {weights: "a"}).keep("fit_bin 0", some_done())
     FinishedBlocks(folder, {weights: "a"}).check(tmp_path)
     with pytest.raises(ConvRNNError, match="was begun with"):
         FinishedBlocks(folder, {weights: "b"}).check(tmp_path)
-    (folder / "made_by.json").write_text("")
+    (folder / "made_by.json").write_text(damaged)
     FinishedBlocks(folder, {weights: "b"}).check(tmp_path)
     assert "its blocks are fitted again" in caplog.text
     assert not folder.exists()

@@ -15,6 +15,7 @@ from convrnns_brainscore import ConvRNNError, Presentation, load_network
 from convrnns_brainscore.brainscore.activations import ActivationsExtractor
 from convrnns_brainscore.brainscore.brain_model import TemporalBrainModel
 from convrnns_brainscore.convrnn import ConvRNN
+from convrnns_brainscore.features import extract
 from convrnns_brainscore.images import load_images
 from convrnns_brainscore.networks.backend import to_numpy
 from convrnns_brainscore.objects92 import load_objects92
@@ -187,6 +188,45 @@ def test_a_network_whose_training_diverged_computes_nothing(
         with pytest.raises(ConvRNNError, match=r"pre_0/bias contains NaN .*training diverged"):
             compute(noise)
     assert "NaN" in repr(network)
+
+
+@pytest.mark.parametrize("kind", ["pre-hook", "module"])
+def test_other_ways_to_change_outputs_are_told(
+    kind: str, on_torch: ConvRNN, noise: np.ndarray
+) -> None:
+    copy = on_torch.trainable()
+    if kind == "pre-hook":
+        copy.module.conv1.register_forward_pre_hook(lambda _, inputs: (inputs[0] * 0,))
+    else:
+        copy.module.conv1 = torch.nn.Dropout(1.0)
+    assert not copy.unroll(noise[:1], "conv1", SHORT)["conv1"].any()
+    assert copy.label.endswith("hooks on conv1")
+    with pytest.raises(ConvRNNError, match="would lose the forward hooks"):
+        copy.frozen()
+
+
+def test_features_under_hooks_are_not_taken_for_those_of_other_hooks(
+    on_torch: ConvRNN, photographs: list[Path], tmp_path: Path
+) -> None:
+    copy = on_torch.trainable()
+    copy.module.conv1.register_forward_hook(lambda _, __, output: output * 0.5)
+    extract(copy, photographs[:1], "conv1", tmp_path / "f.zarr", SHORT)
+    with pytest.raises(ConvRNNError, match="what hooks on conv1 do is not recorded"):
+        extract(copy, photographs[:1], "conv1", tmp_path / "f.zarr", SHORT)
+
+
+def test_frames_are_computed_in_the_precision_that_was_asked_for(noise: np.ndarray) -> None:
+    network = load_network(MODEL, weights="random", backend="torch", precision="bfloat16")
+    frames = np.repeat(noise[:1, None], SHORT.times, axis=1)
+    before = network.unroll(frames, "conv1")["conv1"]
+    assert network.module is not None
+    np.testing.assert_array_equal(network.unroll(frames, "conv1")["conv1"], before)
+
+
+def test_a_modules_tensors_are_weights(on_torch: ConvRNN, noise: np.ndarray) -> None:
+    given = dict(on_torch.trainable().module.named_parameters())
+    copy = load_network(MODEL, weights=given, backend="torch")
+    np.testing.assert_array_equal(copy.logits(noise[:1]), on_torch.logits(noise[:1]))
 
 
 def test_hooks_may_change_outputs_in_place_and_are_told(

@@ -287,7 +287,7 @@ def test_strings_of_matlab_are_not_read_as_numbers(tmp_path: Path, caplog) -> No
     with h5py.File(path, "r+") as file:
         file["ids"].attrs["MATLAB_object_decode"] = np.int32(3)
     assert set(read_arrays(path)) == {"rates"}
-    assert "ids is a MATLAB string, which cannot be read; save text as a cell" in caplog.text
+    assert "ids is a MATLAB string, which cannot be read; save it as a cell" in caplog.text
 
 
 def test_a_blank_in_a_cell_array_is_an_empty_text(tmp_path: Path) -> None:

@@ -460,7 +460,7 @@ def test_stimuli_that_were_shown_once_do_not_take_the_reliability() -> None:
     once = replace(one, values=one.values[kept], stimulus=one.stimulus[kept])
     reference = reference_of(once)
     assert (reference.reliability[0, 1:] > 0.5).all()
-    assert any("29 such stimuli" in n for n in reference.notes)
+    assert any("the 29 stimuli of which all" in n for n in reference.notes)
 
 
 def test_dissimilarities_that_are_all_equal_have_no_correlation() -> None:
@@ -574,6 +574,14 @@ def test_a_response_that_is_missing_costs_its_stimulus_and_not_the_reliability()
     reliable = reference_of(whole).reliability
     values = whole.values.copy()
     values[np.flatnonzero(whole.stimulus == 0)[1:], 0] = np.nan  # one neuron saw it once
+    values[whole.stimulus > 0, 1] = np.nan  # this one is excluded
     found = reference_of(replace(whole, values=values))
-    assert any("29 such stimuli" in note for note in found.notes)
+    assert "the reliability of IT is that of the 29 stimuli of which" in "; ".join(found.notes)
     np.testing.assert_allclose(found.reliability, reliable, atol=0.1)
+    values[whole.stimulus < 25, 0] = whole.values[whole.stimulus < 25, 0]
+    first = np.unique(whole.stimulus, return_index=True)[1]
+    later = np.setdiff1d(np.flatnonzero(whole.stimulus < 25), first)
+    values[later, 0] = np.nan
+    found = reference_of(replace(whole, values=values))
+    assert "is not known: there are 5 stimuli of which" in "; ".join(found.notes)
+    assert np.isnan(found.reliability).all()

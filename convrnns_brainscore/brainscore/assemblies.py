@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
+from convrnns_brainscore.images import VISUAL_DEGREES
+from convrnns_brainscore.movies import is_video
 from convrnns_brainscore.networks.backbones import neuroid_coordinates
+from convrnns_brainscore.streams import CLIPS, whole_movie
 from convrnns_brainscore.timing import RESPONSE, TimeBin
 
 
@@ -128,6 +132,12 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
     -------
     StimulusSet
 
+    Raises
+    ------
+    ConvRNNError
+        Stimuli that change in time, other than whole videos; files of one name that are not 8
+        degrees wide, which Brain-Score's ``place_on_screen`` would take for one another.
+
     Examples
     --------
     >>> from convrnns_brainscore.objects92 import load_objects92
@@ -135,7 +145,23 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
     >>> stimuli.identifier, len(stimuli)
     ('objects92', 92)
     """
-    result = StimulusSet(stimuli.drop(columns="filename").reset_index(drop=True))
+    for name, stream in zip(stimuli["stimulus_id"], stimuli.get(CLIPS, ()), strict=False):
+        (first, *others) = stream
+        if others or not is_video(first.filename) or first != whole_movie(*first[:2])[0]:
+            raise ConvRNNError(
+                f"stimulus {name} has times of its own, and Brain-Score's stimulus sets hold "
+                "images and whole videos: extract its features instead."
+            )
+    widths = stimuli.get("degrees", pd.Series(VISUAL_DEGREES, stimuli.index))
+    files = stimuli["filename"][widths != VISUAL_DEGREES].map(str).drop_duplicates()
+    names = files.map(lambda path: Path(path).name)
+    if names.duplicated().any():
+        raise ConvRNNError(
+            f"several images are called {names[names.duplicated()].iloc[0]}, and Brain-Score "
+            "places images on the screen by their file names: rename them."
+        )
+    result = StimulusSet(stimuli.drop(columns=["filename", *({CLIPS} & {*stimuli})]))
+    result = result.reset_index(drop=True)
     result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
     result.identifier = identifier
     return result

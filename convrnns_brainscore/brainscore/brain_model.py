@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import (
     BehavioralAssembly,
     NeuroidAssembly,
@@ -308,8 +307,10 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
         if task not in tasks:
             raise unknown("task", task, [*tasks, BrainModel.Task.passive])
         self._behaviour = None
-        # An array has no truth value, which Brain-Score asks for.
-        arguments = tuple(list(a) if isinstance(a, np.ndarray) else a for a in arguments)
+        if task == BrainModel.Task.label:
+            # An array has no truth value, and a set no order, both of which Brain-Score asks for.
+            arguments = tuple(map(_as_list, arguments))
+            options = {name: _as_list(value) for name, value in options.items()}
         check_task(task, arguments, options)
         behaviour = tasks[task]()
         try:
@@ -362,12 +363,16 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
             latency=self.latencies[self._region],
         )
         # Kar2019 looks at one stimulus, in a set without a name, before it begins.
-        if getattr(stimuli, "identifier", None) or self.activations_model.asked_presentation:
+        if len(stimuli) > 1 or getattr(stimuli, "identifier", None):
             self.shown.add(recording.attrs["image_duration"])
         recording = in_region(recording, self._region)
         if self._time_bins.note:
             recording.attrs["time_bins_note"] = self._time_bins.note
         return recording.squeeze("time_bin") if recording.sizes["time_bin"] == 1 else recording
+
+
+def _as_list(labels: Any) -> Any:
+    return list(labels) if isinstance(labels, Iterable) and not isinstance(labels, str) else labels
 
 
 def _plain(image_ms: ImageMs) -> Any:

@@ -202,7 +202,7 @@ def read_package(path: Path) -> NeuroidAssembly:
 
 def package_name(path: Path) -> str:
     """The name of a package: that of its folder, however its ``<region>.nc`` is reached."""
-    return Path(path).resolve().parent.name
+    return Path(path).parent.resolve().name
 
 
 def package_benchmark(path: Path, metric: str | None = None) -> Any:

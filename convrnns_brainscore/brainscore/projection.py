@@ -28,7 +28,7 @@ def random_projection(
     if not whole or neuroids < 1:
         raise ConvRNNError(f"`max_neuroids={neuroids!r}`: expected a whole number of at least 1.")
     seed = zlib.crc32(model.encode())
-    projections: dict[str, SparseRandomProjection] = {}
+    projections: dict[tuple[str, int], SparseRandomProjection] = {}
 
     def project(features: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         if neuroids < len(features):
@@ -41,9 +41,11 @@ def random_projection(
         for layer, values in features.items():
             if layer == LOGITS or values.shape[1] <= share:
                 continue
-            if layer not in projections:
-                projections[layer] = SparseRandomProjection(share, random_state=seed).fit(values)
-            projected[layer] = projections[layer].transform(values)
+            # Brain-Score may have looked at the layer alone before.
+            key = layer, share
+            if key not in projections:
+                projections[key] = SparseRandomProjection(share, random_state=seed).fit(values)
+            projected[layer] = projections[key].transform(values)
         return projected
 
     return project

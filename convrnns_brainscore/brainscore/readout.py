@@ -12,10 +12,8 @@ from brainscore_core.supported_data_standards.brainio.assemblies import (
 
 from convrnns_brainscore.brainscore.activations import LOGITS, ActivationsExtractor, Rows
 from convrnns_brainscore.convrnn import ConvRNN
-from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.presentation import Presentation, as_presentation
 from convrnns_brainscore.regions import check_readout
-from convrnns_brainscore.timing import MS_PER_STEP
 
 
 class Readout:
@@ -44,12 +42,6 @@ class Readout:
         shown = as_presentation(presentation, Presentation.default(network.name))
         self._extractor = ActivationsExtractor(network, shown)
         if self._layer != LOGITS:
-            first = network.first_step(self._layer) * MS_PER_STEP
-            if self._time_bin[1] <= first:
-                raise ConvRNNError(
-                    f"`behavioural_readout={name!r}`: the image reaches {self._layer} at {first} "
-                    "ms. Give a time bin that ends later."
-                )
             self._shape = network.output_shape(self._layer)
 
     def keep(self, rows: Rows) -> None:

@@ -384,7 +384,7 @@ def _parsed(path: Path) -> dict[str, Any] | None:
     needed = {"model", "benchmark", "made_by", *(field.name for field in fields(Summary))}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # also of an encoding
+    except (OSError, ValueError):  # also of an encoding
         record = None
     return record if isinstance(record, dict) and needed <= record.keys() else None
 

@@ -237,7 +237,7 @@ def with_duration(name: str, data: Any) -> Any:
     {}
     """
     known = by_identifier(name)
-    if COLUMN in data.coords or ASSUMED in known.rule or known.image_ms == CONSTANT:
+    if COLUMN in (*data.coords, *data.attrs) or ASSUMED in known.rule or known.image_ms == CONSTANT:
         return data
     note = f"images were on for {known.image_ms:g} ms ({known.rule})"
     notes = [*np.atleast_1d(data.attrs.get(NOTES, [])), note]

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from convrnns_brainscore.fits.reliability import MIN_CEILING
 from convrnns_brainscore.timing import BEFORE_THE_IMAGE, TimeBin
 
+OWN_FORMULA = "as the benchmark gives it"
+"""How the formula of a score begins that is not r²/ceiling or r/ceiling."""
+
 TOO_LOW_CEILING = f"ceiling below {MIN_CEILING}"
 
 
@@ -100,7 +103,8 @@ def summarise(
     if len(time_bins) < 2 or raw.ndim != 1:
         ceiled = float(ceil(raw, ceiling, values).reshape(-1)[0]) if raw.size == 1 else own
         undefined = "" if np.isfinite(ceiled) else "the benchmark gives no ceiled value"
-        if ceiling.size == 1 and ceiling.mean() < MIN_CEILING:
+        divided = not formula.startswith(OWN_FORMULA)
+        if divided and ceiling.size == 1 and ceiling.mean() < MIN_CEILING:
             ceiled, undefined = np.nan, TOO_LOW_CEILING
         elif raw.mean() < 0 < ceiled:
             ceiled = np.nan
@@ -172,4 +176,4 @@ def _formula(
             )
         if np.isfinite(ceiling).any() and is_close(raw / ceiling):
             return f"r/ceiling (brainscore_vision {release})", lambda r, c, _: r / c
-    return f"as the benchmark gives it (brainscore_vision {release})", lambda r, c, own: own
+    return f"{OWN_FORMULA} (brainscore_vision {release})", lambda r, c, own: own

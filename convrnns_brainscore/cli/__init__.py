@@ -183,7 +183,11 @@ def _end_when_stuck() -> None:
         while number not in (signal.SIGINT, signal.SIGTERM):
             number = os.read(read, 1)[0]
         time.sleep(GRACE)
-        say("convrnns: stopped because a library did not respond. A file may be damaged.", err=True)
+        say(
+            f"convrnns: stopped: a computation did not end within {GRACE} s, or a damaged file is "
+            "being read. Finished work is kept; rerun the same command to resume.",
+            err=True,
+        )
         os._exit(128 + number)
 
     Thread(target=wait, daemon=True).start()

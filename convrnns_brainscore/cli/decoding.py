@@ -151,8 +151,9 @@ def decode(
                 "--frames-per-second": frames_per_second,
             }
         )  # fmt: skip
-    measured = parts.read(recording).selected(parts.asked, parts.window)
     frames, on = parse_frames(frame) if frame else None, None
+    measured = parts.read(recording, bool(frames) or image_ms is not None)
+    measured = measured.selected(parts.asked, parts.window)
     notes: list[str] = []
     if stimuli is None or not networks:
         measured, note = _shown_for(measured, image_ms)

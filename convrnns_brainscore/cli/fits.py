@@ -157,7 +157,7 @@ def fit(
     # All recordings are read before the first is fitted, so that mistakes are found at once.
     prepared = {
         name: shown.prepare(
-            parts.read(source),
+            parts.read(source, shown.duration_given),
             files,
             parts,
             needed=how.needed,
@@ -387,7 +387,7 @@ def package(
     from convrnns_brainscore.brainscore.internals import quieten
     from convrnns_brainscore.fits.prepare import match_stimuli
 
-    data = parts.read(recording).selected(parts.asked, parts.window)
+    data = parts.read(recording, image_ms is not None).selected(parts.asked, parts.window)
     data, _, note = data.shown_for(image_ms)
     notes = [*data.notes, *([note] if note else [])]
     files = match_stimuli(data.stimuli, stimuli.read(), notes)

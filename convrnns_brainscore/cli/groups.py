@@ -287,8 +287,11 @@ class RecordingOptions:
         asked = self.asked
         return asked[0] if asked and len(asked) == 1 else None
 
-    def read(self, source: str) -> Recording:
-        """The recording of a file, a store, or one of Brain-Score's data sets."""
+    def read(self, source: str, duration_given: bool = False) -> Recording:
+        """The recording of a file, a store, or one of Brain-Score's data sets.
+
+        The known duration of a data set is used unless the user has given one.
+        """
         from convrnns_brainscore.recording_files import is_labelled, read_recording, split_group
 
         path, _ = split_group(source)
@@ -297,8 +300,9 @@ class RecordingOptions:
             from convrnns_brainscore.brainscore.stimulus_durations import with_duration
             from convrnns_brainscore.recordings import as_recording
 
+            data = load_data(source)
             return as_recording(
-                with_duration(source, load_data(source)),
+                data if duration_given else with_duration(source, data),
                 self.region_of_all or self._only_region,
                 regions=self.asked,
                 locations=named_locations(self.locations),
@@ -357,7 +361,8 @@ class RecordingOptions:
             with opened(source) as held:
                 given = given_reference(held, path, image_ms)
         if given is None:
-            recording = self.read(source).selected(self.asked, self.window)
+            recording = self.read(source, in_time or image_ms is not None)
+            recording = recording.selected(self.asked, self.window)
             return reference_of(recording, image_ms, distance=distance, in_time=in_time)
         if self.regions is not None or self.window is not None:
             raise ConvRNNError(
@@ -380,6 +385,11 @@ class FitOptions:
     splits: options.Splits = 10
     stratify: options.Stratify = None
     group: options.Group = None
+
+    @property
+    def duration_given(self) -> bool:
+        """Whether the user states how long images are on."""
+        return self.image_ms is not None or self.frame is not None
 
     def prepare(
         self,

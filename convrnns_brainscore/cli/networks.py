@@ -310,7 +310,7 @@ def imagenet(
         typer.Option(
             "--first-label",
             help="Number of the first class, 0 or 1, if labels are numbers. [default: 0 if the "
-            "labels contain 0, otherwise 1]",
+            "labels contain 0; otherwise it must be given]",
             min=0,
             max=1,
             show_default=False,

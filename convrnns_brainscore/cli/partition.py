@@ -72,7 +72,8 @@ def partition(
             f"--lesion {lesion.lesion}: neither set uses the lesioned network: name it "
             f"NETWORK{lesioned}."
         )
-    prepared = shown.prepare(parts.read(recording), stimuli.read(), parts, needed=1, latencies=[0])
+    measured = parts.read(recording, shown.duration_given)
+    prepared = shown.prepare(measured, stimuli.read(), parts, needed=1, latencies=[0])
     question = {
         "first set": str(sets[0]),
         "second set": str(sets[1]),

@@ -183,7 +183,7 @@ def score(
     if records:
         score_table(records, wide_console())
         write_scores(stored_records(out), out / "scores.csv")
-        say(f"Table of all scores in {out}: {out / 'scores.csv'}")
+        say(f"Table of all scores in this folder: {out / 'scores.csv'}")
     if failures:
         told = f"{len(failures)} of {len(failures) + len(records)} scores failed."
         bugs = [failure for failure in failures if not failure.expected]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -23,6 +23,9 @@ from convrnns_brainscore.fits.reliability import HALVINGS, Trials
 from convrnns_brainscore.geometry import dissimilarities
 
 SEED = 0
+FEWEST_STIMULI = 8
+"""Of fewer, resampled and permuted stimuli give too few other values."""
+
 FEWEST_FOR_HALVES = 4
 """Folds: each half is cross-validated over two or more."""
 
@@ -63,19 +66,28 @@ class Correlation:
         [presentation, neuron, bin].
     responses : float64 array [stimulus, neuron, bin]
         Their average over repetitions.
+    regions : mapping of str to int array
+        Region → its neurons, for notes.
     """
 
-    def __init__(self, trials: Trials, responses: Array) -> None:
-        observed = trials.counts.any(axis=0)
-        repeated = int((trials.counts[:, observed] > 1).all(axis=1).sum())
-        self.notes: list[str] = []
-        if trials.repeated and repeated < trials.stimuli:
-            self.notes.append(
-                "the reliability of a region is that of the stimuli that each of its neurons has "
-                f"two presentations of or more; all neurons have {repeated} such stimuli"
-            )
+    def __init__(self, trials: Trials, responses: Array, regions: Mapping[str, Neurons]) -> None:
         self._trials = trials
         self._responses = responses
+        self.notes = []
+        for region, neurons in regions.items() if trials.repeated else ():
+            repeated = int(self._repeated(neurons).sum())
+            if repeated < trials.stimuli:
+                of = f"that of the {repeated} stimuli"
+                if repeated < FEWEST_STIMULI:
+                    of = f"not known: there are {repeated} stimuli"
+                self.notes.append(
+                    f"the reliability of {region} is {of} of which all neurons have two "
+                    "presentations or more"
+                )
+
+    def _repeated(self, neurons: Neurons) -> NDArray[np.bool_]:
+        """Whether all neurons have two presentations or more of a stimulus."""
+        return np.asarray((self._trials.counts[:, neurons] > 1).all(axis=1))
 
     def of(self, time_bin: int, neurons: Neurons) -> Array:
         """As of `Distance`."""
@@ -86,13 +98,16 @@ class Correlation:
         if not self._trials.repeated:
             return
         bins = range(self._responses.shape[2])
-        kept = [(self._trials.counts[:, each] > 1).all(axis=1) for each in groups]
+        kept = [self._repeated(each) for each in groups]
+
+        def movie(half: Array, neurons: Neurons, rows: NDArray[np.bool_]) -> list[Array]:
+            if not rows.all() and rows.sum() < FEWEST_STIMULI:
+                return [np.full(1, np.nan) for _ in bins]
+            return [dissimilarities_of(half[rows][:, neurons, index]) for index in bins]
+
         for both in self._trials.halves():
             first, second = (
-                [
-                    [dissimilarities_of(half[rows][:, each, index]) for index in bins]
-                    for each, rows in zip(groups, kept, strict=True)
-                ]
+                [movie(half, each, rows) for each, rows in zip(groups, kept, strict=True)]
                 for half in both
             )
             yield first, second

@@ -43,7 +43,9 @@ class FinishedBlocks:
         self._folder, self._made_by = folder, dict(made_by)
 
     def check(self, where: Path) -> None:
-        """Refuse blocks of other weights, lesions or precisions; what is damaged is removed.
+        """Refuse blocks of other features: other weights, lesions, precisions, backends or devices.
+
+        Blocks that nothing is known of are removed.
 
         Parameters
         ----------
@@ -59,9 +61,11 @@ class FinishedBlocks:
             return
         try:
             held = json.loads((self._folder / MADE_BY).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            _log.warning("%s is damaged (%s): its blocks are fitted again", self._folder, error)
-            self.remove()
+        except (OSError, ValueError):
+            held = None
+        if not isinstance(held, dict):
+            _log.warning("%s has no %s: its blocks are fitted again", self._folder, MADE_BY)
+            shutil.rmtree(self._folder)
             return
         check_made_alike(held, self._made_by, where)
 

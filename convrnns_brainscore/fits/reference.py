@@ -18,7 +18,7 @@ from convrnns_brainscore.choices import DistanceName, parse_choice
 from convrnns_brainscore.coordinates import as_ids, time_bins_of
 from convrnns_brainscore.errors import ConvRNNError, counted
 from convrnns_brainscore.fits.correlation import nanmean, pearson, spearman_brown
-from convrnns_brainscore.fits.distances import Correlation, CrossValidated, Distance
+from convrnns_brainscore.fits.distances import FEWEST_STIMULI, Correlation, CrossValidated, Distance
 from convrnns_brainscore.fits.reliability import Trials
 from convrnns_brainscore.fits.resampling import FEWEST_SUBJECTS, draw_neurons
 from convrnns_brainscore.presentation import ASSUMED_IMAGE_MS, image_duration
@@ -28,9 +28,6 @@ from convrnns_brainscore.timing import TimeBin
 
 RESAMPLES = 100
 SEED = 0
-FEWEST_STIMULI = 8
-"""Of fewer, resampled and permuted stimuli give too few other values."""
-
 FEWEST_NEURONS = 3
 """1 − r between patterns of two neurons is 0 or 2."""
 
@@ -154,7 +151,7 @@ def reference_of(
         region: [whole[subjects[whole] == each] for each in pd.unique(subjects[whole])]
         for region, whole in neurons.items()
     }
-    geometry: Distance = Correlation(trials, responses)
+    geometry: Distance = Correlation(trials, responses, neurons)
     if measured is not DistanceName.correlation:
         together = [each for groups in of_subjects.values() for each in groups]
         names = recording.stimuli["stimulus_id"].astype(str).tolist()
@@ -231,7 +228,7 @@ def given_reference(
     if len(found) > 1:
         raise ConvRNNError(
             f"{path} has several variables with dissimilarities ({', '.join(map(str, found))}): "
-            "leave the one to compare with."
+            "remove all but the one to compare with."
         )
     missing = [name for name in ("stimulus_id", *EDGES) if name not in held.variables]
     if missing:
@@ -409,7 +406,7 @@ def _widths(references: Mapping[str, Reference], ids: list[str]) -> Array | None
     ConvRNNError
         Two recordings give different widths.
     """
-    found, given_by = np.full(len(ids), np.nan), ""
+    found, given_by = np.full(len(ids), np.nan), [""] * len(ids)
     for name, each in references.items():
         table = each.stimuli.set_index("stimulus_id")
         if "degrees" not in table:
@@ -419,12 +416,12 @@ def _widths(references: Mapping[str, Reference], ids: list[str]) -> Array | None
         if len(differs):
             first = differs[0]
             raise ConvRNNError(
-                f"stimulus {ids[first]} is {found[first]:g} degrees wide by {given_by}, and "
+                f"stimulus {ids[first]} is {found[first]:g} degrees wide by {given_by[first]}, and "
                 f"{theirs[first]:g} by {name}: compare them one by one."
             )
-        found = np.where(np.isfinite(found), found, theirs)
-        given_by = given_by or name
-    return found if given_by else None
+        for new in np.flatnonzero(np.isfinite(theirs) & np.isnan(found)):
+            found[new], given_by[new] = theirs[new], name
+    return found if any(given_by) else None
 
 
 def _pairs_among(ids: list[str], kept: list[str]) -> NDArray[np.intp]:

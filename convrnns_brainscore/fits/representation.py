@@ -29,10 +29,9 @@ from scipy.stats import t as student_t
 from convrnns_brainscore.convrnn import ConvRNN
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.fits.correlation import nanmean
-from convrnns_brainscore.fits.distances import dissimilarities_of
+from convrnns_brainscore.fits.distances import FEWEST_STIMULI, dissimilarities_of
 from convrnns_brainscore.fits.reference import (
     EDGES,
-    FEWEST_STIMULI,
     RESAMPLES,
     SEED,
     Reference,

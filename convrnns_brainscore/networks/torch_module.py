@@ -67,9 +67,9 @@ class Module(torch.nn.Module):
             return built.logits(images, shown)
 
     def hooked(self) -> list[str]:
-        """The layers with forward hooks."""
+        """The layers with forward hooks, or with modules of the user's in their place."""
         names = backbones.layer_names(self.model)
-        return [name for name in names if self.get_submodule(name)._forward_hooks]
+        return [name for name in names if _changes(self.get_submodule(name))]
 
     def check_finite(self) -> None:
         """Raise where a variable contains NaN or infinite values."""
@@ -94,4 +94,10 @@ class Module(torch.nn.Module):
     def _observed(self, layer: str, output: Tensor) -> Tensor:
         observer = self.get_submodule(layer)
         # The unrolling gives the same tensor again, which a hook may change in place.
-        return observer(output.clone() if observer._forward_hooks else output)
+        return observer(output.clone() if _changes(observer) else output)
+
+
+def _changes(observer: torch.nn.Module) -> bool:
+    """Whether what stands for a layer's output can change it."""
+    hooked = observer._forward_hooks or observer._forward_pre_hooks
+    return bool(hooked) or type(observer) is not torch.nn.Identity

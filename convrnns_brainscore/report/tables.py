@@ -41,10 +41,12 @@ _COLUMNS = [
     "counted",
     "formula",
     "undefined",
+    "file",
 ]
 _MADE_BY = [
     "metric", "solver", "weights", "weights_sha256", "lesion", "layers", "presentation",
-    "image_duration", "image_duration_rule", "latency_ms", "precision",
+    "image_duration", "image_duration_rule", "stimulus_degrees", "latency_ms", "backend",
+    "precision", "convrnns_brainscore", "brainscore_vision",
 ]  # fmt: skip
 
 

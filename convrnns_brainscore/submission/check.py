@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +26,7 @@ from convrnns_brainscore.submission.checks import check_plugin
 from convrnns_brainscore.submission.checks.layout import find_plugins
 from convrnns_brainscore.submission.environment import Environment, make_environment
 from convrnns_brainscore.submission.findings import Finding, Findings
-from convrnns_brainscore.submission.plugin import Plugin
+from convrnns_brainscore.submission.plugin import SERVERS_PYTHON, Plugin
 
 ANNOUNCEMENT = (
     "Brain-Score removed its TensorFlow and Keras wrappers in 2.1 (github.com/brain-score/vision, "
@@ -87,6 +88,11 @@ def check(
     plugins = find_plugins(files, findings) if files else []
     for plugin in plugins:
         check_plugin(plugin, brain_score_folder() / "models", findings)
+    if sys.version_info[:2] != SERVERS_PYTHON:
+        here, there = (".".join(map(str, v)) for v in (sys.version_info[:2], SERVERS_PYTHON))
+        findings.unchecked(
+            "Python", f"this machine has Python {here}, and the server {there}, which is not tried."
+        )
     names = [name for plugin in plugins for name in plugin.identifiers]
     for name in sorted({each for each in names if names.count(each) > 1}):
         findings.fail("names", f"{name} is registered by several plugins of this zip.")

@@ -141,6 +141,7 @@ def probe(identifier: str, shown: Any) -> None:
     kept = dict(os.environ)
     os.environ.update(offline)
     os.environ.update({name.upper(): value for name, value in offline.items()})
+    os.environ.update(no_proxy="", NO_PROXY="")  # the weights may be served by this machine
     start = time.monotonic()
     try:
         brainscore_vision.load_model(identifier)

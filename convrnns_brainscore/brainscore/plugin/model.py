@@ -20,7 +20,7 @@ if SETTINGS:
 def get_model(identifier: str) -> Any:
     """The subject, with its weights, which are downloaded at the first time."""
     import convrnns_brainscore as package
-    from convrnns_brainscore.checkpoints import checkpoint_folder, find_checkpoint
+    from convrnns_brainscore.checkpoints import checkpoint_folder, is_there
     from convrnns_brainscore.download import download, download_weights
 
     if SETTINGS and package.__version__ != SETTINGS["version"]:
@@ -36,7 +36,7 @@ def get_model(identifier: str) -> Any:
         checkpoint = stored_weights(weights)
     elif weights:
         checkpoint = download_weights(name, folder, weights["url"], weights["sha256"])
-    elif find_checkpoint(folder, name) is None:
+    elif not is_there(folder, name):
         download(name, folder)
     return package.load_brain_model(
         name,
@@ -62,7 +62,10 @@ def stored_weights(weights: Any) -> Path:
         sha1="",  # which Brain-Score does not look at
     )
     if sha256_of(Path(path)) != weights["sha256"]:
-        raise OSError(f"{path} is not the file with the SHA-256 {weights['sha256']}.")
+        raise OSError(
+            f"{path} is not the file with the SHA-256 {weights['sha256']}. If it is an earlier "
+            "version, remove it; it is fetched again."
+        )
     return Path(path)
 
 

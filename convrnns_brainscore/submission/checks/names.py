@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version as installed_version
 from keyword import iskeyword
 from pathlib import Path
 
@@ -38,4 +39,8 @@ def run(plugin: Plugin, brain_score: Path, check: Check) -> str:
             f"Brain-Score has a plugin {plugin.name} with these models already: this one would "
             "replace it, which only its author may.",
         )
-    return f"identifiers that no other model has: {len(plugin.identifiers)}"
+    release = installed_version("brainscore-vision")
+    return (
+        f"identifiers that no other model of brainscore-vision {release} has: "
+        f"{len(plugin.identifiers)}; models submitted since then are not known here"
+    )
