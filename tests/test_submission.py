@@ -106,7 +106,7 @@ def test_a_submission_holds_all_that_its_code_imports() -> None:
     extraction = {"features.py", "stores.py", "cluster.py", "netcdf.py"}
     parts = {name.split("/")[1] for name in code}
     assert not parts & {"fits", "report", "cli", "submission", *extraction}
-    assert sum(map(len, code.values())) < 420_000  # or an import brings in too much
+    assert sum(map(len, code.values())) < 430_000  # or an import brings in too much
 
 
 def test_its_code_comes_with_its_licence() -> None:

@@ -160,8 +160,8 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
             f"several images are called {names[names.duplicated()].iloc[0]}, and Brain-Score "
             "places images on the screen by their file names: rename them."
         )
-    result = StimulusSet(stimuli.drop(columns=["filename", *({CLIPS} & {*stimuli})]))
-    result = result.reset_index(drop=True)
+    kept = stimuli.drop(columns=["filename", *({CLIPS} & {*stimuli})])
+    result = StimulusSet(kept.reset_index(drop=True))
     result.stimulus_paths = dict(zip(stimuli["stimulus_id"], stimuli["filename"], strict=True))
     result.identifier = identifier
     return result
