@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -24,8 +23,6 @@ from numpy.typing import NDArray
 
 from convrnns_brainscore.errors import ConvRNNError
 from convrnns_brainscore.files import sha256_of, written_whole
-
-_log = logging.getLogger(__name__)
 
 DATA = ".data-00000-of-00001"
 RECORD = "downloaded.json"
@@ -77,16 +74,10 @@ def find_checkpoint(
     """
     bundle = checkpoint_path(folder, model)
     converted = bundle.with_suffix(".safetensors")
-    index = Path(f"{bundle}.index")
-    there = [index.exists(), Path(f"{bundle}{DATA}").exists()]
+    there = [Path(f"{bundle}{suffix}").exists() for suffix in (".index", DATA)]
     if all(there) and not (prefer_converted and converted.exists()):
         return bundle
     if converted.exists():
-        if all(there) and index.stat().st_mtime > converted.stat().st_mtime:
-            _log.warning(
-                "%s is newer than %s, which is read: `convrnns convert %s` converts it again",
-                index, converted.name, model,
-            )  # fmt: skip
         return converted
     return bundle if any(there) else None
 

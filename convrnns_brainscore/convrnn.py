@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from html import escape
 from os import PathLike
@@ -91,7 +92,7 @@ def load_network(
         None: a GPU of CUDA or ROCm where there is one, else the CPU.
     precision : {'float32', 'tf32', 'bfloat16'}, default 'float32'
         The precision of convolutions and matrix products; every output is float32. In bfloat16,
-        the operations between them and the recurrent states are in bfloat16 as well.
+        operations on their results are partly in bfloat16 as well.
         The published networks were computed in float32. ``"tf32"`` needs an NVIDIA GPU and
         ``"bfloat16"`` PyTorch. Everything made with such a network is labelled with its precision.
 
@@ -647,6 +648,11 @@ class ConvRNN:
         ------
         layer, step, output
             The backend's tensor [batch, …], or [1, …] where every image gives the same.
+
+        Raises
+        ------
+        ConvRNNError
+            At the first step: a variable contains NaN, or is not float32.
         """
         self._check_finite()
         last: tuple[Any, Any] = None, None
@@ -661,8 +667,8 @@ class ConvRNN:
         built = self._built()
         found = built.run(stimulus, steps)
         while True:
-            # A module's parts are not compiled in the precision, and the caller's is not ours.
-            with built.backend.in_precision():
+            # A module's parts are not compiled in the precision; those of other networks are.
+            with built.backend.in_precision() if self._module is not None else nullcontext():
                 item = next(found, None)
             if item is None:
                 return

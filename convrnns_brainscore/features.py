@@ -324,9 +324,10 @@ def write_features(
     shapes = {layer: network.output_shape(layer) for layer in request.averages}
     work = _work_beside(out)
     if network.hooked and (os.path.lexists(out) or Journal(work).begun):
+        held = out if os.path.lexists(out) else work
         raise ConvRNNError(
-            f"{out} exists, or was begun, and what hooks on {', '.join(network.hooked)} do is not "
-            "recorded: choose another `out=…`, or remove it first."
+            f"{held} may hold features made under other hooks, since what hooks on "
+            f"{', '.join(network.hooked)} do is not recorded: remove it, or choose another `out=…`."
         )
     if os.path.lexists(out):
         check_same(out, attributes, stimuli, out)

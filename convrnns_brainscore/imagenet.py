@@ -279,7 +279,9 @@ def _begun(table: Path, made_by: Mapping[str, Any], images: int) -> _Written:
             done = _Written(*(int(held[name]) for name in ("rows", "size", "crc32")))
             began_with = held["made_by"]
         except (ValueError, LookupError, TypeError):
-            raise ConvRNNError(f"{settings} is damaged: remove it to start again.") from None
+            raise ConvRNNError(
+                f"{settings} is damaged: remove it and {table.name} to start again."
+            ) from None
         check_made_alike(began_with, made_by, table)
         with table.open("rb+") as opened:
             content = opened.read(done.size)

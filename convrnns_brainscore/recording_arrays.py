@@ -267,8 +267,8 @@ def _bins(time_bins: Any) -> list[TimeBin]:
     if ambiguous and pairs[1, 0] < pairs[0, 1] and (other[:, 0] < other[:, 1]).all():
         raise ConvRNNError(
             f"`time_bins=…`: {pairs.tolist()} is either two bins that overlap, one in each row, "
-            f"or a row of starts and a row of ends, of {other.tolist()}: give the bins as a list "
-            "of pairs."
+            f"or a row of starts and a row of ends (which would be {other.tolist()}): give them as "
+            "a list of pairs in Python, or make one recording for each bin."
         )
     return [(start, end) for start, end in pairs.tolist()]
 

@@ -454,5 +454,6 @@ def _single(value: Any, what: str) -> float:
         return float(np.asarray(value).item())
     except (TypeError, ValueError):
         raise ConvRNNError(
-            f"{what} holds {value!r}: expected one number. Correct or remove it."
+            f"{what} holds {str(np.asarray(value).tolist())[:60]}: expected one number. Correct or "
+            "remove it."
         ) from None

@@ -160,8 +160,9 @@ def _of_presentations(table: pd.DataFrame, shown: pd.DataFrame, notes: list[str]
         elif name in ("degrees", "image_on_ms"):
             groups = table.assign(**{name: _numbers(table, name)}).groupby(rows)[name]
             low, high = groups.min(), groups.max()
-            widest = (high - low).idxmax()
-            if high[widest] - low[widest] >= (MS_PER_STEP if name == "image_on_ms" else 1e-3):
+            spread = (high - low).fillna(0)
+            widest = spread.idxmax()
+            if spread[widest] >= (MS_PER_STEP if name == "image_on_ms" else 1e-3):
                 raise ConvRNNError(
                     f"column {name}: the rows of stimulus {widest[0]}, repetition {widest[1]}, "
                     f"are from {low[widest]:g} to {high[widest]:g}: correct them, or number the "

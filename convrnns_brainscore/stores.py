@@ -38,8 +38,8 @@ from convrnns_brainscore.networks.backbones import neuroid_coordinates
 from convrnns_brainscore.provenance import check_made_alike
 
 FORMATS = (".zarr", ".nc")
-MOST_IN_CHUNK = (2**31 - 1) // 4
-"""Values in a compressed chunk at most: Blosc takes 2 GiB."""
+MOST_IN_CHUNK = blosc.MAX_BUFFERSIZE // 4
+"""Values in a compressed chunk at most, by the limit of Blosc."""
 
 NEUROIDS = 32768
 """Neuroids in a chunk at most, where each bin has chunks of its own."""
@@ -243,7 +243,8 @@ def _layer_group(
     sizes = (len(stimuli), int(np.prod(shape)), len(bins[0]))
     rows, together = min(batch_size, len(stimuli)), min(sizes[2], most_bins or sizes[2])
     fitting = max(1, MOST_IN_CHUNK // (rows * sizes[1]))
-    chunks = (min(sizes[1], NEUROIDS), 1) if apart else (sizes[1], min(together, fitting))
+    neuroids = min(sizes[1], max(1, MOST_IN_CHUNK // rows))
+    chunks = (min(sizes[1], NEUROIDS), 1) if apart else (neuroids, min(together, fitting))
     # Without a fill value: xarray would read a stored 0 as missing.
     array = group.create_dataset(
         "activations",

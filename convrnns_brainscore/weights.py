@@ -128,6 +128,7 @@ def load_weights(
         )
     if checkpoint is not None:
         _log.info("weights of %s: %s", model.name, checkpoint)
+        _warn_of_newer(Path(checkpoint), model.name)
         read = _weights(read_checkpoint(checkpoint, shapes, model.name))
         history = read_history(checkpoint)
         if "fine_tuned_from" in history:
@@ -208,6 +209,18 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
         fan_in = math.prod(shape[:-1])
     values = rng.standard_normal(shape, np.float32) / np.float32(math.sqrt(fan_in))
     return values * np.float32(_GAINS.get(leaf, 1.0))
+
+
+def _warn_of_newer(checkpoint: Path, model: str) -> None:
+    """Warn if a converted checkpoint is older than the original beside it."""
+    original = checkpoint.with_suffix(".ckpt.index")
+    if checkpoint.suffix != ".safetensors" or not original.exists() or not checkpoint.exists():
+        return
+    if original.stat().st_mtime > checkpoint.stat().st_mtime:
+        _log.warning(
+            "%s is read, although %s is newer: `convrnns convert %s` converts it again",
+            checkpoint, original.name, model,
+        )  # fmt: skip
 
 
 def _as_array(name: str, value: ArrayLike) -> NDArray[np.float32]:

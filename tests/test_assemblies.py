@@ -155,8 +155,9 @@ def test_stimuli_that_a_stimulus_set_cannot_hold_are_refused() -> None:
     two = pd.DataFrame({"stimulus_id": ["a", "b"], "filename": ["a/1.png", "b/1.png"]})
     assert len(stimulus_set("mine", two.assign(degrees=8.0))) == 2
     assert len(stimulus_set("mine", two.assign(degrees=5.0, filename="a/1.png"))) == 2
-    with pytest.raises(ConvRNNError, match=r"several images are called 1\.png"):
-        stimulus_set("mine", two.assign(degrees=5.0))
+    for alike in (two.assign(degrees=5.0), two.assign(degrees=[4.0, 6.0], filename="a/1.png")):
+        with pytest.raises(ConvRNNError, match=r"several images, or widths .* called 1\.png"):
+            stimulus_set("mine", alike)
     streams = [(Clip("a/1.png", 8.0, 0, 50), Clip("b/1.png", 8.0, 50, 100))] * 2
     with pytest.raises(ConvRNNError, match="stimulus a has times of its own"):
         stimulus_set("mine", two.assign(degrees=8.0, **{CLIPS: streams}))

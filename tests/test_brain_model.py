@@ -436,5 +436,5 @@ def test_a_projection_does_not_depend_on_what_was_looked_at_before() -> None:
 @pytest.mark.parametrize("kind", [list, set, tuple, np.array])
 def test_labels_to_choose_from_may_be_any_collection(kind, network: ConvRNN) -> None:
     subject = TemporalBrainModel(network)
-    subject.start_task(BrainModel.Task.label, choice_labels=kind(["dog", "cat"]))
-    assert isinstance(subject._behaviour.choice_labels, list)
+    subject.start_task(BrainModel.Task.label, choice_labels=kind(["cat", "dog"]))
+    assert subject._behaviour.choice_labels == ["cat", "dog"]

@@ -211,7 +211,7 @@ def test_features_under_hooks_are_not_taken_for_those_of_other_hooks(
     copy = on_torch.trainable()
     copy.module.conv1.register_forward_hook(lambda _, __, output: output * 0.5)
     extract(copy, photographs[:1], "conv1", tmp_path / "f.zarr", SHORT)
-    with pytest.raises(ConvRNNError, match="what hooks on conv1 do is not recorded"):
+    with pytest.raises(ConvRNNError, match="what hooks on conv1 do is not recorded: remove"):
         extract(copy, photographs[:1], "conv1", tmp_path / "f.zarr", SHORT)
 
 

@@ -145,20 +145,22 @@ def stimulus_set(identifier: str, stimuli: pd.DataFrame) -> StimulusSet:
     >>> stimuli.identifier, len(stimuli)
     ('objects92', 92)
     """
-    for name, stream in zip(stimuli["stimulus_id"], stimuli.get(CLIPS, ()), strict=False):
-        (first, *others) = stream
+    streams = stimuli[CLIPS] if CLIPS in stimuli else pd.Series()
+    for name, (first, *others) in zip(stimuli["stimulus_id"], streams, strict=CLIPS in stimuli):
         if others or not is_video(first.filename) or first != whole_movie(*first[:2])[0]:
             raise ConvRNNError(
                 f"stimulus {name} has times of its own, and Brain-Score's stimulus sets hold "
                 "images and whole videos: extract its features instead."
             )
     widths = stimuli.get("degrees", pd.Series(VISUAL_DEGREES, stimuli.index))
-    files = stimuli["filename"][widths != VISUAL_DEGREES].map(str).drop_duplicates()
-    names = files.map(lambda path: Path(path).name)
+    placed = pd.DataFrame({"file": stimuli["filename"].map(str), "degrees": widths})
+    placed = placed[widths != VISUAL_DEGREES].drop_duplicates()
+    names = placed["file"].map(lambda path: Path(path).name)
     if names.duplicated().any():
         raise ConvRNNError(
-            f"several images are called {names[names.duplicated()].iloc[0]}, and Brain-Score "
-            "places images on the screen by their file names: rename them."
+            f"several images, or widths of one image, are called "
+            f"{names[names.duplicated()].iloc[0]}, and Brain-Score places images on the screen by "
+            "their file names: give each its own file name."
         )
     kept = stimuli.drop(columns=["filename", *({CLIPS} & {*stimuli})])
     result = StimulusSet(kept.reset_index(drop=True))

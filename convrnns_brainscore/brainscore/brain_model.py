@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -372,6 +372,8 @@ class TemporalBrainModel(BrainModel):  # type: ignore[misc]
 
 
 def _as_list(labels: Any) -> Any:
+    if isinstance(labels, Set):
+        return sorted(labels)
     return list(labels) if isinstance(labels, Iterable) and not isinstance(labels, str) else labels
 
 

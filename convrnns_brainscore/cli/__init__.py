@@ -184,8 +184,8 @@ def _end_when_stuck() -> None:
             number = os.read(read, 1)[0]
         time.sleep(GRACE)
         say(
-            f"convrnns: stopped: a computation did not end within {GRACE} s, or a damaged file is "
-            "being read. Finished work is kept; rerun the same command to resume.",
+            f"convrnns: stopped, since a computation did not end within {GRACE} s. If a file was "
+            "being read, it may be damaged. Commands that keep finished work resume when rerun.",
             err=True,
         )
         os._exit(128 + number)

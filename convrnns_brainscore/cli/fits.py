@@ -138,6 +138,7 @@ def fit(
     from convrnns_brainscore.fits.heldout import Method
     from convrnns_brainscore.fits.pls import COMPONENTS
     from convrnns_brainscore.regions import candidate_layers
+    from convrnns_brainscore.streams import CLIPS
     from convrnns_brainscore.zoo import find_model
 
     names = models_or_all(model)
@@ -157,7 +158,7 @@ def fit(
     # All recordings are read before the first is fitted, so that mistakes are found at once.
     prepared = {
         name: shown.prepare(
-            parts.read(source, shown.duration_given),
+            parts.read(source, shown.duration_given or CLIPS in files),
             files,
             parts,
             needed=how.needed,

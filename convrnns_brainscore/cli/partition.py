@@ -62,6 +62,7 @@ def partition(
         write_partition,
     )
     from convrnns_brainscore.report.tables import wide_console
+    from convrnns_brainscore.streams import CLIPS
 
     sets = FeatureSet.parse(first), FeatureSet.parse(second)
     names = list(dict.fromkeys(each.network.split("-without-")[0] for each in sets))
@@ -72,8 +73,9 @@ def partition(
             f"--lesion {lesion.lesion}: neither set uses the lesioned network: name it "
             f"NETWORK{lesioned}."
         )
-    measured = parts.read(recording, shown.duration_given)
-    prepared = shown.prepare(measured, stimuli.read(), parts, needed=1, latencies=[0])
+    files = stimuli.read()
+    measured = parts.read(recording, shown.duration_given or CLIPS in files)
+    prepared = shown.prepare(measured, files, parts, needed=1, latencies=[0])
     question = {
         "first set": str(sets[0]),
         "second set": str(sets[1]),

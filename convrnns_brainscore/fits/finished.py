@@ -64,8 +64,11 @@ class FinishedBlocks:
         except (OSError, ValueError):
             held = None
         if not isinstance(held, dict):
-            _log.warning("%s has no %s: its blocks are fitted again", self._folder, MADE_BY)
-            shutil.rmtree(self._folder)
+            _log.warning(
+                "%s has no readable record of what made it: its blocks are fitted again",
+                self._folder,
+            )
+            self.remove()
             return
         check_made_alike(held, self._made_by, where)
 

@@ -33,7 +33,7 @@ class Backend(ABC):
         ``"cpu"``, ``"cuda:0"``, ``"mps"``; empty where the library chooses (TensorFlow).
     precision : str
         ``"float32"``, ``"tf32"`` or ``"bfloat16"``: the precision of convolutions and matrix
-        products, and with ``"bfloat16"`` also of what follows them. Every output is in float32.
+        products, and with ``"bfloat16"`` partly of what follows them. Every output is in float32.
     """
 
     name: str

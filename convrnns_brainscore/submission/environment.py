@@ -70,10 +70,10 @@ class Environment:
         }
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "1000"}
         # Weights are served from this machine, which no proxy reaches.
-        for name in ("no_proxy", "NO_PROXY"):
-            direct = environment.get(name, "")
-            if direct != "*":
-                environment[name] = ",".join(filter(None, [direct, "127.0.0.1"]))
+        direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+        if direct != "*":
+            direct = ",".join(filter(None, [direct, "127.0.0.1"]))
+        environment |= {"no_proxy": direct, "NO_PROXY": direct}
         environment["PATH"] = f"{self.folder / 'bin'}:{os.environ.get('PATH', '')}"
         try:
             ended = subprocess.run(
