@@ -22,7 +22,6 @@ from convrnns_brainscore.decoding.question import (
     FEWEST_UNITS,
     Across,
     Question,
-    least_repetitions,
 )
 from convrnns_brainscore.files import written_whole
 from convrnns_brainscore.fits.correlation import nanmean
@@ -196,7 +195,7 @@ def _repeated(question: Question, neurons: NDArray[np.intp]) -> tuple[Array, NDA
     """Single presentations of each stimulus to neurons that may have been recorded apart:
     [row, neuron, bin], and the stimulus of each row."""
     recording, rng = question.recording, np.random.default_rng(SEED)
-    least = int(least_repetitions(recording)[neurons].min())
+    least = int(question.trials.counts[:, neurons].min())
     stimuli = len(recording.stimuli)
     values = np.empty((stimuli, least, len(neurons), len(recording.time_bins)))
     for place, neuron in enumerate(neurons):

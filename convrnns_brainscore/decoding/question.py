@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,9 @@ class Question:
     def repeated(self, region: str) -> NDArray[np.intp]:
         """The usable neurons that have two repetitions or more of every stimulus."""
         here = self.neurons[region]
-        return here[least_repetitions(self.recording)[here] >= 2]
+        return here[(self.trials.counts[:, here] >= 2).all(axis=0)]
 
-    @property
+    @cached_property
     def trials(self) -> Trials:
         """Responses to single presentations."""
         recording = self.recording
@@ -204,10 +205,10 @@ def ask(
         )
     elif across is Across.stimuli:
         notes += [
-            f"{region}: {len(question.repeated(region))} of {len(here)} neurons have two "
-            f"repetitions of every stimulus, and decoders read {units}: there is no ceiling"
+            f"{region}: {twice} of {len(here)} neurons have two repetitions of every stimulus, and "
+            f"decoders read {units}: there is no ceiling"
             for region, here in neurons.items()
-            if len(question.repeated(region)) < units
+            if (twice := len(question.repeated(region))) < units
         ]
     if across is Across.stimuli:
         notes += _fewer_folds(labels, folds, groups)
@@ -272,7 +273,7 @@ def _usable(
         whole = seen[:, :, heard].all(axis=(0, 2))
         why = "miss stimuli"
     else:
-        whole = least_repetitions(recording)[here] >= 2
+        whole = (trials.counts[:, here] >= 2).all(axis=0)
         why = "were shown a stimulus once or never"
     if not whole.all():
         notes.append(f"{(~whole).sum()} of {len(here)} neurons of {region} {why}: excluded")
@@ -282,13 +283,3 @@ def _usable(
             + "; ".join(notes)
         )
     return here[whole]
-
-
-def least_repetitions(recording: Recording) -> NDArray[np.intp]:
-    """How often each neuron was shown the stimulus that it was shown least often."""
-    seen = np.isfinite(recording.values).any(axis=2)
-    counts = [
-        np.bincount(recording.stimulus[seen[:, neuron]], minlength=len(recording.stimuli)).min()
-        for neuron in range(seen.shape[1])
-    ]
-    return np.array(counts, np.intp)
